@@ -1,0 +1,144 @@
+"""Every exception that crosses a layer, drawn once, with who may raise it and what follows.
+
+    BackstayError
+      Refused                 the request can never succeed; nothing was changed       -> FAILED
+        InvalidMessage        the message itself is wrong; names the field             -> dead letter
+        NotFound              a service, snapshot or operation does not exist
+        WrongTenant           it exists and belongs to somebody else
+        PathEscape            a path would leave the directory it must stay in
+      Weather                 the world said "not now"; the same call may work later   -> durable retry
+        StoreUnavailable      object store: timeout, reset, 5xx, disk full
+        DatabaseUnavailable   SQL: connection lost, lock timeout
+        BrokerUnavailable     message broker: connection lost, publish unconfirmed
+      Damaged                 stored bytes are not what was written                    -> FAILED
+        ObjectMissing         an object that a manifest names is not in the store
+      Stopped                 the work was told to stop; not an error of the work
+        LeaseLost             another worker holds the operation: touch nothing
+        Cancelled             somebody asked for it
+        DeadlineExceeded      the message said by when
+        ShuttingDown          this process is stopping; the operation goes on elsewhere
+
+Only `Refused` and `Damaged` texts reach a publisher, so they never contain secret values. A handler
+raises them or returns an `Outcome`; it never catches `Stopped`. Anything outside this tree is a bug:
+it is retried within the attempt budget and then becomes a dead letter with its traceback.
+"""
+
+from __future__ import annotations
+
+
+class BackstayError(Exception):
+    """Root of the tree. `code` is the stable machine-readable reason; `next_step` helps a person."""
+
+    code = "internal-error"
+    next_step = ""
+
+    def __init__(self, message: str = "", *, code: str | None = None, next_step: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        if code is not None:
+            self.code = code
+        if next_step is not None:
+            self.next_step = next_step
+
+
+class Refused(BackstayError):
+    """The request cannot succeed as it stands, and nothing was changed."""
+
+    code = "refused"
+
+
+class InvalidMessage(Refused):
+    """The message does not follow the contract. `field` is the dotted path of the first fault."""
+
+    code = "invalid"
+    next_step = "correct the named field and publish the message again under a new id"
+
+    def __init__(self, message: str, *, field: str = "", code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.field = field
+
+
+class NotFound(Refused):
+    """What the request names does not exist."""
+
+    code = "not-found"
+
+
+class WrongTenant(Refused):
+    """What the request names belongs to another tenant."""
+
+    code = "wrong-tenant"
+    next_step = "publish with the subject of the tenant that owns it"
+
+
+class PathEscape(Refused):
+    """A path would leave the directory that it must stay in."""
+
+    code = "path-escape"
+    next_step = "use a path beneath the node's apps root, without '..' and without symbolic links"
+
+
+class Weather(BackstayError):
+    """The world is not able to answer now. The same request may succeed later."""
+
+    code = "unavailable"
+
+
+class StoreUnavailable(Weather):
+    """The object store did not answer, or answered that it cannot now."""
+
+    code = "store-unavailable"
+
+
+class DatabaseUnavailable(Weather):
+    """The database did not answer."""
+
+    code = "database-unavailable"
+
+
+class BrokerUnavailable(Weather):
+    """The broker did not take or confirm a message."""
+
+    code = "broker-unavailable"
+
+
+class Damaged(BackstayError):
+    """Stored bytes are not the bytes that were written."""
+
+    code = "snapshot-damaged"
+    next_step = "restore another snapshot of the service; keep this one for inspection"
+
+
+class ObjectMissing(Damaged):
+    """The store does not hold an object that it should."""
+
+    code = "object-missing"
+
+
+class Stopped(BackstayError):
+    """The work was told to stop."""
+
+    code = "stopped"
+
+
+class LeaseLost(Stopped):
+    """Another worker holds this operation now. Touch nothing more."""
+
+    code = "lease-lost"
+
+
+class Cancelled(Stopped):
+    """Somebody asked for the operation to be cancelled."""
+
+    code = "cancelled"
+
+
+class DeadlineExceeded(Stopped):
+    """The operation's deadline has passed."""
+
+    code = "deadline-exceeded"
+
+
+class ShuttingDown(Stopped):
+    """This process is stopping; the operation will be taken up again."""
+
+    code = "shutting-down"

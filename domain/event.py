@@ -1,0 +1,48 @@
+"""Events: what Backstay tells the world, as CloudEvents. They hold no secret and no message body."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.operation import Operation
+from domain.outcome import Outcome
+
+SOURCE = "/backstay"
+
+
+def topic(kind: str, outcome: str, tenant_id: str) -> str:
+    """The routing key of an outcome event: `<command>.<outcome>.<tenant>`."""
+    return f"{kind}.{outcome}.{tenant_id}"
+
+
+def cloud_event(
+    event_id: str, kind: str, subject: str, time_ms: int, data: dict[str, Any], **more: str | None
+) -> dict[str, Any]:
+    """A structured-mode CloudEvent; attributes that are None are left out."""
+    time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    attributes = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": SOURCE,
+        "type": f"backstay.{kind}.v1",
+        "subject": subject,
+        "time": time,
+        "datacontenttype": "application/json",
+    }
+    return attributes | {k: v for k, v in more.items() if v is not None} | {"data": data}
+
+
+def outcome_event(operation: Operation, outcome: Outcome, event_id: str, time_ms: int) -> dict[str, Any]:
+    """The one terminal event of an operation."""
+    return cloud_event(
+        event_id,
+        f"{operation.kind}.{outcome.event_name()}",
+        f"tenant/{operation.tenant_id}/service/{operation.service_id}",
+        time_ms,
+        {"operation_id": operation.op_id, "command_id": operation.message_id, "command_source": operation.source}
+        | outcome.document(),
+        causationid=operation.message_id,
+        correlationid=operation.correlation_id,
+        traceparent=operation.traceparent,
+    )

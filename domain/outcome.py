@@ -1,0 +1,120 @@
+"""What a handler answers: one value that says how the operation ends and what changes with it.
+
+The value is settled in a single transaction: domain changes, terminal state, outbox event and, where a
+person is needed, a dead letter. A handler therefore never writes SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.errors import BackstayError
+from domain.operation import State
+from domain.service import Service
+from domain.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class SaveService:
+    """Insert or replace the service's record (never its fence)."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class AddSnapshot:
+    """Make the snapshot `available` and count one reference on each of its packs.
+
+    Settling raises `Damaged(code="pack-condemned")` if a reused pack is no longer live. `pack_prefix`
+    is set when an earlier attempt of the operation may have left packs that no manifest names: it
+    becomes a garbage row, and the collector removes what is beneath it and not in the pack table.
+    """
+
+    snapshot: Snapshot
+    pack_prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDeleting:
+    """The snapshot can no longer be restored: state `deleting`, one reference less on its packs.
+
+    The manifest's key and the keys of packs that nobody references any more become garbage rows.
+    """
+
+    snapshot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSnapshot:
+    """Forget the snapshot's row and labels. Garbage rows stay until their objects are gone."""
+
+    snapshot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonSnapshot:
+    """A snapshot that never became available: its manifest key and pack prefix become garbage."""
+
+    manifest_key: str
+    pack_prefix: str
+
+
+Change = SaveService | AddSnapshot | MarkDeleting | RemoveSnapshot | AbandonSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that was left out or failed inside an outcome."""
+
+    name: str
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an operation: true, complete and fit to be published (it holds no secret)."""
+
+    state: State
+    sentence: str  # one human sentence: what happened, to what
+    code: str | None = None  # reason code; None when it simply succeeded
+    next_step: str = ""  # what a person should do, if anything
+    complete: bool = True  # False: succeeded, with `items` left out
+    items: tuple[Item, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)  # counts, bytes, seconds, ids
+    changes: tuple[Change, ...] = ()
+    traceback: str = ""  # for the dead letter only
+
+    @classmethod
+    def succeeded(
+        cls, sentence: str, *, changes: tuple[Change, ...] = (), items: tuple[Item, ...] = (), **figures: Any
+    ) -> Outcome:
+        """The target holds. With `items` it is complete but for those."""
+        return cls(State.SUCCEEDED, sentence, complete=not items, items=items, figures=figures, changes=changes)
+
+    @classmethod
+    def failed(cls, error: BackstayError, *, traceback: str = "") -> Outcome:
+        """Nothing changed, for the reason that `error` carries."""
+        return cls(State.FAILED, str(error), code=error.code, next_step=error.next_step, traceback=traceback)
+
+    @classmethod
+    def cancelled(cls, error: BackstayError) -> Outcome:
+        """Nothing changed, because somebody asked or the deadline passed."""
+        return cls(State.CANCELLED, str(error), code=error.code)
+
+    def event_name(self) -> str:
+        """The suffix of the outcome event: succeeded, rolled-back, failed, cancelled or stuck."""
+        return self.state.value.lower().replace("_", "-")
+
+    def document(self) -> dict[str, Any]:
+        """The JSON form kept in the operation's row and sent in the outcome event."""
+        return {
+            "outcome": self.event_name(),
+            "code": self.code,
+            "sentence": self.sentence,
+            "next_step": self.next_step,
+            "complete": self.complete,
+            "items": [{"name": i.name, "code": i.code, "sentence": i.sentence} for i in self.items],
+            "figures": self.figures,
+        }

@@ -1,0 +1,29 @@
+"""Every retry policy in one place: seconds inside a call (tenacity), minutes between attempts (the row)."""
+
+from __future__ import annotations
+
+import random
+
+import tenacity
+
+from domain.errors import Weather
+from domain.operation import Budget
+
+
+def backoff_ms(budget: Budget, attempts: int, draw: random.Random) -> int:
+    """Full jitter: uniform over 0 .. min(cap, base * 2**attempts), in milliseconds.
+
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    ceiling = min(budget.backoff_cap, budget.backoff_base * 2 ** min(attempts, 30))
+    return round(draw.uniform(0, ceiling) * 1000)
+
+
+def within_call(*, seconds: float, first_wait: float = 0.1, longest_wait: float = 2.0) -> tenacity.Retrying:
+    """Retry `Weather` inside one call, with jitter, for at most `seconds` in total; then raise it."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Weather),
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_exponential_jitter(initial=first_wait, max=longest_wait),
+        reraise=True,
+    )

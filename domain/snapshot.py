@@ -1,0 +1,90 @@
+"""A restorable state of a service: its record, its labels, and what a request for one may say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from domain.errors import InvalidMessage
+
+
+class SnapshotState(StrEnum):
+    """A snapshot is invisible until it is AVAILABLE."""
+
+    AVAILABLE = "available"  # every byte is stored and was read back; it can be restored
+    DELETING = "deleting"  # its objects are being removed; it can no longer be restored
+
+
+class Consistency(StrEnum):
+    """How still the files were while they were read."""
+
+    STABLE = "stable"  # every file was the same before and after it was read
+    PARTIAL = "partial"  # some file kept changing or vanished; the manifest lists them
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A free `name:value` pair. Repeats of a name are allowed; order is kept."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Label:
+        """Split at the first colon. The prefix `sys.` is kept for Backstay, as is the name `size`."""
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip() or len(text) > 512 or any(ord(c) < 32 for c in text):
+            raise InvalidMessage(
+                f"a label is name:value, at most 512 printable characters, got {text[:80]!r}", field="labels"
+            )
+        if name.startswith("sys.") or name == "size":
+            # `size` is a fact that Backstay states; a caller's own value would contradict it.
+            raise InvalidMessage(f"the label name {name!r} is reserved for Backstay", field="labels")
+        return cls(name, value)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The catalogue's row. Sizes are bytes, times UTC milliseconds."""
+
+    snapshot_id: str  # the id of the operation that made it
+    tenant_id: str
+    service_id: str
+    state: SnapshotState
+    taken_at: int
+    manifest_key: str
+    root_digest: str  # hex; identifies the content of the tree and the configuration
+    logical_bytes: int  # sum of file sizes
+    stored_bytes: int  # what this snapshot added to the store
+    files: int
+    consistency: Consistency
+    include: tuple[str, ...]  # "configuration", "data"
+    parent_id: str | None = None
+    labels: tuple[Label, ...] = ()
+    packs: tuple[str, ...] = field(default=(), repr=False)  # pack ids the manifest needs
+    skipped: tuple[str, ...] = ()  # names of files that were unstable or of an unsupported type
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """What a snapshot leaves out: gitignore-like patterns, in order."""
+
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRequest:
+    """What `create` needs to know; `directory` is None when data is not included."""
+
+    snapshot_id: str
+    tenant_id: str
+    service_id: str
+    directory: str | None  # absolute path on this node
+    configuration: dict[str, Any] | None = field(repr=False)
+    labels: tuple[Label, ...] = ()
+    exclude: tuple[str, ...] = ()
+    parent: Snapshot | None = None  # the newest available snapshot of the service
