@@ -230,6 +230,9 @@ class Trees(Protocol):
     def staging_path(self, op_id: str, target: str) -> str:
         """Where that operation stages a tree: on the target's file system, outside every live tree."""
 
+    def is_absent(self, path: str) -> bool:
+        """True when there is nothing at that path."""
+
     def is_empty(self, path: str) -> bool:
         """True when the directory is absent or holds nothing."""
 

@@ -1,0 +1,59 @@
+"""Everything a handler may use while it works on one claimed operation, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from domain.contracts import Archive, Catalogue, Services, Trees, Watch
+from domain.errors import NotFound, WrongTenant
+from domain.journal import Journal
+from domain.operation import Operation, State
+from domain.service import Service
+from domain.snapshot import Snapshot, SnapshotState
+
+
+@dataclass(slots=True)
+class Context:
+    """The collaborators of one attempt. Built by the executor; lives as long as the attempt."""
+
+    operation: Operation
+    retried: bool  # an earlier attempt may have left objects or files
+    node: str
+    services: Services
+    catalogue: Catalogue
+    archive: Archive
+    trees: Trees
+    journal: Journal
+    watch: Watch
+    cancel: Callable[[str], State | None]
+    find_operation: Callable[[str], Operation | None]
+    #: Clean-up that must wait until the outcome is durable. Best effort: the sweeper repeats it.
+    after_settle: list[Callable[[], None]] = field(default_factory=list)
+
+    def service(self, service_id: str | None = None) -> Service:
+        """The service (by default the subject's), if it exists and belongs to the publisher's tenant."""
+        wanted = service_id or self.operation.service_id
+        found = self.services.get(wanted)
+        if found is None:
+            raise NotFound(
+                f"service {wanted} is not registered",
+                code="unknown-service",
+                next_step="publish register-service first, or correct the subject",
+            )
+        if found.tenant_id != self.operation.tenant_id:
+            raise WrongTenant(f"service {wanted} does not belong to tenant {self.operation.tenant_id}")
+        return found
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """The snapshot, if it can be restored and belongs to the publisher's tenant."""
+        found = self.catalogue.get(snapshot_id)
+        if found is None or found.state is not SnapshotState.AVAILABLE:
+            raise NotFound(
+                f"snapshot {snapshot_id} does not exist or is being deleted",
+                code="snapshot-not-found",
+                next_step="`backstay snapshots list --service <service>` shows what can be restored",
+            )
+        if found.tenant_id != self.operation.tenant_id:
+            raise WrongTenant(f"snapshot {snapshot_id} does not belong to tenant {self.operation.tenant_id}")
+        return found

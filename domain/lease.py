@@ -1,0 +1,33 @@
+"""The time a claim has left, measured on this process's own clock.
+
+A lease is only a hint that keeps work alive; the fence is what makes a late writer harmless. It is
+counted from the moment before the database was asked, on a clock that counts suspend, so that it never
+ends later here than it does in the database.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from domain.contracts import Clock
+
+
+class Lease:
+    """How long the holder may still act. Safe to share between threads."""
+
+    def __init__(self, clock: Clock, ttl_ms: int, asked_at: float) -> None:
+        """`asked_at` is `clock.boottime()` taken before the claim was sent."""
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self.ttl_ms = ttl_ms
+        self._ends_at = asked_at + ttl_ms / 1000
+
+    def renewed(self, asked_at: float) -> None:
+        """A renewal that was sent at `asked_at` has been confirmed."""
+        with self._mutex:
+            self._ends_at = max(self._ends_at, asked_at + self.ttl_ms / 1000)
+
+    def left(self) -> float:
+        """Seconds until the lease ends; negative when it has ended."""
+        with self._mutex:
+            return self._ends_at - self._clock.boottime()

@@ -1,0 +1,129 @@
+"""Take a snapshot of a service: its configuration, its directory, or both.
+
+    {"labels": ["owner:42", "reason:nightly"], "include": ["configuration", "data"],
+     "exclude": ["*.log", "cache/"]}
+
+Succeeds only when every object has been stored and read back; the snapshot's id is the operation's id.
+Files that kept changing while they were read are named in the outcome, which is then not complete.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from domain.context import Context
+from domain.errors import InvalidMessage, NotFound
+from domain.outcome import AbandonSnapshot, AddSnapshot, Item, Outcome
+from domain.restore import ManifestSummary
+from domain.service import Service
+from domain.snapshot import Consistency, Label, Snapshot, SnapshotRequest, SnapshotState
+from domain.subscription import Subscription
+from handlers import Payload
+
+#: An outcome names at most this many files; the manifest has them all.
+MOST_ITEMS = 100
+
+
+def _label(text: str) -> str:
+    try:
+        return str(Label.parse(text))
+    except InvalidMessage as error:
+        raise ValueError(str(error)) from None
+
+
+class CreateSnapshot(Payload):
+    """`exclude` holds gitignore-like patterns, relative to the service's directory."""
+
+    labels: tuple[Annotated[str, pydantic.AfterValidator(_label)], ...] = pydantic.Field(
+        default=(), max_length=64, strict=False
+    )
+    include: tuple[Literal["configuration", "data"], ...] = pydantic.Field(
+        default=("configuration", "data"), min_length=1, strict=False
+    )
+    exclude: tuple[Annotated[str, pydantic.Field(min_length=1, max_length=1024)], ...] = pydantic.Field(
+        default=(), max_length=256, strict=False
+    )
+
+
+def handle(command: CreateSnapshot, context: Context) -> Outcome:
+    """Store what is new since the newest snapshot, publish the manifest, put it in the catalogue."""
+    service = context.service()
+    operation = context.operation
+    request = SnapshotRequest(
+        snapshot_id=operation.op_id,
+        tenant_id=operation.tenant_id,
+        service_id=operation.service_id,
+        directory=_directory(service, context) if "data" in command.include else None,
+        configuration=service.document if "configuration" in command.include else None,
+        labels=tuple(Label.parse(text) for text in command.labels),
+        exclude=command.exclude,
+        parent=context.catalogue.newest(service.service_id) if "data" in command.include else None,
+    )
+    summary = context.archive.create(request, context.watch)
+    snapshot = _row(summary, request)
+    leftovers = context.archive.pack_prefix(operation.tenant_id, operation.op_id) if context.retried else None
+    return Outcome.succeeded(
+        f"snapshot {snapshot.snapshot_id} of service {service.service_id} is available",
+        changes=(AddSnapshot(snapshot, leftovers),),
+        items=_items(summary),
+        snapshot_id=snapshot.snapshot_id,
+        files=summary.files,
+        logical_bytes=summary.logical_bytes,
+        stored_bytes=summary.stored_bytes,
+        root_digest=summary.root_digest,
+    )
+
+
+def abandon(command: CreateSnapshot, context: Context) -> tuple[AbandonSnapshot, ...]:
+    """What a failed or cancelled attempt leaves in the store, for the collector."""
+    operation = context.operation
+    return (
+        AbandonSnapshot(
+            context.archive.manifest_key(operation.tenant_id, operation.service_id, operation.op_id),
+            context.archive.pack_prefix(operation.tenant_id, operation.op_id),
+        ),
+    )
+
+
+def _directory(service: Service, context: Context) -> str:
+    path = context.trees.resolve(service.directory)
+    if context.trees.is_absent(path):
+        raise NotFound(
+            f"service {service.service_id} has no directory {service.directory} on node {context.node}",
+            code="directory-not-found",
+            next_step="restore a snapshot into it, or register the service with its real directory",
+        )
+    return path
+
+
+def _row(summary: ManifestSummary, request: SnapshotRequest) -> Snapshot:
+    troubled = bool(summary.unstable or summary.skipped)
+    return Snapshot(
+        snapshot_id=summary.snapshot_id,
+        tenant_id=summary.tenant_id,
+        service_id=summary.service_id,
+        state=SnapshotState.AVAILABLE,
+        taken_at=summary.taken_at,
+        manifest_key=summary.manifest_key,
+        root_digest=summary.root_digest,
+        logical_bytes=summary.logical_bytes,
+        stored_bytes=summary.stored_bytes,
+        files=summary.files,
+        consistency=Consistency.PARTIAL if troubled else Consistency.STABLE,
+        include=summary.include,
+        parent_id=summary.parent_id,
+        labels=request.labels,
+        packs=summary.packs,
+        skipped=(summary.unstable + summary.skipped)[:MOST_ITEMS],
+    )
+
+
+def _items(summary: ManifestSummary) -> tuple[Item, ...]:
+    unstable = [Item(name, "changed-while-read", "kept changing while it was read") for name in summary.unstable]
+    skipped = [Item(name, "not-stored", "could not be read or is not a file") for name in summary.skipped]
+    return tuple((unstable + skipped)[:MOST_ITEMS])
+
+
+subscription = Subscription(CreateSnapshot, handle, abandon=abandon, local=True)

@@ -1,0 +1,63 @@
+"""Delete a snapshot: from the catalogue at once, and its objects as far as no other snapshot needs them.
+
+    {"snapshot_id": "0192f0c1-…"}
+
+Deleting a snapshot that is already gone succeeds and changes nothing, so a repeat is harmless. If the
+store does not answer, the snapshot is gone from the catalogue all the same; the outcome is then not
+complete and the sweeper removes the objects later.
+"""
+
+from __future__ import annotations
+
+from domain.context import Context
+from domain.errors import StoreUnavailable, WrongTenant
+from domain.outcome import Item, MarkDeleting, Outcome, RemoveSnapshot
+from domain.subscription import Subscription
+from handlers import Id, Payload
+
+
+class DeleteSnapshot(Payload):
+    """Which snapshot; it must belong to the subject's service."""
+
+    snapshot_id: Id
+
+
+def handle(command: DeleteSnapshot, context: Context) -> Outcome:
+    """Mark, remove the manifest and the packs that nobody shares, forget."""
+    found = context.catalogue.get(command.snapshot_id)
+    if found is None:
+        return Outcome.succeeded(
+            f"snapshot {command.snapshot_id} does not exist; there was nothing to delete", deleted=False
+        )
+    if (found.tenant_id, found.service_id) != (context.operation.tenant_id, context.operation.service_id):
+        raise WrongTenant(f"snapshot {command.snapshot_id} does not belong to the subject of this message")
+    step = context.journal.find("mark-deleting")
+    if step is None:
+        step = context.journal.begin(
+            "mark-deleting", {"snapshot_id": found.snapshot_id}, (MarkDeleting(found.snapshot_id),)
+        )
+    left = _remove_objects(context)
+    return Outcome.succeeded(
+        f"snapshot {found.snapshot_id} of service {found.service_id} is deleted",
+        changes=(RemoveSnapshot(found.snapshot_id),),
+        items=(Item("store", "objects-left", left),) if left else (),
+        snapshot_id=found.snapshot_id,
+        deleted=True,
+    )
+
+
+def _remove_objects(context: Context) -> str:
+    """Collect what has become garbage; a sentence if the store would not."""
+    try:
+        while rows := context.catalogue.garbage(200):
+            gone = context.archive.collect(rows, context.catalogue.live_packs)
+            context.catalogue.forget_garbage(gone)
+            context.watch.advance()
+            if len(gone) < len(rows):
+                break
+    except StoreUnavailable as error:
+        return f"the store did not remove all objects ({error}); the sweeper will"
+    return ""
+
+
+subscription = Subscription(DeleteSnapshot, handle)

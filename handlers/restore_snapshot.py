@@ -1,0 +1,156 @@
+"""Put a service back to a snapshot, on any node; the subject is the service that is changed.
+
+    {"snapshot_id": "0192f0c1-…", "mode": "replace", "include": ["data"],
+     "target": {"node": "web-2", "directory": "acme/shop-copy"}}
+
+The tree is built and checked beside the target and then takes its place in one step, so the service has
+either its old tree or the snapshot's, never a mix; the old one is kept until the outcome is durable.
+`target.node` moves the service to that node; `target.directory` leaves the service alone and restores a
+copy. The snapshot may be of another service of the same tenant. Modes: replace, merge, refuse-non-empty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+import pydantic
+
+from domain.context import Context
+from domain.errors import PathEscape, Refused
+from domain.operation import StepState
+from domain.outcome import Item, Outcome, SaveService
+from domain.restore import RestoreMode
+from domain.service import Service, relative_directory
+from domain.snapshot import Snapshot
+from domain.subscription import Subscription
+from handlers import Id, Name, Payload
+
+SWAP = "swap"
+
+
+def _inside(value: str) -> str:
+    try:
+        return relative_directory(value)
+    except PathEscape as error:
+        raise ValueError(str(error)) from None
+
+
+class Target(Payload):
+    """Where the data goes, if not where the service is."""
+
+    node: Name | None = None
+    directory: Annotated[str, pydantic.AfterValidator(_inside)] | None = pydantic.Field(default=None, max_length=1024)
+
+
+class RestoreSnapshot(Payload):
+    """`include` defaults to everything that the snapshot holds."""
+
+    snapshot_id: Id
+    mode: Annotated[RestoreMode, pydantic.Field(strict=False)] = RestoreMode.REPLACE
+    include: tuple[Literal["configuration", "data"], ...] | None = pydantic.Field(
+        default=None, min_length=1, strict=False
+    )
+    target: Target = Target()
+
+
+def handle(command: RestoreSnapshot, context: Context) -> Outcome:
+    """Stage, swap, and settle the service's record; an interrupted swap is recognised and finished."""
+    service = context.service()
+    snapshot = context.snapshot(command.snapshot_id)
+    include = command.include or snapshot.include
+    if missing := [part for part in include if part not in snapshot.include]:
+        raise Refused(
+            f"snapshot {snapshot.snapshot_id} holds no {missing[0]}; it holds {', '.join(snapshot.include)}",
+            code="not-in-snapshot",
+        )
+    wanted = _record(command, context, service, snapshot, include)
+    figures, items = _restore_data(command, context, service, snapshot) if "data" in include else ({}, ())
+    return Outcome.succeeded(
+        f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}",
+        changes=(SaveService(wanted),) if wanted != service else (),
+        items=items,
+        snapshot_id=snapshot.snapshot_id,
+        **figures,
+    )
+
+
+def undo(command: RestoreSnapshot, context: Context) -> None:
+    """Give the old tree its place back."""
+    step = context.journal.find(SWAP)
+    if step is not None:
+        request = step.request
+        context.trees.swap_back(request["staging"], request["target"], request["inode"])
+        context.journal.end(step, StepState.UNDONE)
+    context.trees.discard(context.operation.op_id)
+
+
+def _record(
+    command: RestoreSnapshot, context: Context, service: Service, snapshot: Snapshot, include: tuple[str, ...]
+) -> Service:
+    """The service's record as it must be afterwards; the same object's equal when nothing changes."""
+    wanted = service
+    if command.target.node and command.target.directory is None and "data" in include:
+        wanted = dataclasses.replace(wanted, node=command.target.node)
+    if "configuration" in include:
+        document = context.archive.read(snapshot.manifest_key).configuration or {}
+        if document != service.document and service.region is not None:
+            # The record must never say what the region does not: without a call to the region, only an
+            # unchanged configuration can be restored truthfully.
+            raise Refused(
+                f"the configuration in snapshot {snapshot.snapshot_id} differs from the installed one, "
+                f"and this version cannot bring it to region {service.region}",
+                code="configuration-differs",
+                next_step='restore with "include": ["data"], and change the configuration on the platform',
+            )
+        wanted = dataclasses.replace(wanted, document=document)
+    return dataclasses.replace(wanted, generation=service.generation + 1) if wanted != service else service
+
+
+def _restore_data(
+    command: RestoreSnapshot, context: Context, service: Service, snapshot: Snapshot
+) -> tuple[dict[str, int], tuple[Item, ...]]:
+    trees, journal, op_id = context.trees, context.journal, context.operation.op_id
+    target = trees.resolve(command.target.directory or service.directory)
+    staging = trees.staging_path(op_id, target)
+    step = journal.find(SWAP)
+    if step is None:
+        if command.mode is RestoreMode.REFUSE_NON_EMPTY and not trees.is_empty(target):
+            raise Refused(
+                f"directory {command.target.directory or service.directory} is not empty",
+                code="target-not-empty",
+                next_step='empty it, or restore with "mode": "replace" or "merge"',
+            )
+        trees.discard(op_id)
+        staged = context.archive.stage(snapshot.manifest_key, target, staging, command.mode, context.watch)
+        request = {
+            "target": target,
+            "staging": staging,
+            "inode": staged.inode,
+            "files": staged.files,
+            "bytes": staged.bytes,
+            "warnings": list(staged.warnings),
+        }
+        step = journal.begin(SWAP, request)
+    trees.swap(staging, target, step.request["inode"])
+    journal.end(step)
+    context.after_settle.append(lambda: trees.discard(op_id))
+    warnings = tuple(Item(str(w), "restored-differently", str(w)) for w in step.request["warnings"])
+    return {"files": step.request["files"], "bytes": step.request["bytes"]}, warnings
+
+
+def _abandon(command: RestoreSnapshot, context: Context) -> tuple[()]:
+    """Nothing in SQL; the staged tree goes once the outcome is durable."""
+    op_id = context.operation.op_id
+    context.after_settle.append(lambda: context.trees.discard(op_id))
+    return ()
+
+
+subscription = Subscription(
+    RestoreSnapshot,
+    handle,
+    undo=undo,
+    abandon=_abandon,
+    local=True,
+    node=lambda payload: payload.target.node,
+)
