@@ -101,8 +101,12 @@ class Budget:
 
     #: Claims in a row without any progress; then the command counts as one that kills its worker.
     max_claims: int = 8
-    #: Failed attempts that were retried with backoff.
-    max_attempts: int = 8
+    #: Attempts against weather (a store, a database, a region that does not answer): about half an hour.
+    max_attempts: int = 60
+    #: Attempts that end in an exception nobody planned for.
+    max_bugs: int = 6
+    #: Attempts to put things back before a person must decide.
+    max_undo_attempts: int = 40
     #: Seconds; the backoff before retry n is drawn from 0 .. min(cap, base * 2**n).
     backoff_base: float = 1.0
     backoff_cap: float = 60.0

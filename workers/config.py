@@ -1,0 +1,202 @@
+"""The only place that reads the environment: one frozen record, each value with its origin.
+
+Environment beats file beats default. All mistakes are reported at once, each with what to do. The file
+is TOML with the same names in lower case: `$BACKSTAY_CONFIG`, else `backstay.toml` in the data directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from domain.errors import InvalidMessage
+from domain.identity import check_name
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` has one sentence per mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def _path(value: str) -> str:
+    return os.path.abspath(os.path.expanduser(_text(value)))
+
+
+def _node(value: str) -> str:
+    try:
+        return check_name(value, "node")
+    except InvalidMessage as error:
+        raise ValueError(str(error)) from None
+
+
+def _count(value: str) -> int:
+    if not value.isdigit() or not 1 <= int(value) <= 1_000_000:
+        raise ValueError("must be a whole number from 1 to 1000000")
+    return int(value)
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        scheme = value.partition(":")[0].partition("+")[0]
+        if scheme not in schemes:
+            raise ValueError(f"must be a URL with one of the schemes {', '.join(schemes)}")
+        return value
+
+    return check
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT")
+    return value
+
+
+def _level(value: str) -> str:
+    if value.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError("must be debug, info, warning or error")
+    return value.lower()
+
+
+def _setting(env: str, parse: Callable[[str], Any], about: str, *, secret: bool = False) -> Any:
+    return field(metadata={"env": env, "parse": parse, "about": about, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. `origins` says where each value came from."""
+
+    data_dir: str = _setting("BACKSTAY_DATA_DIR", _path, "where the embedded database, spool and store live")
+    database_url: str = _setting(
+        "DATABASE_URL", _url("sqlite", "postgresql", "postgres"), "SQL, the queue of truth", secret=True
+    )
+    broker_url: str = _setting(
+        "BROKER_URL",
+        _url("spool", "amqp", "amqps", "redisstream", "redisstreams"),
+        "where commands arrive and events leave",
+        secret=True,
+    )
+    store_url: str = _setting("BACKSTAY_STORE_URL", _url("file", "s3"), "where snapshots are kept", secret=True)
+    node: str = _setting("BACKSTAY_NODE", _node, "the name of this host")
+    apps_root: str = _setting("BACKSTAY_APPS_ROOT", _path, "the directory that holds the services' directories")
+    region_url: str | None = _setting("BACKSTAY_REGION_URL", _url("http", "https"), "the platform's control plane")
+    secret_keys: str | None = _setting(
+        "BACKSTAY_SECRET_KEYS", _text, "key ring: id:base64[,id:base64…], the first one seals", secret=True
+    )
+    processes: int = _setting("BACKSTAY_PROCESSES", _count, "worker processes of this node")
+    threads: int = _setting("BACKSTAY_THREADS", _count, "operations at once in each process")
+    lease_seconds: int = _setting("BACKSTAY_LEASE_SECONDS", _count, "how long a silent worker keeps an operation")
+    shutdown_seconds: int = _setting("BACKSTAY_SHUTDOWN_SECONDS", _count, "how long a stopping worker may finish")
+    backlog_limit: int = _setting("BACKSTAY_BACKLOG_LIMIT", _count, "queued operations beyond which intake pauses")
+    http: str = _setting("BACKSTAY_HTTP", _address, "address of health, metrics and API")
+    log_level: str = _setting("BACKSTAY_LOG_LEVEL", _level, "debug, info, warning or error")
+    origins: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: str | None) -> Settings:
+    """Read environment, file and defaults; `overrides` are command-line options. ConfigError lists all mistakes."""
+    environ = os.environ if environ is None else environ
+    chosen: dict[str, tuple[str, str]] = {}
+    problems: list[str] = []
+    given = {name: value for name, value in overrides.items() if value is not None}
+    data_dir = given.get("data_dir") or environ.get("BACKSTAY_DATA_DIR") or _home(environ)
+    file_name = environ.get("BACKSTAY_CONFIG") or os.path.join(os.path.expanduser(data_dir), "backstay.toml")
+    from_file = _read_file(file_name, required="BACKSTAY_CONFIG" in environ, problems=problems)
+    for item in (item for item in fields(Settings) if item.metadata):
+        env = item.metadata["env"]
+        if item.name in given:
+            chosen[item.name] = (given[item.name], "command line")
+        elif environ.get(env):
+            chosen[item.name] = (environ[env], f"environment {env}")
+        elif item.name in from_file:
+            chosen[item.name] = (str(from_file.pop(item.name)), f"file {file_name}")
+        from_file.pop(item.name, None)
+    problems += [f"{file_name}: unknown setting {name!r}; see `backstay config show`" for name in from_file]
+    return _build(chosen, data_dir, problems)
+
+
+def _build(chosen: dict[str, tuple[str, str]], data_dir: str, problems: list[str]) -> Settings:
+    defaults = _defaults(_path(data_dir))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for item in (item for item in fields(Settings) if item.metadata):
+        text, origins[item.name] = chosen.get(item.name, (defaults[item.name], "default"))
+        try:
+            values[item.name] = None if text is None else item.metadata["parse"](text)
+        except ValueError as error:
+            problems.append(f"{item.metadata['env']} ({origins[item.name]}): {error}")
+            values[item.name] = None
+    shared = not str(values["database_url"]).startswith("sqlite")
+    if shared and values["secret_keys"] is None:
+        problems.append(
+            "BACKSTAY_SECRET_KEYS: must be set when the database is shared, so that every node can open what "
+            "another sealed; `backstay config new-key` prints one"
+        )
+    if problems:
+        raise ConfigError(problems)
+    return Settings(**values, origins=origins)
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    if environ.get("XDG_DATA_HOME"):
+        return os.path.join(environ["XDG_DATA_HOME"], "backstay")
+    return "/var/lib/backstay" if os.geteuid() == 0 else "~/.local/share/backstay"
+
+
+def _defaults(data_dir: str) -> dict[str, str | None]:
+    name = re.sub(r"[^a-z0-9._-]+", "-", socket.gethostname().lower()).strip("._-")[:63]
+    return {
+        "data_dir": data_dir,
+        "database_url": f"sqlite:///{data_dir}/backstay.db",
+        "broker_url": f"spool://{data_dir}/spool",
+        "store_url": f"file://{data_dir}/store",
+        "node": name or "node",
+        "apps_root": f"{data_dir}/apps",
+        "region_url": None,
+        "secret_keys": None,
+        "processes": "1",
+        "threads": "4",
+        "lease_seconds": "60",
+        "shutdown_seconds": "25",
+        "backlog_limit": "10000",
+        "http": "127.0.0.1:8321",
+        "log_level": "info",
+    }
+
+
+def _read_file(name: str, *, required: bool, problems: list[str]) -> dict[str, Any]:
+    try:
+        with open(name, "rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        if required:
+            problems.append(f"BACKSTAY_CONFIG: there is no file {name}")
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"{name}: {error}")
+    return {}
+
+
+def shown(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """(setting, value fit for a screen, origin, meaning) for each; secrets and passwords are masked."""
+    rows = []
+    for item in (item for item in fields(Settings) if item.metadata):
+        value = getattr(settings, item.name)
+        text = "-" if value is None else str(value)
+        if item.metadata["secret"] and value is not None:
+            text = "********" if item.name == "secret_keys" else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
+        rows.append((item.metadata["env"], text, settings.origins[item.name], item.metadata["about"]))
+    return rows

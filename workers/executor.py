@@ -1,0 +1,272 @@
+"""One attempt at one claimed operation, from claim to settled outcome.
+
+The path of every command: decode what was accepted, decide whether to go on, act through the handler,
+settle. What an exception means is decided here and nowhere else. It promises that the operation is left
+settled, waiting for a retry, or under its lease for whoever comes next; it never raises for a reason
+that lies in the operation.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from domain.context import Context
+from domain.contracts import Archive, Catalogue, Claim, Clock, Ledger, Services, Trees
+from domain.errors import (
+    BackstayError,
+    Cancelled,
+    Damaged,
+    DeadlineExceeded,
+    LeaseLost,
+    Refused,
+    ShuttingDown,
+    Weather,
+)
+from domain.journal import Journal
+from domain.lease import Lease
+from domain.operation import Budget, State
+from domain.outcome import Outcome
+from domain.retry import backoff_ms, within_call
+from domain.subscription import Subscription
+from workers.watch import LeaseWatch
+
+log = structlog.get_logger("executor")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the executor and its handlers work with."""
+
+    ledger: Ledger
+    services: Services
+    catalogue: Catalogue
+    archive: Archive
+    trees: Trees
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The values that belong to one run of one claim."""
+
+    claim: Claim
+    lease: Lease
+    context: Context
+    subscription: Subscription
+    payload: Any
+
+
+class Executor:
+    """Runs claims; safe to share between the threads of a process."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        subscriptions: Mapping[str, Subscription],
+        parse: Callable[[Subscription, dict[str, Any]], Any],
+        *,
+        node: str,
+        lease_ms: int,
+        budget: Budget,
+        draw: random.Random,
+        stopping: threading.Event,
+        ended: Callable[[str, str], None],
+    ) -> None:
+        """`stopping` makes running work give its operation back; `ended(kind, how)` counts ends."""
+        self._ports, self._subscriptions, self._parse = ports, subscriptions, parse
+        self._node, self._lease_ms, self._budget, self._draw = node, lease_ms, budget, draw
+        self._stopping, self._ended = stopping, ended
+
+    def run(self, claim: Claim, asked_at: float) -> None:
+        """Work on `claim`, which was asked for at `asked_at` of the injected clock."""
+        operation = claim.operation
+        with structlog.contextvars.bound_contextvars(
+            operation=operation.op_id,
+            message=operation.message_id,
+            kind=operation.kind,
+            service=operation.service_id,
+            attempt=operation.attempts + 1,
+            fence=operation.fence,
+        ):
+            log.info("operation.claimed", takeover=claim.takeover, state=operation.state.value)
+            how = self._run(claim, asked_at)
+            log.info("operation.left", how=how)
+            self._ended(operation.kind, how)
+
+    def _run(self, claim: Claim, asked_at: float) -> str:
+        ledger = self._ports.ledger
+        try:
+            service = self._misplaced(claim)
+            if service is not None:
+                ledger.reroute(claim, service)
+                return "rerouted"
+            subscription = self._subscriptions.get(claim.operation.kind)
+            if subscription is None:
+                return self._pass_on(claim)
+            attempt = self._prepare(claim, asked_at, subscription)
+            outcome = self._decide(attempt)
+            return self._finish(attempt, outcome) if outcome else "retry"
+        except LeaseLost as error:
+            log.warning("operation.lease-lost", detail=str(error))
+            return "lease-lost"
+        except ShuttingDown:
+            ledger.release(claim)
+            return "released"
+        except Weather as error:
+            # The database itself is away: the lease ends by itself and somebody goes on from the journal.
+            log.warning("operation.interrupted", code=error.code, detail=str(error))
+            return "interrupted"
+
+    # ------------------------------------------------------------ prepare
+    def _misplaced(self, claim: Claim) -> str | None:
+        """The node that should do this instead, when the service lives elsewhere than was thought."""
+        operation = claim.operation
+        subscription = self._subscriptions.get(operation.kind)
+        if subscription is None or not subscription.local or operation.node is not None:
+            return None
+        service = self._ports.services.get(operation.service_id)
+        return service.node if service and service.node != self._node else None
+
+    def _pass_on(self, claim: Claim) -> str:
+        """A type of a newer version: leave it to a worker that knows it, but not for ever."""
+        operation = claim.operation
+        sentence = f"no worker knows the message type {operation.kind}"
+        if operation.attempts + 1 < self._budget.max_attempts:
+            self._ports.ledger.retry_later(claim, 30_000, "unknown-type", sentence)
+            return "retry"
+        self._ports.ledger.settle(claim, Outcome.failed(Refused(sentence, code="unknown-type")))
+        return "failed"
+
+    def _prepare(self, claim: Claim, asked_at: float, subscription: Subscription) -> Attempt:
+        ports, operation = self._ports, claim.operation
+        lease = Lease(ports.clock, self._lease_ms, asked_at)
+        context = Context(
+            operation=operation,
+            retried=claim.takeover or operation.attempts > 0,
+            node=self._node,
+            services=ports.services,
+            catalogue=ports.catalogue,
+            archive=ports.archive,
+            trees=ports.trees,
+            journal=Journal(ports.ledger, claim, lease, ports.clock),
+            watch=LeaseWatch(ports.ledger, claim, lease, ports.clock, self._stopping, asked_at),
+            cancel=ports.ledger.request_cancel,
+            find_operation=ports.ledger.get,
+        )
+        return Attempt(claim, lease, context, subscription, None)
+
+    # ------------------------------------------------------------ decide
+    def _decide(self, attempt: Attempt) -> Outcome | None:
+        """The outcome to settle; None when the operation waits for its next attempt."""
+        operation = attempt.claim.operation
+        if operation.state is State.COMPENSATING:
+            return self._compensate(attempt, _reason(operation.outcome))
+        try:
+            if operation.claims_no_progress > self._budget.max_claims:
+                raise Refused(
+                    f"{operation.claims_no_progress - 1} workers took this operation and died without progress",
+                    code="poison",
+                    next_step="read the worker's log of that time; replay it once the cause is mended",
+                )
+            attempt.payload = self._parse(attempt.subscription, operation.data)
+            attempt.context.watch.check()
+            return attempt.subscription.handle(attempt.payload, attempt.context)
+        except (Cancelled, DeadlineExceeded) as error:
+            return self._end_early(attempt, Outcome.cancelled(error))
+        except (Refused, Damaged) as error:
+            return self._end_early(attempt, Outcome.failed(error))
+        except (LeaseLost, ShuttingDown):
+            raise
+        except Weather as error:
+            return self._later(attempt, error, self._budget.max_attempts)
+        except Exception as error:  # a bug of ours or of a library: bounded retries, then a dead letter with its trace
+            log.exception("operation.bug")
+            return self._later(attempt, error, self._budget.max_bugs)
+
+    def _later(self, attempt: Attempt, error: Exception, most: int) -> Outcome | None:
+        operation = attempt.claim.operation
+        code = error.code if isinstance(error, BackstayError) else "internal-error"
+        sentence = str(error) if isinstance(error, BackstayError) else f"unexpected {type(error).__name__}"
+        if operation.attempts + 1 < most:
+            delay = backoff_ms(self._budget, operation.attempts, self._draw)
+            self._ports.ledger.retry_later(attempt.claim, delay, code, sentence)
+            log.warning("operation.retry", code=code, detail=sentence, delay_ms=delay)
+            return None
+        given_up = BackstayError(
+            f"gave up after {operation.attempts + 1} attempts: {sentence}",
+            code=code,
+            next_step="mend the cause, then `backstay dead-letters replay`",
+        )
+        trace = "".join(traceback.format_exception(error))
+        return self._end_early(attempt, Outcome.failed(given_up, traceback=trace))
+
+    def _end_early(self, attempt: Attempt, outcome: Outcome) -> Outcome | None:
+        """Settle as it is when nothing was touched; else put everything back first."""
+        if not attempt.context.journal.touched():
+            return outcome
+        if attempt.subscription.undo is None:
+            return replace(outcome, state=State.STUCK)
+        self._ports.ledger.turn_back(attempt.claim, outcome)
+        return self._compensate(attempt, outcome)
+
+    def _compensate(self, attempt: Attempt, reason: Outcome) -> Outcome | None:
+        operation, subscription = attempt.claim.operation, attempt.subscription
+        try:
+            payload = attempt.payload or self._parse(subscription, operation.data)
+            if subscription.undo is not None:
+                subscription.undo(payload, attempt.context)
+            attempt.payload = payload
+            return replace(reason, state=State.ROLLED_BACK)
+        except (LeaseLost, ShuttingDown):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever fails here, a person must hear of it: retries, then STUCK
+            if operation.attempts + 1 < self._budget.max_undo_attempts:
+                delay = backoff_ms(self._budget, operation.attempts, self._draw)
+                self._ports.ledger.retry_later(attempt.claim, delay, "undo-failed", str(error))
+                return None
+            trace = "".join(traceback.format_exception(error))
+            return replace(reason, state=State.STUCK, code="undo-failed", traceback=trace)
+
+    # ------------------------------------------------------------ settle
+    def _finish(self, attempt: Attempt, outcome: Outcome) -> str:
+        try:
+            self._settle(attempt, outcome)
+        except (Refused, Damaged) as error:  # SQL refused the domain changes; nothing of them was written
+            instead = self._end_early(attempt, Outcome.failed(error))
+            if instead is None:
+                return "retry"
+            self._settle(attempt, instead)
+            return instead.event_name()
+        return outcome.event_name()
+
+    def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
+        abandon = attempt.subscription.abandon
+        if abandon and attempt.payload is not None and outcome.state in (State.FAILED, State.CANCELLED):
+            outcome = replace(outcome, changes=(*outcome.changes, *abandon(attempt.payload, attempt.context)))
+        for retry in within_call(seconds=max(1.0, attempt.lease.left() - 1.0)):
+            with retry:
+                self._ports.ledger.settle(attempt.claim, outcome)
+        for clean_up in attempt.context.after_settle:
+            try:
+                clean_up()
+            except (BackstayError, OSError) as error:
+                log.warning("operation.clean-up-left", detail=str(error))
+
+
+def _reason(document: dict[str, Any] | None) -> Outcome:
+    """The outcome that made the operation turn back, as its row remembers it."""
+    kept = document or {}
+    return Outcome(
+        State.ROLLED_BACK,
+        kept.get("sentence", "everything was put back"),
+        code=kept.get("code"),
+        next_step=kept.get("next_step", ""),
+        figures=kept.get("figures", {}),
+    )

@@ -1,0 +1,120 @@
+"""What somebody must do now and then, on any node: every duty is idempotent, so nobody is elected.
+
+Correctness never waits for it: expired leases are claimable by themselves. It tells that the node is
+alive, frees leases of processes that died on this host, and removes what interrupted work left.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from domain.contracts import Archive, Catalogue, Clock, Ledger, Nodes, ObjectStore, Trees
+from domain.errors import BackstayError
+from domain.operation import TERMINAL
+from workers.owner import Owner
+
+log = structlog.get_logger("sweeper")
+
+#: Seconds between beats; a node not seen for several of them is shown as away.
+BEAT_SECONDS = 5.0
+#: Seconds between looks for garbage and left-over trees.
+TIDY_SECONDS = 60.0
+#: Seconds between looks for unfinished uploads, and the age at which one certainly has no owner.
+UPLOADS_SECONDS = 3600.0
+UPLOAD_AGE_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """The ports that sweeping needs."""
+
+    ledger: Ledger
+    catalogue: Catalogue
+    nodes: Nodes
+    archive: Archive
+    trees: Trees
+    store: ObjectStore
+
+
+class Sweeper:
+    """One thread of one process. `start()`, `stop()`; each duty fails alone and is tried again."""
+
+    def __init__(self, duties: Duties, owner: Owner, clock: Clock, version: str, wake: Callable[[], None]) -> None:
+        self._duties, self._owner, self._clock, self._version, self._wake = duties, owner, clock, version, wake
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
+        self._due: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin; the first round runs at once, so a restarted node frees its predecessor's leases."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End after the duty in hand."""
+        self._stopping.set()
+        self._thread.join(timeout)
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            self.round()
+            self._stopping.wait(BEAT_SECONDS)
+
+    def round(self) -> None:
+        """Do whatever is due."""
+        for name, seconds, duty in (
+            ("beat", 0.0, self._beat),
+            ("release-dead", 0.0, self._release_dead),
+            ("garbage", TIDY_SECONDS, self.collect_garbage),
+            ("staging", TIDY_SECONDS, self.discard_staging),
+            ("uploads", UPLOADS_SECONDS, self._sweep_uploads),
+        ):
+            now = self._clock.boottime()
+            if now < self._due.get(name, 0.0) or self._stopping.is_set():
+                continue
+            self._due[name] = now + seconds
+            try:
+                duty()
+            except (BackstayError, OSError) as error:
+                log.warning("sweep.failed", duty=name, detail=str(error))
+
+    def _beat(self) -> None:
+        self._duties.nodes.beat(self._owner.node, self._owner.boot_id, self._version)
+
+    def _release_dead(self) -> None:
+        freed = self._duties.ledger.release_dead(self._owner.is_dead)
+        if freed:
+            log.warning("sweep.released-leases-of-dead-processes", operations=freed)
+            self._wake()
+
+    def collect_garbage(self) -> int:
+        """Remove objects that no snapshot needs; how many rows were finished."""
+        done = 0
+        while rows := self._duties.catalogue.garbage(500):
+            gone = self._duties.archive.collect(rows, self._duties.catalogue.live_packs)
+            self._duties.catalogue.forget_garbage(gone)
+            done += len(gone)
+            if len(gone) < len(rows):
+                break
+        if done:
+            log.info("sweep.garbage-removed", rows=done)
+        return done
+
+    def discard_staging(self) -> int:
+        """Remove trees that ended operations left beside the live ones; how many."""
+        done = 0
+        for op_id in self._duties.trees.staged_operations():
+            operation = self._duties.ledger.get(op_id)
+            # An unknown id may be a restore of another database that shares this apps root: not ours.
+            if operation is not None and operation.state in TERMINAL:
+                self._duties.trees.discard(op_id)
+                done += 1
+        return done
+
+    def _sweep_uploads(self) -> None:
+        removed = self._duties.store.sweep(UPLOAD_AGE_SECONDS)
+        if removed:
+            log.info("sweep.unfinished-uploads-removed", uploads=removed)

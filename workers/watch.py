@@ -1,0 +1,74 @@
+"""The thread between long work and its lease: progress renews it, and the answer may be "stop".
+
+There is no heartbeat thread on purpose: a hung worker must lose its lease. `advance` is called from any
+thread of a pipeline, so it only counts; every `interval` seconds one caller pays for a renewal.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from domain.contracts import Claim, Clock, Ledger
+from domain.errors import Cancelled, DatabaseUnavailable, DeadlineExceeded, LeaseLost, ShuttingDown
+from domain.lease import Lease
+
+#: Seconds of lease that must be left to begin anything; below it the work stops by itself.
+MARGIN = 5.0
+
+
+class LeaseWatch:
+    """The Watch of one claimed operation."""
+
+    def __init__(
+        self, ledger: Ledger, claim: Claim, lease: Lease, clock: Clock, stopping: threading.Event, asked_at: float
+    ) -> None:
+        operation = claim.operation
+        self._ledger, self._claim, self._lease, self._clock, self._stopping = ledger, claim, lease, clock, stopping
+        self._cancel = operation.cancel_requested
+        claimed_at = operation.lease_until - lease.ttl_ms
+        self._deadline = asked_at + (operation.deadline_at - claimed_at) / 1000 if operation.deadline_at else None
+        self._interval = min(1.0, lease.ttl_ms / 1000 / 6)
+        self._next = asked_at + self._interval
+        self._mutex = threading.Lock()
+        self._progress: dict[str, int] = {"bytes_done": 0, "files_done": 0}
+        self._advanced = False
+
+    def check(self) -> None:
+        """Raise what ends the work, and renew the lease when it is time to."""
+        now = self._clock.boottime()
+        if now >= self._next and self._mutex.acquire(blocking=False):
+            try:
+                if now >= self._next:
+                    self._renew(now)
+            finally:
+                self._mutex.release()
+        if self._stopping.is_set():
+            raise ShuttingDown(f"operation {self._claim.operation.op_id} goes on elsewhere")
+        if self._cancel:
+            raise Cancelled(f"operation {self._claim.operation.op_id} was cancelled on request")
+        if self._deadline is not None and now >= self._deadline:
+            raise DeadlineExceeded(f"the deadline of operation {self._claim.operation.op_id} has passed")
+
+    def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
+        """Count progress, then check."""
+        # Sums from several threads may race by one increment; the figures are for eyes only.
+        self._progress["bytes_done"] += bytes_done
+        self._progress["files_done"] += files_done
+        self._advanced = True
+        self.check()
+
+    def expect(self, bytes_total: int, files_total: int) -> None:
+        """State the totals."""
+        self._progress |= {"bytes_total": bytes_total, "files_total": files_total}
+
+    def _renew(self, now: float) -> None:
+        # Only work that moves keeps its poison count at zero and its lease alive for free.
+        progress = dict(self._progress) if self._advanced else None
+        self._advanced = False
+        try:
+            self._cancel = self._ledger.renew(self._claim, self._lease.ttl_ms, progress) or self._cancel
+            self._lease.renewed(now)
+        except DatabaseUnavailable:
+            if self._lease.left() < min(MARGIN, self._lease.ttl_ms / 3000):
+                raise LeaseLost("the lease could not be renewed in time: the database does not answer") from None
+        self._next = now + self._interval
