@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
 
 def configure(level: str, node: str) -> None:
     """Route structlog and the standard library (kombu, dramatiq, alembic) through one JSON renderer."""
+
+    def add_node(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["node"] = node
+        return event
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_node,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -38,4 +45,3 @@ def configure(level: str, node: str) -> None:
     # Their own chatter is about transport, not about operations.
     for noisy in ("amqp", "kombu", "dramatiq", "botocore", "boto3", "urllib3", "alembic", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    structlog.contextvars.bind_contextvars(node=node)

@@ -1,0 +1,132 @@
+"""The composition root: the only module that knows which storage stands behind which port.
+
+Everything is made when it is asked for and nothing at import, so that `backstay operations list` opens
+the database and never the store. Each function takes the settings and answers with ports.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from domain.contracts import Archive, ObjectStore, Trees
+from domain.errors import Refused
+from workers.config import Settings
+
+if TYPE_CHECKING:
+    from storage.sealing import KeyRing
+    from storage.sql import Database
+
+PACKAGES = ("workers", "handlers", "domain", "storage")
+
+
+def version() -> str:
+    """The installed version, or that of the checkout."""
+    try:
+        return importlib.metadata.version("backstay-worker")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+checkout"
+
+
+def check_packages() -> None:
+    """Refuse to run when one of the four packages is somebody else's: their names are generic."""
+    homes = {}
+    for name in PACKAGES:
+        file = importlib.import_module(name).__file__ or ""
+        homes[name] = os.path.dirname(os.path.dirname(os.path.realpath(file)))
+    if len(set(homes.values())) != 1:
+        places = ", ".join(f"{name} from {home}" for name, home in homes.items())
+        raise Refused(
+            f"the packages of Backstay come from different places: {places}",
+            code="shadowed-packages",
+            next_step="install Backstay in an environment of its own",
+        )
+
+
+class System:
+    """The ports of one configuration, opened on first use. `close()` closes what was opened."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def keyring(self) -> KeyRing:
+        """The key ring from the settings, or the embedded one, made on first use (mode 0600)."""
+        from storage.sealing import KeyRing
+
+        if self.settings.secret_keys is not None:
+            return KeyRing.parse(self.settings.secret_keys)
+        return KeyRing.parse(_embedded_keys(os.path.join(self.settings.data_dir, "secret.keys")))
+
+    @cached_property
+    def database(self) -> Database:
+        """SQL, whatever its state; callers that need the schema ask `check_schema`."""
+        from storage.sql import open_database
+
+        _make_private(self.settings.data_dir)
+        return open_database(self.settings.database_url, self.keyring)
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """Where snapshots are kept."""
+        from storage.store import open_store
+
+        return open_store(self.settings.store_url)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """Snapshots in the store."""
+        from storage.archive import open_archive
+
+        cache = os.path.join(self.settings.data_dir, "cache")
+        return open_archive(self.store, self.keyring, cache_dir=cache)
+
+    @cached_property
+    def trees(self) -> Trees:
+        """The live directories of this node."""
+        from storage.archive import open_trees
+
+        os.makedirs(self.settings.apps_root, mode=0o755, exist_ok=True)
+        return open_trees(self.settings.apps_root)
+
+    def close(self) -> None:
+        """Close connections; files need no closing."""
+        if "database" in self.__dict__:
+            self.database.close()
+
+
+def _make_private(directory: str) -> None:
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+
+
+def _embedded_keys(path: str) -> str:
+    """The text of the key file; written durably before anything can be sealed with it."""
+    from storage.sealing import KeyRing
+
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        pass
+    _make_private(os.path.dirname(path))
+    fresh = f"{path}.{os.getpid()}"
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(KeyRing.generate_text() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(fresh, path)  # never over a key that another process has just made
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(fresh)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
