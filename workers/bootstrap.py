@@ -18,6 +18,7 @@ from workers.config import Settings
 
 if TYPE_CHECKING:
     from storage.sealing import KeyRing
+
     from storage.sql import Database
 
 PACKAGES = ("workers", "handlers", "domain", "storage")
