@@ -24,6 +24,6 @@ def within_call(*, seconds: float, first_wait: float = 0.1, longest_wait: float 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Weather),
         stop=tenacity.stop_after_delay(seconds),
-        wait=tenacity.wait_exponential_jitter(initial=first_wait, max=longest_wait),
+        wait=tenacity.wait_exponential_jitter(multiplier=first_wait, max=longest_wait),
         reraise=True,
     )

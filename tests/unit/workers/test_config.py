@@ -1,0 +1,65 @@
+"""Configuration: where each value comes from, all mistakes at once, nothing secret on a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workers.config import ConfigError, load, shown
+
+
+def test_everything_lives_in_one_data_directory_by_default(tmp_path: Path) -> None:
+    settings = load({"BACKSTAY_DATA_DIR": str(tmp_path)})
+    assert settings.database_url == f"sqlite:///{tmp_path}/backstay.db"
+    assert settings.broker_url == f"spool://{tmp_path}/spool"
+    assert settings.store_url == f"file://{tmp_path}/store"
+    assert settings.apps_root == f"{tmp_path}/apps"
+
+
+def test_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    (tmp_path / "backstay.toml").write_text('node = "from-file"\nthreads = 9\n')
+    settings = load({"BACKSTAY_DATA_DIR": str(tmp_path), "BACKSTAY_NODE": "from-env"})
+    assert (settings.node, settings.threads, settings.processes) == ("from-env", 9, 1)
+    assert settings.origins["node"] == "environment BACKSTAY_NODE"
+    assert settings.origins["threads"] == f"file {tmp_path}/backstay.toml"
+    assert settings.origins["processes"] == "default"
+
+
+def test_a_command_line_option_beats_the_environment(tmp_path: Path) -> None:
+    settings = load({"BACKSTAY_DATA_DIR": "/nowhere"}, data_dir=str(tmp_path))
+    assert settings.data_dir == str(tmp_path)
+    assert settings.origins["data_dir"] == "command line"
+
+
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+    (tmp_path / "backstay.toml").write_text("treads = 9\n")
+    with pytest.raises(ConfigError) as refusal:
+        load({"BACKSTAY_DATA_DIR": str(tmp_path), "DATABASE_URL": "mysql://x", "BACKSTAY_THREADS": "many"})
+    text = "\n".join(refusal.value.problems)
+    assert "DATABASE_URL" in text and "BACKSTAY_THREADS" in text and "'treads'" in text
+
+
+def test_a_shared_database_needs_a_shared_key_ring() -> None:
+    with pytest.raises(ConfigError, match="BACKSTAY_SECRET_KEYS"):
+        load({"DATABASE_URL": "postgresql://db/backstay"})
+
+
+def test_passwords_and_keys_are_masked_when_shown() -> None:
+    settings = load(
+        {
+            "DATABASE_URL": "postgresql://user:pa55word@db/backstay",
+            "BROKER_URL": "amqp://guest:s3cret@mq//",
+            "BACKSTAY_SECRET_KEYS": "k1:c2VjcmV0",
+        }
+    )
+    text = repr(shown(settings))
+    assert "user:********@db" in text
+    assert not {"pa55word", "s3cret", "c2VjcmV0"} & {
+        part for part in ("pa55word", "s3cret", "c2VjcmV0") if part in text
+    }
+
+
+def test_a_named_file_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no file"):
+        load({"BACKSTAY_CONFIG": str(tmp_path / "missing.toml")})

@@ -1,0 +1,117 @@
+"""Progress keeps a lease alive; a hung worker, a cancel, a deadline or a lost lease ends the work."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from domain.contracts import Claim
+from domain.errors import Cancelled, DatabaseUnavailable, DeadlineExceeded, LeaseLost, ShuttingDown
+from domain.lease import Lease
+from domain.operation import Operation, State
+from tests.fakes.clock import FakeClock
+from workers.watch import LeaseWatch
+
+TTL_MS = 60_000
+
+
+class Renewals:
+    """A ledger that only renews, and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.progress: list[dict[str, Any] | None] = []
+        self.cancel = False
+        self.error: Exception | None = None
+
+    def renew(self, claim: Claim, lease_ms: int, progress: dict[str, Any] | None = None) -> bool:
+        if self.error:
+            raise self.error
+        self.progress.append(progress)
+        return self.cancel
+
+
+class Work:
+    """A claim under watch, with its collaborators at hand."""
+
+    def __init__(self, deadline_in_ms: int = 0) -> None:
+        self.clock, self.ledger, self.stopping = FakeClock(), Renewals(), threading.Event()
+        now = 5_000_000
+        operation = Operation(
+            1, "op", "s", "m", "create-snapshot", "acme", "web", State.RUNNING, {},
+            lease_until=now + TTL_MS, deadline_at=now + deadline_in_ms if deadline_in_ms else 0,
+        )  # fmt: skip
+        started = self.clock.boottime()
+        self.lease = Lease(self.clock, TTL_MS, started)
+        claim = Claim(operation, takeover=False)
+        self.watch = LeaseWatch(self.ledger, claim, self.lease, self.clock, self.stopping, started)  # type: ignore[arg-type]
+
+
+def test_progress_renews_the_lease_once_a_second_and_not_more_often() -> None:
+    work = Work()
+    for _ in range(100):
+        work.clock.pass_seconds(0.1)
+        work.watch.advance(bytes_done=10)
+    assert 9 <= len(work.ledger.progress) <= 10
+    assert work.lease.left() > 58
+    assert work.ledger.progress[-1]["bytes_done"] > 900
+
+
+def test_waiting_without_progress_renews_but_does_not_count_as_progress() -> None:
+    """A worker that dies before any progress must still be counted as poison."""
+    work = Work()
+    work.clock.pass_seconds(2)
+    work.watch.check()
+    assert work.ledger.progress == [None]
+
+
+def test_a_cancel_request_ends_the_work_at_the_next_check() -> None:
+    work = Work()
+    work.ledger.cancel = True
+    work.clock.pass_seconds(2)
+    with pytest.raises(Cancelled):
+        work.watch.check()
+
+
+def test_the_deadline_is_counted_on_this_process_s_own_clock() -> None:
+    work = Work(deadline_in_ms=30_000)
+    work.clock.pass_seconds(29)
+    work.watch.check()
+    work.clock.pass_seconds(2)
+    with pytest.raises(DeadlineExceeded):
+        work.watch.check()
+
+
+def test_a_stopping_process_gives_the_work_up() -> None:
+    work = Work()
+    work.stopping.set()
+    with pytest.raises(ShuttingDown):
+        work.watch.check()
+
+
+def test_another_holder_ends_the_work() -> None:
+    work = Work()
+    work.ledger.error = LeaseLost("another worker")
+    work.clock.pass_seconds(2)
+    with pytest.raises(LeaseLost):
+        work.watch.advance(1)
+
+
+def test_a_short_database_outage_is_ridden_out_and_a_long_one_ends_the_work_before_the_lease() -> None:
+    work = Work()
+    work.ledger.error = DatabaseUnavailable("gone")
+    work.clock.pass_seconds(50)
+    work.watch.check()
+    work.clock.pass_seconds(6)
+    assert work.lease.left() > 0
+    with pytest.raises(LeaseLost, match="could not be renewed"):
+        work.watch.check()
+
+
+def test_totals_are_kept_with_the_progress() -> None:
+    work = Work()
+    work.watch.expect(bytes_total=100, files_total=3)
+    work.clock.pass_seconds(2)
+    work.watch.advance(bytes_done=40, files_done=1)
+    assert work.ledger.progress == [{"bytes_done": 40, "files_done": 1, "bytes_total": 100, "files_total": 3}]

@@ -1,0 +1,67 @@
+"""Several worker processes on one node: start them, pass signals on, start again what died.
+
+dramatiq's own master is not used: it takes over logging, and it ends the node when one process dies.
+Each child is a complete worker, so this parent holds no state and may itself be killed at any time;
+children ask the kernel to end them with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+
+import structlog
+
+log = structlog.get_logger("processes")
+
+_PR_SET_PDEATHSIG = 1
+#: Seconds before a child that died is started again.
+RESTART_SECONDS = 1.0
+
+
+def _child(main: Callable[[], int], parent: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        return  # the parent died before the kernel was asked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
+    raise SystemExit(main())
+
+
+def supervise(main: Callable[[], int], count: int) -> int:
+    """Run `main` (picklable) in `count` processes until SIGTERM or SIGINT; each further signal is passed on too."""
+    context = multiprocessing.get_context("spawn")
+    stopping = threading.Event()
+    children: list[SpawnProcess] = []
+
+    def spawn() -> SpawnProcess:
+        child = context.Process(target=_child, args=(main, os.getpid()))
+        child.start()
+        return child
+
+    def pass_on(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        for child in children:
+            if child.is_alive() and child.pid:
+                os.kill(child.pid, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGINT, pass_on)
+    children += [spawn() for _ in range(count)]
+    while not stopping.is_set():
+        multiprocessing.connection.wait([child.sentinel for child in children], timeout=0.5)
+        for index, child in enumerate(children):
+            if not child.is_alive() and not stopping.is_set():
+                log.error("process.died", pid=child.pid, exit_code=child.exitcode)
+                stopping.wait(RESTART_SECONDS)
+                if not stopping.is_set():
+                    children[index] = spawn()
+    for child in children:
+        child.join()
+    return max((abs(child.exitcode or 0) for child in children), default=0)
