@@ -75,6 +75,7 @@ class Operation:
     cancel_requested: bool = False
     deadline_at: int = 0
     outcome: dict[str, Any] | None = None
+    progress: dict[str, Any] | None = None  # bytes_done, bytes_total, files_done, files_total: for eyes only
     error_code: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None  # the operation or message that led to this one

@@ -1,0 +1,207 @@
+"""A node's process: intake, executors, relay and sweeper, started together and stopped in order.
+
+It owns the threads and the signals. The first SIGTERM stops intake and lets running operations finish;
+the second one, or the end of the allowed time, makes them give their leases back at once. `kill -9` is
+always safe: nothing here is needed for correctness afterwards.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import signal
+import sys
+import threading
+from types import FrameType
+
+import dramatiq
+import structlog
+
+import handlers
+from domain.operation import Budget
+from workers import log as logging
+from workers import processes
+from workers.bootstrap import System, check_packages, version
+from workers.broker import SqlBroker
+from workers.clock import SystemClock
+from workers.config import Settings
+from workers.executor import Executor, Ports
+from workers.health import Finding, Health, probe
+from workers.ingress import Ingress
+from workers.judge import judge_with
+from workers.metrics import Metrics
+from workers.owner import Owner
+from workers.relay import Relay
+from workers.sweeper import Duties, Sweeper
+from workers.web.app import build_app
+from workers.web.server import HttpServer
+
+log = structlog.get_logger("runtime")
+
+#: Seconds without a turn after which a consumer counts as hung.
+HUNG_SECONDS = 30.0
+
+
+class NodeProcess:
+    """One worker process. `start()`, then `stop(hurry)` from the same thread."""
+
+    def __init__(self, system: System) -> None:
+        settings, database = system.settings, system.database
+        self._settings, self._database = settings, database
+        self.clock = SystemClock()
+        self.metrics = Metrics(database.counts)
+        self._giving_up = threading.Event()
+        owner = Owner.of_this_process(settings.node)
+        self._wake = database.wake()
+        subscriptions = handlers.subscriptions()
+        executor = Executor(
+            Ports(database.ledger, database.services, database.catalogue, system.archive, system.trees, self.clock),
+            subscriptions,
+            handlers.parse,
+            node=settings.node,
+            lease_ms=settings.lease_seconds * 1000,
+            budget=Budget(),
+            draw=random.Random(),
+            stopping=self._giving_up,
+            ended=self._ended,
+        )
+        self.broker = SqlBroker(
+            database.ledger,
+            self._wake,
+            self.clock,
+            executor.run,
+            node=settings.node,
+            owner=str(owner),
+            slots=settings.threads,
+            lease_ms=settings.lease_seconds * 1000,
+        )
+        self.worker = dramatiq.Worker(self.broker, worker_threads=settings.threads, worker_timeout=500)
+        self.ingress = Ingress(
+            settings.broker_url,
+            database.inbox,
+            judge_with(subscriptions),
+            on_accepted=self._accepted,
+            backlog_limit=settings.backlog_limit,
+            clock=self.clock,
+        )
+        self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock)
+        duties = Duties(database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store)
+        self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set)
+
+    def start(self) -> None:
+        """Everything at once; each part waits by itself for what is not there yet."""
+        self.sweeper.start()
+        self.relay.start()
+        self.worker.start()
+        self.ingress.start()
+        log.info("node.started", database=self._settings.database_url.partition(":")[0], version=version())
+
+    def stop(self, hurry: threading.Event) -> None:
+        """Drain: no new work, finish what runs while there is time and nobody hurries, tell, leave."""
+        self.ingress.stop(timeout=5.0)
+        stopper = threading.Thread(
+            target=self.worker.stop, args=(self._settings.shutdown_seconds * 1000,), name="drain", daemon=True
+        )
+        stopper.start()
+        deadline = self.clock.boottime() + self._settings.shutdown_seconds
+        while stopper.is_alive() and not hurry.wait(0.05) and self.clock.boottime() < deadline:
+            pass
+        self._giving_up.set()
+        stopper.join(1.0)
+        given_back = self.broker.give_back()
+        self.relay.stop(timeout=5.0)
+        self.sweeper.stop(timeout=1.0)
+        self._wake.close()
+        log.info("node.stopped", given_back=given_back)
+
+    def health(self) -> Health:
+        """Live: the threads go round. Ready: SQL answers and has the schema."""
+        return Health(live=(self._consumes, self._takes_in), ready=(probe("database", self._database.round_trip),))
+
+    def _consumes(self) -> Finding:
+        idle = self.clock.boottime() - self.broker.turned_at
+        return Finding("executors", idle < HUNG_SECONDS, f"consumer went round {idle:.1f} s ago")
+
+    def _takes_in(self) -> Finding:
+        idle = self.ingress.idle_seconds()
+        return Finding("ingress", idle < HUNG_SECONDS, f"intake went round {idle:.1f} s ago")
+
+    def _accepted(self, accepted: int, duplicates: int, rejected: int) -> None:
+        self.metrics.accepted(accepted)
+        self.metrics.duplicates(duplicates)
+        self.metrics.rejected(rejected)
+        self._wake.set()
+        if rejected:
+            self.relay.wake()
+
+    def _ended(self, kind: str, how: str) -> None:
+        self.metrics.ended(kind, how)
+        self.relay.wake()
+
+
+def run_worker(settings: Settings, *, http: str | None, migrate: bool) -> int:
+    """Run this node until it is told to stop; the exit code. `migrate` brings the schema up to date first."""
+    logging.configure(settings.log_level, settings.node)
+    check_packages()
+    system = System(settings)
+    if migrate:
+        system.database.migrate()
+    elif trouble := system.database.check_schema():
+        return _refuse(trouble)
+    if settings.processes > 1:
+        system.close()
+        return processes.supervise(functools.partial(_run_one, settings), settings.processes)
+    return _run_one(settings, http, system)
+
+
+def _run_one(settings: Settings, http: str | None = None, system: System | None = None) -> int:
+    logging.configure(settings.log_level, settings.node)
+    system = system or System(settings)
+    node = NodeProcess(system)
+    server = HttpServer(build_app(node.health(), node.metrics.render), http) if http else None
+    told, hurry = _listen()
+    node.start()
+    if server:
+        server.start()
+        log.info("http.listening", address=server.address)
+    told.wait()
+    node.stop(hurry)
+    if server:
+        server.stop()
+    system.close()
+    return 0
+
+
+def run_web(settings: Settings, http: str) -> int:
+    """Serve health and metrics without working."""
+    logging.configure(settings.log_level, settings.node)
+    check_packages()
+    system = System(settings)
+    if trouble := system.database.check_schema():
+        return _refuse(trouble)
+    health = Health(ready=(probe("database", system.database.round_trip),))
+    server = HttpServer(build_app(health, Metrics(system.database.counts).render), http)
+    told, _ = _listen()
+    server.start()
+    log.info("http.listening", address=server.address)
+    told.wait()
+    server.stop()
+    system.close()
+    return 0
+
+
+def _refuse(trouble: str) -> int:
+    print(f"error: {trouble}", file=sys.stderr)
+    return 1
+
+
+def _listen() -> tuple[threading.Event, threading.Event]:
+    """Events for the first and for the second request to stop."""
+    told, hurry = threading.Event(), threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        (hurry if told.is_set() else told).set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return told, hurry
