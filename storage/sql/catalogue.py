@@ -1,0 +1,125 @@
+"""The index of snapshots, and what the store may forget. Never calls the store.
+
+Apart from `changes`, which writes snapshots inside a settling transaction: here they are read, and garbage
+rows are dropped once their objects are gone. A row points at objects, never the reverse, so this index
+can be lost and rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, exists, literal_column, select, tuple_
+
+from domain.contracts import Garbage
+from domain.snapshot import Label, Snapshot
+from storage.sql.rows import snapshot as read_snapshot
+from storage.sql.tables import garbage, pack, snapshot, snapshot_label, snapshot_pack
+from storage.sql.transactions import Transactions
+
+_AVAILABLE = snapshot.c.state == literal_column("'available'")
+_NEWEST_FIRST = (snapshot.c.taken_at.desc(), snapshot.c.snapshot_id.desc())
+#: Keys per statement, well below the parameter limit of either database.
+_CHUNK = 500
+
+
+class SqlCatalogue:
+    """The port `Catalogue`."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._tx = transactions
+
+    def get(self, snapshot_id: str) -> Snapshot | None:
+        """The snapshot in any state, with its packs."""
+        with self._tx.read() as connection:
+            row = connection.execute(select(snapshot).where(snapshot.c.snapshot_id == snapshot_id)).first()
+            return None if row is None else _whole(connection, row)
+
+    def newest(self, service_id: str) -> Snapshot | None:
+        """The newest available snapshot of the service that includes data, with its packs."""
+        with self._tx.read() as connection:
+            row = connection.execute(
+                select(snapshot)
+                .where(_AVAILABLE, snapshot.c.service_id == service_id, snapshot.c.has_data == 1)
+                .order_by(*_NEWEST_FIRST)
+                .limit(1)
+            ).first()
+            return None if row is None else _whole(connection, row)
+
+    def find(
+        self, tenant_id: str | None, service_ids: Sequence[str], labels: Sequence[Label], limit: int, before: str | None
+    ) -> list[Snapshot]:
+        """Available snapshots, newest first, without their packs."""
+        wanted = select(snapshot).where(_AVAILABLE).order_by(*_NEWEST_FIRST).limit(limit)
+        if tenant_id is not None:
+            wanted = wanted.where(snapshot.c.tenant_id == tenant_id)
+        if service_ids:
+            wanted = wanted.where(snapshot.c.service_id.in_(list(service_ids)))
+        for label in labels:
+            carries = exists().where(
+                snapshot_label.c.snapshot_id == snapshot.c.snapshot_id,
+                snapshot_label.c.name == label.name,
+                snapshot_label.c.value == label.value,
+            )
+            wanted = wanted.where(carries)
+        if before is not None:
+            last = snapshot.alias("last")
+            place = select(last.c.taken_at, last.c.snapshot_id).where(last.c.snapshot_id == before)
+            wanted = wanted.where(tuple_(snapshot.c.taken_at, snapshot.c.snapshot_id) < place.scalar_subquery())
+        with self._tx.read() as connection:
+            rows = connection.execute(wanted).all()
+            labelled = _labels(connection, [row.snapshot_id for row in rows])
+        return [read_snapshot(row, tuple(labelled[row.snapshot_id]), ()) for row in rows]
+
+    def garbage(self, limit: int) -> list[Garbage]:
+        """Objects that may be removed from the store, manifests first, then the oldest."""
+        with self._tx.read() as connection:
+            rows = connection.execute(
+                select(garbage)
+                .where(garbage.c.not_before <= self._tx.now(connection))
+                .order_by(garbage.c.turn, garbage.c.created_at, garbage.c.object_key)
+                .limit(limit)
+            ).all()
+        return [Garbage(row.object_key, bool(row.is_prefix), row.created_at) for row in rows]
+
+    def live_packs(self, prefix: str) -> set[str]:
+        """Keys beneath `prefix` that the pack table names as live."""
+        wanted = select(pack.c.pack_key).where(pack.c.state == "LIVE")
+        if prefix:  # the column is compared byte by byte, so a prefix is a range of the primary key
+            beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+            wanted = wanted.where(pack.c.pack_key >= prefix, pack.c.pack_key < beyond)
+        with self._tx.read() as connection:
+            return set(connection.scalars(wanted))
+
+    def forget_garbage(self, keys: Iterable[str]) -> None:
+        """Drop the rows of objects that are gone, and the condemned packs among them."""
+        gone = list(keys)
+        for start in range(0, len(gone), _CHUNK):
+            chunk = gone[start : start + _CHUNK]
+            with self._tx.write("forget-garbage") as connection:
+                connection.execute(delete(garbage).where(garbage.c.object_key.in_(chunk)))
+                connection.execute(delete(pack).where(pack.c.pack_key.in_(chunk), pack.c.state == "CONDEMNED"))
+
+
+def _whole(connection: Connection, row: Row[Any]) -> Snapshot:
+    packs = connection.scalars(
+        select(snapshot_pack.c.pack_key)
+        .where(snapshot_pack.c.snapshot_id == row.snapshot_id)
+        .order_by(snapshot_pack.c.pack_key)
+    )
+    return read_snapshot(row, tuple(_labels(connection, [row.snapshot_id])[row.snapshot_id]), tuple(packs))
+
+
+def _labels(connection: Connection, snapshot_ids: list[str]) -> dict[str, list[Label]]:
+    """The labels of each snapshot, in the order in which they were given."""
+    found: defaultdict[str, list[Label]] = defaultdict(list)
+    rows = connection.execute(
+        select(snapshot_label)
+        .where(snapshot_label.c.snapshot_id.in_(snapshot_ids))
+        .order_by(snapshot_label.c.snapshot_id, snapshot_label.c.ordinal)
+    )
+    for row in rows:
+        found[row.snapshot_id].append(Label(row.name, row.value))
+    return found

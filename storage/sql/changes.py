@@ -1,0 +1,158 @@
+"""Domain changes as SQL, inside the transaction of whoever settles or journals them.
+
+Apart from settling because each change has rules of its own, above all how packs are counted: a pack is
+condemned by the same transaction that takes its last reference, and a condemned pack is never used again.
+Errors raised here roll the whole transaction back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, case, delete, insert, literal_column, select, update
+
+from domain.errors import Damaged, WrongTenant
+from domain.operation import Operation, State
+from domain.outcome import AbandonSnapshot, AddSnapshot, Change, MarkDeleting, RemoveSnapshot, SaveService
+from domain.service import Service
+from domain.snapshot import Snapshot, SnapshotState
+from storage.sql.rows import service_values, snapshot_values
+from storage.sql.sealed import Vault
+from storage.sql.states import state_is
+from storage.sql.tables import garbage, operation, pack, service, snapshot, snapshot_label, snapshot_pack
+from storage.sql.transactions import Transactions
+
+#: How long a prefix of left-overs rests before it is collected, so that the last writes of a holder
+#: that lost its lease have arrived by then.
+LATE_WRITES_MS = 15 * 60_000
+
+#: Order of collection: nothing may name what is gone.
+MANIFESTS_TURN, PACKS_TURN = 0, 1
+
+_LIVE: ColumnElement[str] = literal_column("'LIVE'")
+_CONDEMNED: ColumnElement[str] = literal_column("'CONDEMNED'")
+
+
+def apply(
+    tx: Transactions, connection: Connection, vault: Vault, doing: Operation, changes: Sequence[Change], now: int
+) -> None:
+    """Write the changes in order. `doing` is the operation that makes them."""
+    for change in changes:
+        match change:
+            case SaveService(record):
+                _save_service(tx, connection, vault, doing, record, now)
+            case AddSnapshot(record, pack_prefix):
+                _add_snapshot(connection, record, now)
+                if pack_prefix:
+                    discard_prefix(tx, connection, pack_prefix, now)
+            case MarkDeleting(snapshot_id):
+                _mark_deleting(tx, connection, snapshot_id, now)
+            case RemoveSnapshot(snapshot_id):
+                for table in (snapshot_label, snapshot_pack, snapshot):
+                    connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
+            case AbandonSnapshot(manifest_key, pack_prefix):
+                _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now)
+                discard_prefix(tx, connection, pack_prefix, now)
+
+
+def _save_service(
+    tx: Transactions, connection: Connection, vault: Vault, doing: Operation, record: Service, now: int
+) -> None:
+    values = service_values(record, now, vault)
+    saved = connection.execute(
+        tx.insert(service)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=[service.c.service_id], set_=values, where=service.c.tenant_id == record.tenant_id
+        )
+        .returning(service.c.service_id)
+    ).first()
+    if saved is None:
+        raise WrongTenant(f"service {record.service_id} exists and does not belong to tenant {record.tenant_id}")
+    # What is queued for the directory goes where the directory is.
+    connection.execute(
+        update(operation)
+        .where(
+            operation.c.service_id == record.service_id,
+            operation.c.local == literal_column("1"),
+            operation.c.op_id != doing.op_id,
+            state_is(operation, State.QUEUED),
+        )
+        .values(node=record.node, updated_at=now)
+    )
+
+
+def _add_snapshot(connection: Connection, record: Snapshot, now: int) -> None:
+    connection.execute(insert(snapshot).values(snapshot_values(record, now)))
+    labels = [
+        {"snapshot_id": record.snapshot_id, "ordinal": ordinal, "name": label.name, "value": label.value}
+        for ordinal, label in enumerate(record.labels)
+    ]
+    if labels:
+        connection.execute(insert(snapshot_label), labels)
+    keys = sorted(set(record.packs))
+    if keys:
+        connection.execute(
+            insert(snapshot_pack), [{"snapshot_id": record.snapshot_id, "pack_key": key} for key in keys]
+        )
+        _count_packs(connection, record.snapshot_id, keys, now)
+
+
+def _count_packs(connection: Connection, snapshot_id: str, keys: list[str], now: int) -> None:
+    """One reference on each pack: its own are new, all others must be live still."""
+    own = [key for key in keys if f"/{snapshot_id}/" in key]
+    reused = len(keys) - len(own)
+    if reused:  # first, while the snapshot's own packs have no rows yet
+        needed = select(snapshot_pack.c.pack_key).where(snapshot_pack.c.snapshot_id == snapshot_id)
+        counted = connection.execute(
+            update(pack).where(pack.c.pack_key.in_(needed), pack.c.state == _LIVE).values(refs=pack.c.refs + 1)
+        ).rowcount
+        if counted != reused:
+            raise Damaged(
+                f"snapshot {snapshot_id} reuses {reused - counted} packs that were deleted while it was taken",
+                code="pack-condemned",
+                next_step="take the snapshot again",
+            )
+    if own:
+        connection.execute(
+            insert(pack), [{"pack_key": key, "refs": 1, "state": "LIVE", "created_at": now} for key in own]
+        )
+
+
+def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, now: int) -> None:
+    marked = connection.execute(
+        update(snapshot)
+        .where(snapshot.c.snapshot_id == snapshot_id, snapshot.c.state == SnapshotState.AVAILABLE.value)
+        .values(state=SnapshotState.DELETING.value, updated_at=now)
+        .returning(snapshot.c.manifest_key)
+    ).first()
+    if marked is None:
+        return  # done before, by an earlier attempt
+    _discard(tx, connection, [marked.manifest_key], MANIFESTS_TURN, now)
+    needed = select(snapshot_pack.c.pack_key).where(snapshot_pack.c.snapshot_id == snapshot_id)
+    # One statement: between two, another delete of a shared pack could take the last reference.
+    counted = connection.execute(
+        update(pack)
+        .where(pack.c.pack_key.in_(needed), pack.c.state == _LIVE)
+        .values(refs=pack.c.refs - 1, state=case((pack.c.refs <= 1, _CONDEMNED), else_=pack.c.state))
+        .returning(pack.c.pack_key, pack.c.refs)
+    ).all()
+    condemned = [row.pack_key for row in counted if row.refs == 0]
+    _discard(tx, connection, condemned, PACKS_TURN, now)
+
+
+def _discard(tx: Transactions, connection: Connection, keys: Sequence[str], turn: int, now: int) -> None:
+    if keys:
+        connection.execute(
+            tx.insert(garbage).on_conflict_do_nothing(),
+            [{"object_key": key, "is_prefix": 0, "turn": turn, "created_at": now, "not_before": now} for key in keys],
+        )
+
+
+def discard_prefix(tx: Transactions, connection: Connection, prefix: str, now: int) -> None:
+    """Everything beneath the prefix that is not a live pack is to be removed, a while later."""
+    connection.execute(
+        tx.insert(garbage)
+        .values(object_key=prefix, is_prefix=1, turn=PACKS_TURN, created_at=now, not_before=now + LATE_WRITES_MS)
+        .on_conflict_do_nothing()
+    )

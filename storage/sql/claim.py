@@ -1,0 +1,141 @@
+"""Taking operations: which ones are ready for a node, and the transaction that makes them its own.
+
+Apart from the rest of the ledger because it is the one hot query and the only place where order and
+exclusion are decided. Safety rests on the unique index op_one_active and on the fence; what the SELECT
+sees may be stale, and then the claim takes fewer operations, never a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, case, exists, func, literal_column, or_, select, update
+
+from domain.contracts import Claim
+from domain.errors import BackstayError
+from domain.operation import State
+from storage.sql.rows import operation as read_operation
+from storage.sql.sealed import Vault
+from storage.sql.states import claimable, is_exclusive, literal_state, reserving, state_is, unfinished
+from storage.sql.tables import operation, service_fence
+from storage.sql.transactions import Conflict, Transactions
+
+#: How long an operation rests whose data cannot be opened with the present keys.
+UNREADABLE_REST_MS = 5 * 60_000
+
+
+def claim(
+    tx: Transactions, vault: Vault, node: str, owner: str, limit: int, lease_ms: int, *, own_first: bool
+) -> list[Claim]:
+    """Take up to `limit` ready operations, the node's own or anybody's first; oldest first in each."""
+    try:
+        with tx.write("claim") as connection:
+            now = tx.now(connection)
+            candidates: list[Row[Any]] = []
+            for arm in [node, None] if own_first else [None, node]:
+                if len(candidates) < limit:
+                    candidates += connection.execute(ready(arm, now, limit - len(candidates))).all()
+            if not candidates:
+                return []
+            _raise_fences(tx, connection, sorted({row.service_id for row in candidates if row.exclusive}))
+            taken = _take(connection, [row.seq for row in candidates], owner, now, lease_ms)
+            held_before = {row.seq for row in candidates if row.fence > 0}
+            return _claims(connection, vault, taken, held_before, now)
+    except Conflict:
+        return []  # another node was faster with an operation of the same service
+
+
+def ready(node: str | None, now: int, limit: int) -> Select[Any]:
+    """Claimable operations of one node, or of no node in particular.
+
+    Two statements instead of one with OR, because no index serves the OR. An operation that has started
+    comes first in its service; one that is queued waits until it is the oldest and nothing is active.
+    """
+    mine, other = operation.alias("o"), operation.alias("p")
+    oldest = (
+        select(func.min(other.c.seq))
+        .where(other.c.service_id == mine.c.service_id, unfinished(other))
+        .scalar_subquery()
+    )
+    active = exists(
+        select(literal_column("1"))
+        .select_from(other)
+        .where(other.c.service_id == mine.c.service_id, reserving(other))
+        .correlate(mine)
+    )
+    in_turn = or_(
+        ~is_exclusive(mine),
+        state_is(mine, State.RUNNING, State.COMPENSATING),
+        and_(mine.c.seq == oldest, ~active),
+    )
+    return (
+        select(mine.c.seq, mine.c.service_id, mine.c.exclusive, mine.c.fence)
+        .where(
+            claimable(mine),
+            mine.c.node.is_(None) if node is None else mine.c.node == node,
+            mine.c.next_attempt_at <= now,
+            mine.c.lease_until < now,
+            in_turn,
+        )
+        .order_by(mine.c.seq)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=mine)
+    )
+
+
+def _raise_fences(tx: Transactions, connection: Connection, service_ids: Sequence[str]) -> None:
+    """From here on every earlier holder of these services is refused."""
+    if not service_ids:
+        return
+    statement = tx.insert(service_fence).values([{"service_id": name, "fence": 1} for name in service_ids])
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[service_fence.c.service_id], set_={"fence": service_fence.c.fence + 1}
+        )
+    )
+
+
+def _take(connection: Connection, seqs: Sequence[int], owner: str, now: int, lease_ms: int) -> Sequence[Row[Any]]:
+    fence = select(service_fence.c.fence).where(service_fence.c.service_id == operation.c.service_id).scalar_subquery()
+    return connection.execute(
+        update(operation)
+        .where(operation.c.seq.in_(seqs))
+        .values(
+            state=case((state_is(operation, State.QUEUED), literal_state(State.RUNNING)), else_=operation.c.state),
+            owner=owner,
+            fence=case((is_exclusive(operation), fence), else_=operation.c.fence + 1),
+            lease_until=now + lease_ms,
+            claims_no_progress=operation.c.claims_no_progress + 1,
+            updated_at=now,
+        )
+        .returning(operation)
+    ).all()
+
+
+def _claims(
+    connection: Connection, vault: Vault, taken: Sequence[Row[Any]], held_before: set[int], now: int
+) -> list[Claim]:
+    claims = []
+    for row in sorted(taken, key=lambda row: row.seq):
+        try:
+            claims.append(Claim(read_operation(row, vault), takeover=row.seq in held_before))
+        except BackstayError as error:
+            _rest(connection, row, error, now)
+    return claims
+
+
+def _rest(connection: Connection, row: Row[Any], error: BackstayError, now: int) -> None:
+    """Set one operation aside whose data does not open: a missing key must neither stop the queue nor
+    fail what works again as soon as the key is back."""
+    connection.execute(
+        update(operation)
+        .where(operation.c.seq == row.seq)
+        .values(
+            lease_until=0,
+            next_attempt_at=now + UNREADABLE_REST_MS,
+            claims_no_progress=operation.c.claims_no_progress - 1,
+            error_code="data-unreadable",
+            error_sentence=f"its data cannot be opened with the present keys: {error}",
+        )
+    )

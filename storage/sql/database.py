@@ -1,0 +1,118 @@
+"""One open database: the ports over it, and what only whoever runs the process needs.
+
+Apart from the ports because it alone knows how they are put together. Opening connects to nothing; each
+call raises DatabaseUnavailable while the database does not answer, and no error of SQLAlchemy or of a
+driver leaves this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from domain.contracts import DeadLetter, Wake
+from domain.operation import Operation, State
+from domain.service import Service
+from storage.sql import migrate
+from storage.sql.catalogue import SqlCatalogue
+from storage.sql.dead_letters import SqlDeadLetters
+from storage.sql.engine import open_engine, parse_url
+from storage.sql.inbox import SqlInbox
+from storage.sql.ledger import SqlLedger
+from storage.sql.nodes import SqlNodes
+from storage.sql.outbox import SqlOutbox
+from storage.sql.questions import Questions
+from storage.sql.sealed import Sealer, Vault
+from storage.sql.services import SqlServices
+from storage.sql.transactions import Transactions, translated
+from storage.sql.wake import Bell, PostgresWake, SqliteWake
+
+
+class Database:
+    """All ports over one database. May be shared between threads, not between processes."""
+
+    def __init__(self, url: str, sealer: Sealer, clock_ms: Callable[[], int] | None) -> None:
+        self._engine, self._fair = open_engine(parse_url(url))
+        self._tx = Transactions(self._engine, self._fair, clock_ms)
+        vault = Vault(sealer)
+        self._bell = Bell()
+        self._questions = Questions(self._tx)
+        self.inbox = SqlInbox(self._tx, vault)
+        self.ledger = SqlLedger(self._tx, vault)
+        self.services = SqlServices(self._tx, vault)
+        self.catalogue = SqlCatalogue(self._tx)
+        self.outbox = SqlOutbox(self._tx)
+        self.dead_letters = SqlDeadLetters(self._tx, vault)
+        self.nodes = SqlNodes(self._tx)
+
+    def migrate(self) -> None:
+        """Bring the schema to this program's revision; safe when several nodes do it at once."""
+        migrate.migrate(self._tx)
+
+    def check_schema(self) -> str | None:
+        """None when the schema is this program's; else a sentence with the next step."""
+        return migrate.check_schema(self._tx)
+
+    def wake(self) -> Wake:
+        """A new wait for work; close it after use. A `set` on any wakes all of this process."""
+        with translated():
+            kind = PostgresWake if self._tx.postgresql else SqliteWake
+            return kind(self._engine, self._bell)
+
+    def round_trip(self) -> None:
+        """Ask the database for something; DatabaseUnavailable if it does not answer."""
+        with self._tx.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def counts(self) -> dict[str, Any]:
+        """Figures for metrics: operations {(kind, state): n}, ready, oldest_queued_age, dead_letters,
+        outbox_waiting, outbox_oldest_age; ages in milliseconds."""
+        return self._questions.counts()
+
+    def list_operations(
+        self,
+        *,
+        tenant_id: str | None = None,
+        service_id: str | None = None,
+        states: Sequence[State] = (),
+        kinds: Sequence[str] = (),
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Operation]:
+        """Newest first, with empty `data`; `before` is the id of the last operation already seen."""
+        return self._questions.list_operations(
+            tenant_id=tenant_id, service_id=service_id, states=states, kinds=kinds, limit=limit, before=before
+        )
+
+    def find_by_message(self, source: str, message_id: str) -> Operation | None:
+        """The operation that a message became, with empty `data`."""
+        return self._questions.find_by_message(source, message_id)
+
+    def find_dead_letters(self, source: str, message_id: str) -> list[DeadLetter]:
+        """Dead letters about messages with that key, newest first, without raw bytes."""
+        return self.dead_letters.about(source, message_id)
+
+    def waits_for(self, operation: Operation) -> str:
+        """One sentence: what has to happen before the operation goes on."""
+        return self._questions.waits_for(operation.op_id)
+
+    def list_services(self, tenant_id: str | None = None) -> list[Service]:
+        """Services by id, with empty documents."""
+        return self.services.list(tenant_id)
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self._engine.dispose()
+        if self._fair is not None:
+            self._fair.close()
+
+
+def open_database(url: str, sealer: Sealer, *, clock_ms: Callable[[], int] | None = None) -> Database:
+    """Open `sqlite:////absolute/path.db` or `postgresql://…`; Refused if the URL cannot keep our promises.
+
+    `sealer` encrypts the secret columns. `clock_ms`, UTC milliseconds, replaces the database's clock in
+    tests and simulation. Connects to nothing yet.
+    """
+    return Database(url, sealer, clock_ms)

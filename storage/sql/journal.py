@@ -1,0 +1,118 @@
+"""What a claim's holder writes while it works: the lease, the progress and the steps.
+
+Apart from settling because these writes end nothing. Each begins with the guard, so a holder that has
+lost its lease changes nothing; each counts as progress, so an operation that gets on is never poison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, update
+
+from domain.contracts import Claim
+from domain.operation import State, Step, StepState
+from domain.outcome import Change, Outcome
+from storage.sql.changes import apply
+from storage.sql.guard import hold
+from storage.sql.rows import step as read_step
+from storage.sql.rows import step_key
+from storage.sql.sealed import Vault, to_json
+from storage.sql.tables import step
+from storage.sql.transactions import Transactions
+
+#: From which states a step may come to each end; its own is among them, so that a repeat is harmless.
+BEFORE = {
+    StepState.DONE: (StepState.INTENT, StepState.DONE),
+    StepState.IGNORED: (StepState.INTENT, StepState.IGNORED),
+    StepState.UNDONE: (StepState.INTENT, StepState.DONE, StepState.IGNORED, StepState.UNDONE),
+}
+
+
+def renew(tx: Transactions, claim: Claim, lease_ms: int, progress: dict[str, Any] | None) -> bool:
+    """Extend the lease; True when a cancel was requested."""
+    with tx.write("renew") as connection:
+        now = tx.now(connection)
+        kept = {} if progress is None else {"progress": to_json(progress), "claims_no_progress": 0}
+        return hold(connection, claim, lease_until=now + lease_ms, updated_at=now, **kept)
+
+
+def steps(tx: Transactions, vault: Vault, op_id: str) -> list[Step]:
+    """The journal so far, by ordinal."""
+    with tx.read() as connection:
+        found = connection.execute(select(step).where(step.c.op_id == op_id).order_by(step.c.ordinal)).all()
+    return [read_step(row, vault) for row in found]
+
+
+def intend(
+    tx: Transactions,
+    vault: Vault,
+    claim: Claim,
+    ordinal: int,
+    kind: str,
+    request: dict[str, Any],
+    changes: Sequence[Change],
+    lease_ms: int,
+) -> None:
+    """Commit a step as INTENT, with the domain rows that change at this point."""
+    key = step_key(claim.operation.op_id, ordinal)
+    with tx.write("intend") as connection:
+        now = tx.now(connection)
+        hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
+        values = {
+            "kind": kind,
+            "state": StepState.INTENT.value,
+            "request": vault.close_json(request, "step.request", key),
+            "reply": vault.close_json({}, "step.reply", key),
+            "fence": claim.operation.fence,
+            "updated_at": now,
+        }
+        connection.execute(
+            tx.insert(step)
+            .values(op_id=claim.operation.op_id, ordinal=ordinal, **values)
+            .on_conflict_do_update(index_elements=[step.c.op_id, step.c.ordinal], set_=values)
+        )
+        apply(tx, connection, vault, claim.operation, changes, now)
+
+
+def conclude(
+    tx: Transactions, vault: Vault, claim: Claim, ordinal: int, state: str, reply: dict[str, Any], lease_ms: int
+) -> None:
+    """Commit what came of a step. ValueError if there is no such step, or it cannot come to that end."""
+    wanted = StepState(state)
+    op_id = claim.operation.op_id
+    with tx.write("conclude") as connection:
+        now = tx.now(connection)
+        hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
+        changed = connection.execute(
+            update(step)
+            .where(
+                step.c.op_id == op_id,
+                step.c.ordinal == ordinal,
+                step.c.state.in_([before.value for before in BEFORE.get(wanted, ())]),
+            )
+            .values(
+                state=wanted.value,
+                reply=vault.close_json(reply, "step.reply", step_key(op_id, ordinal)),
+                fence=claim.operation.fence,
+                updated_at=now,
+            )
+        )
+        if changed.rowcount == 0:
+            raise ValueError(f"step {ordinal} of operation {op_id} does not exist or cannot become {wanted.value}")
+
+
+def turn_back(tx: Transactions, claim: Claim, outcome: Outcome) -> None:
+    """RUNNING -> COMPENSATING; `outcome` is kept as the reason, and putting back has a budget of its own."""
+    with tx.write("turn-back") as connection:
+        hold(
+            connection,
+            claim,
+            state=State.COMPENSATING.value,
+            outcome=to_json(outcome.document()),
+            error_code=outcome.code,
+            claims_no_progress=0,
+            attempts=0,
+            updated_at=tx.now(connection),
+        )

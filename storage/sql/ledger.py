@@ -1,0 +1,88 @@
+"""The port `Ledger`: claiming, journal and settling under one name.
+
+Apart from the three files that do the work, because the executor needs one object. It adds nothing but
+fairness between what is bound to this node and what any node can do: each claim begins with the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from domain.contracts import Claim
+from domain.operation import Operation, State, Step
+from domain.outcome import Change, Outcome
+from storage.sql import journal, settle
+from storage.sql.claim import claim as take
+from storage.sql.rows import operation as read_operation
+from storage.sql.sealed import Vault
+from storage.sql.tables import operation
+from storage.sql.transactions import Transactions
+
+
+class SqlLedger:
+    """The port `Ledger`; see its promises there. May be shared between threads."""
+
+    def __init__(self, transactions: Transactions, vault: Vault) -> None:
+        self._tx, self._vault = transactions, vault
+        self._turns = itertools.count()
+
+    def claim(self, node: str, owner: str, limit: int, lease_ms: int) -> list[Claim]:
+        """Take up to `limit` ready operations that this node can do."""
+        own_first = next(self._turns) % 2 == 0
+        return take(self._tx, self._vault, node, owner, limit, lease_ms, own_first=own_first)
+
+    def renew(self, claim: Claim, lease_ms: int, progress: dict[str, Any] | None = None) -> bool:
+        """Extend the lease; True when a cancel was requested."""
+        return journal.renew(self._tx, claim, lease_ms, progress)
+
+    def steps(self, op_id: str) -> list[Step]:
+        """The journal so far, by ordinal."""
+        return journal.steps(self._tx, self._vault, op_id)
+
+    def intend(
+        self, claim: Claim, ordinal: int, kind: str, request: dict[str, Any], changes: Sequence[Change], lease_ms: int
+    ) -> None:
+        """Commit a step as INTENT, apply `changes`, renew the lease."""
+        journal.intend(self._tx, self._vault, claim, ordinal, kind, request, changes, lease_ms)
+
+    def conclude(self, claim: Claim, ordinal: int, state: str, reply: dict[str, Any], lease_ms: int) -> None:
+        """Commit a step as DONE, UNDONE or IGNORED."""
+        journal.conclude(self._tx, self._vault, claim, ordinal, state, reply, lease_ms)
+
+    def turn_back(self, claim: Claim, outcome: Outcome) -> None:
+        """RUNNING -> COMPENSATING; the claim stays held."""
+        journal.turn_back(self._tx, claim, outcome)
+
+    def settle(self, claim: Claim, outcome: Outcome) -> None:
+        """The one end of the operation, or STUCK."""
+        settle.settle(self._tx, self._vault, claim, outcome)
+
+    def retry_later(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
+        """Durable backoff."""
+        settle.retry_later(self._tx, claim, delay_ms, code, sentence)
+
+    def reroute(self, claim: Claim, node: str | None) -> None:
+        """Give the operation to another node."""
+        settle.reroute(self._tx, claim, node)
+
+    def release(self, claim: Claim) -> None:
+        """Put it back unharmed."""
+        settle.release(self._tx, claim)
+
+    def release_dead(self, owner_is_dead: Callable[[str], bool]) -> int:
+        """Free the leases of processes that are certainly gone."""
+        return settle.release_dead(self._tx, owner_is_dead)
+
+    def request_cancel(self, op_id: str) -> State | None:
+        """Cancel or flag; the state after."""
+        return settle.request_cancel(self._tx, op_id)
+
+    def get(self, op_id: str) -> Operation | None:
+        """One operation by id."""
+        with self._tx.read() as connection:
+            row = connection.execute(select(operation).where(operation.c.op_id == op_id)).first()
+        return None if row is None else read_operation(row, self._vault)

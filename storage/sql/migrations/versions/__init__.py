@@ -1,0 +1,1 @@
+"""Revisions; a released one is never edited again."""

@@ -1,0 +1,140 @@
+"""What people and metrics ask about operations: lists, look-ups, counts, and why one is waiting.
+
+Apart from the ledger because no worker needs it and none of it decides anything. The operations in lists
+come with empty `data`: nobody who lists needs secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from domain.operation import TERMINAL, Operation, State
+from storage.sql.rows import closed_operation
+from storage.sql.states import claimable, reserving, state_is, unfinished
+from storage.sql.tables import dead_letter, node, operation, outbox
+from storage.sql.transactions import Transactions
+
+
+class Questions:
+    """Read-only; may be shared between threads."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._tx = transactions
+
+    def list_operations(
+        self,
+        *,
+        tenant_id: str | None,
+        service_id: str | None,
+        states: Sequence[State],
+        kinds: Sequence[str],
+        limit: int,
+        before: str | None,
+    ) -> list[Operation]:
+        """Newest first; `before` is the id of the last operation of the page before."""
+        wanted = select(operation).order_by(operation.c.seq.desc()).limit(limit)
+        if tenant_id is not None:
+            wanted = wanted.where(operation.c.tenant_id == tenant_id)
+        if service_id is not None:
+            wanted = wanted.where(operation.c.service_id == service_id)
+        if states:
+            wanted = wanted.where(state_is(operation, *states))
+        if kinds:
+            wanted = wanted.where(operation.c.kind.in_(list(kinds)))
+        if before is not None:
+            last = operation.alias("last")
+            wanted = wanted.where(operation.c.seq < select(last.c.seq).where(last.c.op_id == before).scalar_subquery())
+        with self._tx.read() as connection:
+            return [closed_operation(row) for row in connection.execute(wanted)]
+
+    def find_by_message(self, source: str, message_id: str) -> Operation | None:
+        """The operation that a message became."""
+        with self._tx.read() as connection:
+            row = connection.execute(
+                select(operation).where(operation.c.source == source, operation.c.message_id == message_id)
+            ).first()
+        return None if row is None else closed_operation(row)
+
+    def counts(self) -> dict[str, Any]:
+        """Figures for metrics; ages in milliseconds. Keys: operations {(kind, state): n}, ready,
+        oldest_queued_age, dead_letters, outbox_waiting, outbox_oldest_age."""
+        with self._tx.read() as connection:
+            now = self._tx.now(connection)
+            grouped = connection.execute(
+                select(operation.c.kind, operation.c.state, func.count(), func.min(operation.c.created_at)).group_by(
+                    operation.c.state, operation.c.kind
+                )
+            ).all()
+            queued = [oldest for _, state, _, oldest in grouped if state == State.QUEUED.value]
+            waiting, oldest_event = connection.execute(
+                select(func.count(), func.min(outbox.c.created_at)).where(outbox.c.sent_at.is_(None))
+            ).one()
+            return {
+                "operations": {(kind, state): count for kind, state, count, _ in grouped},
+                "ready": connection.scalar(
+                    select(func.count())
+                    .select_from(operation)
+                    .where(claimable(operation), operation.c.next_attempt_at <= now, operation.c.lease_until < now)
+                ),
+                "oldest_queued_age": max(0, now - min(queued)) if queued else 0,
+                "dead_letters": connection.scalar(
+                    select(func.count()).select_from(dead_letter).where(dead_letter.c.resolution.is_(None))
+                ),
+                "outbox_waiting": waiting,
+                "outbox_oldest_age": max(0, now - oldest_event) if waiting else 0,
+            }
+
+    def waits_for(self, op_id: str) -> str:
+        """One sentence: what has to happen before the operation goes on. "" if it does not exist."""
+        with self._tx.read() as connection:
+            now = self._tx.now(connection)
+            row = connection.execute(select(operation).where(operation.c.op_id == op_id)).first()
+            if row is None:
+                return ""
+            asked = closed_operation(row)
+            if asked.state in TERMINAL:
+                return f"nothing: it has ended, {asked.state}"
+            if asked.state is State.STUCK:
+                return "a person: it could not be put back, and reserves its service"
+            if asked.lease_until >= now:
+                return f"its worker {asked.owner}, which holds it for {_seconds(asked.lease_until - now)} more"
+            if asked.next_attempt_at > now:
+                why = row.error_sentence or asked.error_code or "an earlier attempt failed"
+                return f"its next attempt in {_seconds(asked.next_attempt_at - now)} ({why})"
+            return _blocker(connection, asked) or _place(connection, asked, now)
+
+
+def _blocker(connection: Connection, asked: Operation) -> str:
+    """What reserves the service, or comes first in it; "" if nothing does."""
+    if not asked.exclusive or asked.state is not State.QUEUED:
+        return ""
+    same = operation.c.service_id == asked.service_id
+    first = connection.execute(select(operation).where(same, reserving(operation))).first()
+    if first is None:
+        first = connection.execute(
+            select(operation)
+            .where(same, unfinished(operation), operation.c.seq < asked.seq)
+            .order_by(operation.c.seq)
+            .limit(1)
+        ).first()
+    if first is None:
+        return ""
+    then = ", which needs a person" if first.state == State.STUCK.value else ""
+    return f"operation {first.op_id} of the same service ({first.kind}, {first.state}){then}"
+
+
+def _place(connection: Connection, asked: Operation, now: int) -> str:
+    """It is ready: who could take it."""
+    if asked.node is None:
+        return "a free worker on any node"
+    seen = connection.scalar(select(node.c.seen_at).where(node.c.node == asked.node))
+    if seen is None:
+        return f"a worker on node {asked.node}, which has never been seen"
+    return f"a free worker on node {asked.node}, last seen {_seconds(now - seen)} ago"
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{max(0, milliseconds) / 1000:.0f} s"

@@ -1,0 +1,36 @@
+"""Reading services. Apart from `changes`, the only place that writes them, because readers hold no claim.
+
+The record of another tenant's service is returned like any other: who may see it is the caller's rule.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from domain.service import Service
+from storage.sql.rows import closed_service
+from storage.sql.rows import service as read_service
+from storage.sql.sealed import Vault
+from storage.sql.tables import service
+from storage.sql.transactions import Transactions
+
+
+class SqlServices:
+    """The port `Services`."""
+
+    def __init__(self, transactions: Transactions, vault: Vault) -> None:
+        self._tx, self._vault = transactions, vault
+
+    def get(self, service_id: str) -> Service | None:
+        """The service, whoever owns it."""
+        with self._tx.read() as connection:
+            row = connection.execute(select(service).where(service.c.service_id == service_id)).first()
+        return None if row is None else read_service(row, self._vault)
+
+    def list(self, tenant_id: str | None) -> list[Service]:
+        """All services, or a tenant's, by id; their documents stay closed and are empty here."""
+        wanted = select(service).order_by(service.c.service_id)
+        if tenant_id is not None:
+            wanted = wanted.where(service.c.tenant_id == tenant_id)
+        with self._tx.read() as connection:
+            return [closed_service(row) for row in connection.execute(wanted)]

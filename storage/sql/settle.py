@@ -1,0 +1,168 @@
+"""How a claim ends: with the operation's one outcome, or with the operation back in the queue.
+
+Apart from the journal because every function here gives the lease up. Settling is one transaction: the
+guard, the domain rows, the terminal state, the event and the dead letter, or nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Case, Connection, case, select, update
+
+from domain.contracts import Claim, Event
+from domain.errors import Cancelled
+from domain.event import outcome_event, topic
+from domain.operation import TERMINAL, Operation, State
+from domain.outcome import Outcome
+from storage.sql.changes import apply
+from storage.sql.guard import hold
+from storage.sql.ids import new_id
+from storage.sql.letters import keep_operation
+from storage.sql.outbox import tell
+from storage.sql.rows import closed_operation
+from storage.sql.sealed import Vault, to_json
+from storage.sql.states import held, state_is
+from storage.sql.tables import operation
+from storage.sql.transactions import Transactions
+
+
+def settle(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> None:
+    """The end, or STUCK. ValueError for an outcome that is neither."""
+    if outcome.state not in TERMINAL and outcome.state is not State.STUCK:
+        raise ValueError(f"an operation cannot be settled as {outcome.state}")
+    with tx.write("settle") as connection:
+        now = tx.now(connection)
+        hold(
+            connection,
+            claim,
+            state=outcome.state.value,
+            outcome=to_json(outcome.document()),
+            error_code=outcome.code,
+            error_sentence=None,
+            lease_until=0,
+            next_attempt_at=0,
+            updated_at=now,
+        )
+        apply(tx, connection, vault, claim.operation, outcome.changes, now)
+        _tell_outcome(connection, claim.operation, outcome, now)
+        if outcome.state in (State.FAILED, State.STUCK):
+            keep_operation(tx, connection, vault, claim.operation, outcome, now)
+        tx.ring(connection)  # the next operation of the service may be ready
+
+
+def retry_later(tx: Transactions, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
+    """Durable backoff. The claim is taken off the poison count: it ended in an orderly way, and counts as
+    an attempt instead."""
+    with tx.write("retry-later") as connection:
+        now = tx.now(connection)
+        hold(
+            connection,
+            claim,
+            attempts=operation.c.attempts + 1,
+            claims_no_progress=_one_claim_less(),
+            error_code=code,
+            error_sentence=sentence,
+            lease_until=0,
+            next_attempt_at=now + delay_ms,
+            updated_at=now,
+        )
+
+
+def reroute(tx: Transactions, claim: Claim, node: str | None) -> None:
+    """Give the operation to another node, or to any."""
+    with tx.write("reroute") as connection:
+        now = tx.now(connection)
+        hold(
+            connection, claim, node=node, claims_no_progress=_one_claim_less(), lease_until=0, next_attempt_at=0,
+            updated_at=now,
+        )  # fmt: skip
+        tx.ring(connection)
+
+
+def release(tx: Transactions, claim: Claim) -> None:
+    """Put it back unharmed. If somebody else holds it already there is nothing to put back."""
+    with tx.write("release") as connection:
+        connection.execute(
+            update(operation)
+            .where(
+                operation.c.op_id == claim.operation.op_id,
+                operation.c.fence == claim.operation.fence,
+                operation.c.lease_until > 0,
+                held(operation),
+            )
+            .values(
+                lease_until=0,
+                next_attempt_at=0,
+                claims_no_progress=_one_claim_less(),
+                updated_at=tx.now(connection),
+            )
+        )
+        tx.ring(connection)
+
+
+def release_dead(tx: Transactions, owner_is_dead: Callable[[str], bool]) -> int:
+    """Free the leases of owners that are certainly gone. Their claims stay on the poison count."""
+    with tx.read() as connection:
+        owners = connection.scalars(
+            select(operation.c.owner).where(held(operation), operation.c.lease_until > 0).distinct()
+        ).all()
+    dead = [owner for owner in owners if owner and owner_is_dead(owner)]
+    if not dead:
+        return 0
+    with tx.write("release-dead") as connection:
+        freed = connection.execute(
+            update(operation)
+            .where(held(operation), operation.c.lease_until > 0, operation.c.owner.in_(dead))
+            .values(lease_until=0, updated_at=tx.now(connection))
+        ).rowcount
+        tx.ring(connection)
+    return freed
+
+
+def request_cancel(tx: Transactions, op_id: str) -> State | None:
+    """Cancel what has not started; flag what runs, and let a waiting retry see the flag at once."""
+    with tx.write("cancel") as connection:
+        now = tx.now(connection)
+        error = Cancelled(f"operation {op_id} was cancelled before it had started")
+        outcome = Outcome.cancelled(error)
+        ended = connection.execute(
+            update(operation)
+            .where(operation.c.op_id == op_id, state_is(operation, State.QUEUED))
+            .values(
+                state=State.CANCELLED.value,
+                outcome=to_json(outcome.document()),
+                error_code=outcome.code,
+                cancel_requested=1,
+                updated_at=now,
+            )
+            .returning(operation)
+        ).first()
+        if ended is not None:
+            _tell_outcome(connection, closed_operation(ended), outcome, now)
+            tx.ring(connection)
+            return State.CANCELLED
+        connection.execute(
+            update(operation)
+            .where(operation.c.op_id == op_id, state_is(operation, State.RUNNING))
+            .values(
+                cancel_requested=1,
+                next_attempt_at=case((operation.c.lease_until == 0, 0), else_=operation.c.next_attempt_at),
+                updated_at=now,
+            )
+        )
+        state = connection.scalar(select(operation.c.state).where(operation.c.op_id == op_id))
+        tx.ring(connection)
+        return None if state is None else State(state)
+
+
+def _one_claim_less() -> Case[int]:
+    counted = operation.c.claims_no_progress
+    return case((counted > 0, counted - 1), else_=0)
+
+
+def _tell_outcome(connection: Connection, ended: Operation, outcome: Outcome, now: int) -> None:
+    event_id = new_id()
+    payload = outcome_event(ended, outcome, event_id, now)
+    where = topic(ended.kind, outcome.event_name(), ended.tenant_id)
+    tell(connection, Event(event_id, ended.op_id, where, ended.reply_to, payload), now)

@@ -1,0 +1,306 @@
+"""The tables as SQLAlchemy Core sees them: names, types and the indexes that hot queries rely on.
+
+Apart from the migrations because those are history and this is the present; a test migrates an empty
+database and compares. Portable promises: the same text on SQLite and PostgreSQL, states written as
+literals in every partial index, times as UTC milliseconds, and JSON as ASCII text, which no NUL and no
+lone surrogate of a foreign message can break.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+#: The migration that this code was written for; `check_schema` compares it with the database.
+SCHEMA_REVISION = "0001"
+#: Which letters an identical message is counted on; an upsert must repeat the index's condition.
+RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
+
+
+def storable(value: str) -> str:
+    """The text as the database will give it back."""
+    if value.isascii() and "\0" not in value:
+        return value
+    return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+class ForeignText(TypeDecorator[str]):
+    """Text that may come from outside. NUL and lone surrogates, which PostgreSQL refuses, become `\\x00`
+    and `\\udXXX` in the same way on both databases, so that equal input stays equal."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Escape what cannot be stored; everything else passes untouched."""
+        return None if value is None else storable(value)
+
+
+def _serial() -> Column[int]:
+    """A growing number; on SQLite AUTOINCREMENT, so that a number is never given twice."""
+    return Column("seq", BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True)
+
+
+def _key(name: str, **more: Any) -> Column[str]:
+    """Text compared byte by byte on both databases, so that a prefix is an index range."""
+    return Column(name, Text().with_variant(Text(collation="C"), "postgresql"), **more)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _flag(name: str, default: str = "0") -> Column[int]:
+    return Column(name, SmallInteger, nullable=False, server_default=default)
+
+
+def _partial(name: str, *columns: Any, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+service = Table(
+    "service",
+    metadata,
+    Column("service_id", ForeignText, primary_key=True),
+    Column("tenant_id", ForeignText, nullable=False),
+    Column("alias", ForeignText, nullable=False),
+    Column("directory", ForeignText, nullable=False),
+    Column("node", ForeignText),
+    Column("region", ForeignText),
+    Column("generation", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # sealed JSON
+    Column("updated_at", BigInteger, nullable=False),
+    Index("service_tenant", "tenant_id", "service_id"),
+)
+
+# Apart from `service`, because a service's first operation is claimed before its row exists; rows are
+# never deleted, or fences would start again.
+service_fence = Table(
+    "service_fence",
+    metadata,
+    Column("service_id", ForeignText, primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+)
+
+operation = Table(
+    "operation",
+    metadata,
+    _serial(),
+    Column("op_id", ForeignText, nullable=False, unique=True),
+    Column("source", ForeignText, nullable=False),
+    Column("message_id", ForeignText, nullable=False),
+    Column("request_hash", ForeignText, nullable=False),
+    Column("kind", ForeignText, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("tenant_id", ForeignText, nullable=False),
+    Column("service_id", ForeignText, nullable=False),
+    Column("node", ForeignText),
+    _flag("local"),  # follows its service when that moves to another node
+    _flag("exclusive", "1"),  # reserves its service while active
+    Column("state", ForeignText, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # sealed JSON
+    Column("progress", Text),
+    Column("owner", ForeignText),
+    _number("fence"),
+    _number("lease_until"),
+    _number("next_attempt_at"),
+    _number("claims_no_progress"),
+    _number("attempts"),
+    _flag("cancel_requested"),
+    _number("deadline_at"),
+    Column("outcome", Text),
+    Column("error_code", ForeignText),
+    Column("error_sentence", ForeignText),  # why it waits for its next attempt
+    Column("correlation_id", ForeignText),
+    Column("causation_id", ForeignText),
+    Column("reply_to", ForeignText),
+    Column("traceparent", ForeignText),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("source", "message_id"),
+    CheckConstraint(
+        "state IN ('QUEUED','RUNNING','COMPENSATING','STUCK','SUCCEEDED','ROLLED_BACK','FAILED','CANCELLED')",
+        name="state",
+    ),
+    CheckConstraint("exclusive IN (0,1) AND local IN (0,1) AND cancel_requested IN (0,1)", name="flags"),
+    _partial(
+        "op_one_active",
+        "service_id",
+        where="state IN ('RUNNING','COMPENSATING','STUCK') AND exclusive = 1",
+        unique=True,
+    ),
+    _partial(
+        "op_open", "service_id", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING','STUCK') AND exclusive = 1"
+    ),
+    _partial("op_ready_any", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING') AND node IS NULL"),
+    _partial("op_ready_node", "node", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING') AND node IS NOT NULL"),
+    Index("op_service", "service_id", "seq"),
+    Index("op_tenant", "tenant_id", "seq"),
+    Index("op_state", "state", "kind", "created_at"),
+    sqlite_autoincrement=True,
+)
+
+step = Table(
+    "step",
+    metadata,
+    Column("op_id", ForeignText, ForeignKey("operation.op_id"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("kind", ForeignText, nullable=False),
+    Column("state", ForeignText, nullable=False),
+    Column("request", LargeBinary, nullable=False),  # sealed JSON
+    Column("reply", LargeBinary, nullable=False),  # sealed JSON
+    Column("fence", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    CheckConstraint("state IN ('PENDING','INTENT','DONE','UNDONE','IGNORED')", name="state"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _serial(),
+    Column("event_id", ForeignText, nullable=False, unique=True),
+    Column("op_id", ForeignText, nullable=False),  # or the dead letter of a message that was never accepted
+    Column("topic", ForeignText, nullable=False),
+    Column("reply_to", ForeignText),
+    Column("payload", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    _number("held_until"),
+    Column("sent_at", BigInteger),
+    UniqueConstraint("op_id", "topic"),
+    _partial("outbox_waiting", "seq", where="sent_at IS NULL"),
+    sqlite_autoincrement=True,
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    _serial(),
+    Column("dead_letter_id", ForeignText, nullable=False, unique=True),
+    Column("op_id", ForeignText),
+    Column("kind", ForeignText),
+    Column("subject", ForeignText),
+    Column("source", ForeignText),
+    Column("message_id", ForeignText),
+    Column("reason", ForeignText, nullable=False),
+    Column("sentence", ForeignText, nullable=False),
+    Column("fingerprint", ForeignText, nullable=False),
+    Column("traceback", LargeBinary, nullable=False),  # sealed text: exceptions quote values
+    Column("raw", LargeBinary),  # sealed bytes
+    Column("raw_digest", ForeignText),
+    Column("headers", LargeBinary),  # sealed JSON
+    Column("seen", BigInteger, nullable=False, server_default="1"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_seen_at", BigInteger, nullable=False),
+    Column("resolution", ForeignText),
+    Column("resolved_by", ForeignText),
+    Column("resolved_note", ForeignText),
+    Column("resolved_at", BigInteger),
+    Column("replay_op_id", ForeignText),
+    CheckConstraint("resolution IS NULL OR resolution IN ('replayed','discarded')", name="resolution"),
+    # Once resolved, the same bytes arriving again are a new letter: otherwise nobody would see them.
+    _partial("dead_letter_raw", "raw_digest", where=RAW_UNRESOLVED, unique=True),
+    _partial("dead_letter_open", "seq", where="resolution IS NULL"),
+    Index("dead_letter_op", "op_id"),
+    Index("dead_letter_message", "source", "message_id"),
+    sqlite_autoincrement=True,
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("snapshot_id", ForeignText, primary_key=True),
+    Column("tenant_id", ForeignText, nullable=False),
+    Column("service_id", ForeignText, nullable=False),
+    Column("state", ForeignText, nullable=False),
+    Column("taken_at", BigInteger, nullable=False),
+    Column("manifest_key", ForeignText, nullable=False),
+    Column("root_digest", ForeignText, nullable=False),
+    Column("logical_bytes", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("consistency", ForeignText, nullable=False),
+    Column("include", Text, nullable=False),
+    _flag("has_data"),
+    Column("parent_id", ForeignText),
+    Column("skipped", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    CheckConstraint("state IN ('available','deleting')", name="state"),
+    _partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state = 'available'"),
+    _partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state = 'available'"),
+)
+
+snapshot_label = Table(
+    "snapshot_label",
+    metadata,
+    Column("snapshot_id", ForeignText, ForeignKey("snapshot.snapshot_id"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("name", ForeignText, nullable=False),
+    Column("value", ForeignText, nullable=False),
+    Index("snapshot_label_pair", "name", "value"),
+)
+
+pack = Table(
+    "pack",
+    metadata,
+    _key("pack_key", primary_key=True),
+    Column("refs", BigInteger, nullable=False),
+    Column("state", ForeignText, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("state IN ('LIVE','CONDEMNED')", name="state"),
+    CheckConstraint("refs >= 0 AND (refs > 0 OR state = 'CONDEMNED')", name="refs"),
+)
+
+snapshot_pack = Table(
+    "snapshot_pack",
+    metadata,
+    Column("snapshot_id", ForeignText, ForeignKey("snapshot.snapshot_id"), primary_key=True),
+    _key("pack_key", primary_key=True),
+)
+
+garbage = Table(
+    "garbage",
+    metadata,
+    _key("object_key", primary_key=True),
+    _flag("is_prefix"),
+    _flag("turn"),  # 0 manifests, 1 packs and prefixes: nothing may name what is gone
+    Column("created_at", BigInteger, nullable=False),
+    _number("not_before"),
+    Index("garbage_turn", "turn", "created_at", "object_key"),
+)
+
+node = Table(
+    "node",
+    metadata,
+    Column("node", ForeignText, primary_key=True),
+    Column("boot_id", ForeignText, nullable=False),
+    Column("version", ForeignText, nullable=False),
+    Column("first_seen_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)

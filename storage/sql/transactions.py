@@ -1,0 +1,124 @@
+"""Short transactions, the database's clock, and the one place where SQLAlchemy's errors become ours.
+
+Everything else in this package is given a `Transactions` and never sees an engine. A transaction holds no
+remote call; a write is durable when its `with` block has ended, and has not happened when the block
+raised, with one exception that no database can avoid: when the connection breaks during COMMIT the answer
+is unknown. Every write here is therefore a compare-and-set that may be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from sqlalchemy import Connection, Engine, Table, exc, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from domain.errors import DatabaseUnavailable
+from domain.failpoint import failpoint
+from storage.sql.fairlock import FairLock
+
+#: The channel on which PostgreSQL tells that there may be new work.
+CHANNEL = "backstay_work"
+#: SQLSTATE classes that mean "not now": connection, rollback (serialisation, deadlock), resources,
+#: object not in the required state (lock timeout), operator intervention, system error.
+WEATHER_CLASSES = frozenset({"08", "40", "53", "55", "57", "58"})
+UNDEFINED_TABLE = frozenset({"42P01", "42703"})
+#: SQLite's primary result codes that mean "not now".
+SQLITE_WEATHER = ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "PROTOCOL", "NOMEM", "INTERRUPT")
+
+_CLOCKS = {
+    # julianday has a resolution of a tenth of a millisecond; unixepoch('subsec') needs SQLite 3.42.
+    "sqlite": text("SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"),
+    "postgresql": text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"),
+}
+
+
+class Conflict(RuntimeError):
+    """A unique index, a check or a trigger refused the write. Where that is no bug, the caller says why."""
+
+
+class Transactions:
+    """Gives out connections inside a transaction. May be shared between threads."""
+
+    def __init__(self, engine: Engine, fair: FairLock | None, clock_ms: Callable[[], int] | None) -> None:
+        self._engine, self._fair, self._clock_ms = engine, fair, clock_ms
+        self._readers = engine.execution_options(read_only=True)
+        self.postgresql = engine.dialect.name == "postgresql"
+
+    def now(self, connection: Connection) -> int:
+        """UTC milliseconds by the database's clock, or by the one that tests put in its place."""
+        if self._clock_ms is not None:
+            return self._clock_ms()
+        return int(connection.execute(_CLOCKS[connection.dialect.name]).scalar_one())
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that writes nothing and never makes a writer wait."""
+        with translated(), self._readers.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self, name: str) -> Iterator[Connection]:
+        """A transaction that commits when the block ends; `name` names its two failpoints."""
+        queue = self._fair.held() if self._fair else contextlib.nullcontext()
+        with translated(), self._engine.connect() as connection, queue, connection.begin():
+            yield connection
+            failpoint(f"{name}.before-commit")
+        failpoint(f"{name}.after-commit")
+
+    def insert(self, table: Table) -> postgresql.Insert:
+        """An INSERT that knows ON CONFLICT; both dialects spell it alike, so one type stands for both."""
+        return postgresql.insert(table) if self.postgresql else cast("postgresql.Insert", sqlite.insert(table))
+
+    def ring(self, connection: Connection) -> None:
+        """Tell other processes, when this transaction commits, that there may be new work."""
+        if self.postgresql:
+            connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn driver errors into DatabaseUnavailable or Conflict; anything else is a bug and says so.
+
+    The new error carries the driver's first line and never the statement's parameters.
+    """
+    try:
+        yield
+    except exc.TimeoutError:
+        raise DatabaseUnavailable(
+            "no database connection was free within 10 s", next_step="lower the number of threads or raise the pool"
+        ) from None
+    except exc.IntegrityError as error:
+        raise Conflict(f"the database refused a write: {_first_line(error)}") from error
+    except exc.DBAPIError as error:
+        if _undefined(error):
+            raise DatabaseUnavailable(
+                f"the database has another schema than this program: {_first_line(error)}",
+                next_step="run `backstay migrate`",
+            ) from error
+        if error.connection_invalidated or _weather(error):
+            raise DatabaseUnavailable(f"the database did not answer: {_first_line(error)}") from error
+        raise RuntimeError(f"the database rejected a statement of this program: {_first_line(error)}") from error
+
+
+def _first_line(error: exc.DBAPIError) -> str:
+    return (str(error.orig).splitlines() or [type(error.orig).__name__])[0][:300]
+
+
+def _undefined(error: exc.DBAPIError) -> bool:
+    said = str(error.orig)
+    return getattr(error.orig, "sqlstate", None) in UNDEFINED_TABLE or said.startswith(
+        ("no such table", "no such column")
+    )
+
+
+def _weather(error: exc.DBAPIError) -> bool:
+    name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:
+        return str(name).removeprefix("SQLITE_").split("_")[0] in SQLITE_WEATHER
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state)[:2] in WEATHER_CLASSES
+    return isinstance(error, exc.OperationalError | exc.InterfaceError)
