@@ -53,6 +53,7 @@ def _operation(row: Row[Any], data: dict[str, Any]) -> Operation:
         cancel_requested=bool(row.cancel_requested),
         deadline_at=row.deadline_at,
         outcome=None if row.outcome is None else json.loads(row.outcome),
+        progress=None if row.progress is None else json.loads(row.progress),
         error_code=row.error_code,
         correlation_id=row.correlation_id,
         causation_id=row.causation_id,

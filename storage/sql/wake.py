@@ -110,6 +110,8 @@ class PostgresWake:
 
     def __init__(self, engine: Engine, bell: Bell) -> None:
         self._engine, self._bell = engine, bell
+        self._in_use = threading.Lock()
+        self._closed = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -120,6 +122,10 @@ class PostgresWake:
 
     def wait(self, seconds: float) -> bool:
         """Return early, True, when there may be new work, or when listening had to be begun again."""
+        with self._in_use:
+            return not self._closed and self._wait(seconds)
+
+    def _wait(self, seconds: float) -> bool:
         ends = time.monotonic() + seconds
         while True:
             if self._driver is None and self._listen():
@@ -147,13 +153,18 @@ class PostgresWake:
             os.write(self._writer, b"!")
 
     def close(self) -> None:
-        """Stop listening. No wait may be in progress."""
+        """Stop listening; a wait in progress returns first. A second close does nothing."""
         self._bell.remove(self)
-        if self._driver is not None:
-            self._driver.close()
-            self._driver = None
-        os.close(self._reader)
-        os.close(self._writer)
+        if self._closed:
+            return
+        self._closed = True
+        self.rung()
+        with self._in_use:
+            if self._driver is not None:
+                self._driver.close()
+                self._driver = None
+            os.close(self._reader)
+            os.close(self._writer)
 
     def _listen(self) -> bool:
         """Open the connection; False if the database does not answer, or was asked a moment ago."""

@@ -1,0 +1,71 @@
+"""The port `Outbox`: every event is told at least once, in order, by one relay at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.sql_bench import Bench
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    with Bench.opened(database_url) as opened:
+        yield opened
+
+
+def _ended(bench: Bench, service: str) -> str:
+    claim = bench.running(service, correlation_id="c-1", reply_to="me")
+    bench.succeed(claim)
+    return claim.operation.op_id
+
+
+def test_the_event_of_an_ended_operation_is_a_cloud_event_that_names_it(bench: Bench) -> None:
+    op_id = _ended(bench, "web")
+    (event,) = bench.database.outbox.take(10, 1)
+    assert (event.op_id, event.topic, event.reply_to) == (op_id, "create-snapshot.succeeded.acme", "me")
+    assert event.payload["id"] == event.event_id
+    assert event.payload["type"] == "backstay.create-snapshot.succeeded.v1"
+    assert event.payload["correlationid"] == "c-1"
+    assert event.payload["data"]["operation_id"] == op_id
+
+
+def test_events_are_taken_oldest_first_and_up_to_the_limit(bench: Bench) -> None:
+    ended = [_ended(bench, f"s{n}") for n in range(3)]
+    assert [event.op_id for event in bench.database.outbox.take(2, 1000)] == ended[:2]
+
+
+def test_a_held_event_is_not_given_to_a_second_relay(bench: Bench) -> None:
+    _ended(bench, "web")
+    assert len(bench.database.outbox.take(10, 1000)) == 1
+    assert bench.database.outbox.take(10, 1000) == []
+
+
+def test_an_event_whose_relay_died_is_given_out_again(bench: Bench) -> None:
+    """The same event id, so that listeners can drop the repeat."""
+    _ended(bench, "web")
+    (first,) = bench.database.outbox.take(10, 1000)
+    bench.now += 1001
+    assert bench.database.outbox.take(10, 1000) == [first]
+
+
+def test_a_sent_event_is_never_given_out_again(bench: Bench) -> None:
+    _ended(bench, "web")
+    (event,) = bench.database.outbox.take(10, 0)
+    bench.database.outbox.sent([event.event_id])
+    bench.database.outbox.sent([event.event_id])
+    bench.now += 1
+    assert bench.database.outbox.take(10, 0) == []
+
+
+def test_nothing_sent_changes_nothing(bench: Bench) -> None:
+    bench.database.outbox.sent([])
+    assert bench.database.outbox.waiting() == (0, 0)
+
+
+def test_waiting_tells_how_many_and_how_old(bench: Bench) -> None:
+    _ended(bench, "a")
+    bench.now += 5_000
+    _ended(bench, "b")
+    assert bench.database.outbox.waiting() == (2, 5_000)
