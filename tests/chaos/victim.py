@@ -1,0 +1,102 @@
+"""A node in a forked process that dies at a chosen failpoint, or runs to the end.
+
+Forking from a process that has everything imported costs milliseconds, so that a kill at every point
+fits into a test run. The child runs the real threads of a real node; the parent has none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain import failpoint
+from workers.bootstrap import System
+from workers.config import Settings
+from workers.runtime import NodeProcess
+
+#: Seconds after which a node that does not finish is a failure of the test.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Where to die: at the `hit`-th time that `point` is reached."""
+
+    point: str
+    hit: int
+
+    def __str__(self) -> str:
+        return f"{self.point}#{self.hit}"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How the child ended, and every failpoint that it reached, in order."""
+
+    killed: bool
+    exit_code: int
+    trace: tuple[str, ...]
+
+
+def run_node(settings: Settings, finished: Callable[[System], bool], trace: Path, death: Death | None = None) -> End:
+    """Fork a node with these settings; let it run until `finished`, or until `death`."""
+    trace.unlink(missing_ok=True)
+    pid = os.fork()
+    if pid == 0:
+        _child(settings, finished, trace, death)
+    _, status = os.waitpid(pid, 0)
+    reached = tuple(trace.read_text().split()) if trace.exists() else ()
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    return End(killed, os.waitstatus_to_exitcode(status), reached)
+
+
+def _child(settings: Settings, finished: Callable[[System], bool], trace: Path, death: Death | None) -> None:
+    """Never returns. Leaves without clean-up: a node that ends normally must not need any."""
+    code = 1
+    try:
+        _arm(trace, death)
+        system = System(settings)
+        node = NodeProcess(system)
+        node.start()
+        deadline = time.monotonic() + PATIENCE
+        done = threading.Event()
+        while not finished(system) and time.monotonic() < deadline:
+            done.wait(0.01)
+        node.sweeper.collect_garbage()
+        node.sweeper.discard_staging()
+        code = 0 if finished(system) else 3
+    except BaseException:  # noqa: BLE001 - the forked child must never return into the test runner
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _arm(trace: Path, death: Death | None) -> None:
+    file = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    seen: Counter[str] = Counter()
+    mutex = threading.Lock()
+
+    def hook(name: str) -> None:
+        with mutex:
+            seen[name] += 1
+            os.write(file, f"{name}\n".encode())
+            if death is not None and name == death.point and seen[name] == death.hit:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    failpoint.hook = hook
+
+
+def deaths(trace: tuple[str, ...]) -> list[Death]:
+    """Every failpoint of a run without faults: the first time it is reached, and the last if it is another."""
+    counts = Counter(trace)
+    first = [Death(point, 1) for point in counts]
+    last = [Death(point, count) for point, count in counts.items() if count > 1]
+    return sorted(first + last, key=str)

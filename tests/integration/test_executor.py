@@ -1,0 +1,297 @@
+"""What each way a handler can end means for its operation, on a real ledger.
+
+The handlers here are synthetic; everything that decides and settles is the real thing on SQLite.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from domain.decoding import request_hash
+from storage.sealing import KeyRing
+
+from domain.context import Context
+from domain.contracts import Accepted, Claim
+from domain.errors import Cancelled, Damaged, LeaseLost, Refused, ShuttingDown, StoreUnavailable
+from domain.identity import Subject
+from domain.message import Command
+from domain.operation import Budget, Operation, State, StepState
+from domain.outcome import Outcome
+from domain.subscription import Subscription
+from handlers import Payload
+from storage.sql import Database, open_database
+from workers.clock import SystemClock
+from workers.executor import Executor, Ports
+
+BUDGET = Budget(max_claims=3, max_attempts=3, max_bugs=2, max_undo_attempts=2, backoff_base=0.0)
+SERVICE = "web"
+
+
+class Nothing(Payload):
+    """No fields."""
+
+
+class Bench:
+    """One database, one executor, one synthetic message type called `act`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.stopping = threading.Event()
+        self.ends: list[str] = []
+        self.contexts: list[Context] = []
+        self.handle: Callable[[Any, Context], Outcome] = lambda payload, context: Outcome.succeeded("did it")
+        self.undo: Callable[[Any, Context], None] | None = None
+
+    def accept(self, message_id: str = "m1", **attributes: Any) -> str:
+        command = Command("/test", message_id, "act", 1, Subject("acme", SERVICE), {}, **attributes)
+        (receipt,) = self.database.inbox.accept([Accepted(command, request_hash(command), True, False)])
+        assert receipt.op_id
+        return receipt.op_id
+
+    def claim(self) -> Claim | None:
+        claims = self.database.ledger.claim("n1", "owner", 1, 60_000)
+        return claims[0] if claims else None
+
+    def run_once(self) -> None:
+        claim = self.claim()
+        assert claim is not None, "nothing is ready"
+        self.run(claim)
+
+    def run(self, claim: Claim) -> None:
+        def handle(payload: Any, context: Context) -> Outcome:
+            self.contexts.append(context)
+            return self.handle(payload, context)
+
+        subscription = Subscription(Nothing, handle, undo=self.undo)
+        database = self.database
+        clock = SystemClock()
+        ports = Ports(database.ledger, database.services, database.catalogue, None, None, clock)  # type: ignore[arg-type]
+        executor = Executor(
+            ports,
+            {"act": subscription},
+            lambda subscription, data: subscription.model(**data),
+            node="n1",
+            lease_ms=60_000,
+            budget=BUDGET,
+            draw=random.Random(1),
+            stopping=self.stopping,
+            ended=lambda kind, how: self.ends.append(how),
+        )
+        executor.run(claim, clock.boottime())
+
+    def operation(self, op_id: str) -> Operation:
+        found = self.database.ledger.get(op_id)
+        assert found is not None
+        return found
+
+    def events(self) -> list[str]:
+        return [event.topic for event in self.database.outbox.take(100, 0)]
+
+    def letters(self) -> list[str]:
+        return [letter.reason for letter in self.database.dead_letters.list(resolved=False, limit=100, before=None)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    keyring = KeyRing.parse(KeyRing.generate_text())
+    database = open_database(f"sqlite:///{tmp_path}/backstay.db", keyring)
+    database.migrate()
+    yield Bench(database)
+    database.close()
+
+
+def _raises(error: Exception) -> Callable[[Any, Context], Outcome]:
+    def handle(payload: Any, context: Context) -> Outcome:
+        raise error
+
+    return handle
+
+
+def _touches_then(error: Exception) -> Callable[[Any, Context], Outcome]:
+    def handle(payload: Any, context: Context) -> Outcome:
+        context.journal.begin("effect", {"n": 1})
+        raise error
+
+    return handle
+
+
+def test_a_handler_s_outcome_is_settled_with_one_event(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, bench.events()) == (State.SUCCEEDED, ["act.succeeded.acme"])
+    assert operation.outcome is not None and operation.outcome["sentence"] == "did it"
+
+
+def test_a_refusal_fails_at_once_and_is_a_dead_letter(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(Refused("no such thing", code="unknown-service"))
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.error_code) == (State.FAILED, "unknown-service")
+    assert bench.letters() == ["unknown-service"]
+
+
+def test_damage_fails_at_once(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(Damaged("a pack is torn"))
+    bench.run_once()
+    assert bench.operation(op_id).error_code == "snapshot-damaged"
+
+
+def test_weather_is_retried_and_the_operation_can_still_succeed(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(StoreUnavailable("slow"))
+    bench.run_once()
+    waiting = bench.operation(op_id)
+    assert (waiting.state, waiting.attempts, waiting.lease_until) == (State.RUNNING, 1, 0)
+    bench.handle = lambda payload, context: Outcome.succeeded("at last")
+    bench.run_once()
+    assert bench.operation(op_id).state is State.SUCCEEDED
+
+
+def test_weather_that_lasts_is_given_up_with_the_last_cause(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(StoreUnavailable("the store is gone"))
+    for _ in range(BUDGET.max_attempts):
+        bench.run_once()
+    operation = bench.operation(op_id)
+    assert operation.state is State.FAILED
+    assert operation.outcome is not None and "the store is gone" in operation.outcome["sentence"]
+
+
+def test_a_bug_is_retried_a_few_times_and_then_a_dead_letter_with_its_traceback(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(ZeroDivisionError("oops"))
+    for _ in range(BUDGET.max_bugs):
+        bench.run_once()
+    (letter,) = bench.database.dead_letters.list(resolved=False, limit=10, before=None)
+    whole = bench.database.dead_letters.get(letter.dead_letter_id)
+    assert bench.operation(op_id).state is State.FAILED
+    assert whole is not None and "ZeroDivisionError" in whole.traceback
+
+
+def test_a_failure_after_an_effect_is_undone_before_it_is_told(bench: Bench) -> None:
+    op_id = bench.accept()
+    undone = []
+
+    def undo(payload: Any, context: Context) -> None:
+        step = context.journal.find("effect")
+        assert step is not None
+        context.journal.end(step, StepState.UNDONE)
+        undone.append(step.request)
+
+    bench.undo, bench.handle = undo, _touches_then(Refused("half-way"))
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, undone) == (State.ROLLED_BACK, [{"n": 1}])
+    assert bench.events() == ["act.rolled-back.acme"]
+
+
+def test_undoing_that_fails_is_retried_and_then_stuck_and_the_service_stays_reserved(bench: Bench) -> None:
+    op_id = bench.accept()
+
+    def undo(payload: Any, context: Context) -> None:
+        raise OSError("cannot")
+
+    bench.undo, bench.handle = undo, _touches_then(Refused("half-way"))
+    for _ in range(BUDGET.max_undo_attempts):
+        bench.run_once()
+    assert bench.operation(op_id).state is State.STUCK
+    bench.accept("m2")
+    assert bench.claim() is None
+
+
+def test_an_effect_without_an_undo_is_never_called_failed(bench: Bench) -> None:
+    """FAILED means that everything is as before; nobody can say so here."""
+    op_id = bench.accept()
+    bench.handle = _touches_then(Refused("half-way"))
+    bench.run_once()
+    assert bench.operation(op_id).state is State.STUCK
+
+
+def test_a_takeover_in_the_middle_of_undoing_goes_on_undoing(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _touches_then(LeaseLost("the first worker dies here"))
+    claim = bench.claim()
+    assert claim is not None
+    bench.run(claim)
+    bench.database.ledger.turn_back(claim, Outcome.failed(Refused("half-way", code="why")))
+    bench.database.ledger.release(claim)
+    bench.undo = lambda payload, context: None
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.error_code) == (State.ROLLED_BACK, "why")
+
+
+def test_losing_the_lease_leaves_everything_to_the_new_holder(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(LeaseLost("another worker"))
+    bench.run_once()
+    assert bench.operation(op_id).state is State.RUNNING
+    assert (bench.ends, bench.events(), bench.letters()) == (["lease-lost"], [], [])
+
+
+def test_a_stopping_process_gives_the_operation_back_at_no_cost(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(ShuttingDown("stop"))
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.attempts, operation.claims_no_progress, operation.lease_until) == (0, 0, 0)
+    assert bench.claim() is not None
+
+
+def test_a_cancelled_operation_that_touched_nothing_is_cancelled(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _raises(Cancelled("asked"))
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.events()) == (State.CANCELLED, ["act.cancelled.acme"])
+
+
+def test_an_operation_past_its_deadline_is_never_started(bench: Bench) -> None:
+    op_id = bench.accept(deadline_ms=1)
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.error_code) == (State.CANCELLED, "deadline-exceeded")
+    assert bench.contexts == []
+
+
+def test_a_command_that_kills_its_workers_is_given_up_as_poison(bench: Bench) -> None:
+    op_id = bench.accept()
+    for _ in range(BUDGET.max_claims):
+        claim = bench.claim()
+        assert claim is not None
+        assert bench.database.ledger.release_dead(lambda owner: True) == 1
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.error_code) == (State.FAILED, "poison")
+    assert bench.contexts == []
+
+
+def test_a_stale_worker_cannot_settle_what_another_has_taken_over(bench: Bench) -> None:
+    """I7: a paused worker wakes after its lease; the new holder's outcome stands."""
+    op_id = bench.accept()
+    stale = bench.claim()
+    assert stale is not None
+    bench.database.ledger.release_dead(lambda owner: True)
+    bench.handle = lambda payload, context: Outcome.succeeded("by the second")
+    bench.run_once()
+    bench.handle = lambda payload, context: Outcome.succeeded("by the first, too late")
+    bench.run(stale)
+    operation = bench.operation(op_id)
+    assert operation.outcome is not None and operation.outcome["sentence"] == "by the second"
+    assert (bench.ends, len(bench.events())) == (["succeeded", "lease-lost"], 1)
+
+
+def test_a_retry_knows_that_it_is_one(bench: Bench) -> None:
+    bench.accept()
+    bench.handle = _raises(StoreUnavailable("slow"))
+    bench.run_once()
+    bench.handle = lambda payload, context: Outcome.succeeded("done")
+    bench.run_once()
+    assert [context.retried for context in bench.contexts] == [False, True]

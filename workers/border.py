@@ -1,0 +1,151 @@
+"""The border: names, durability and arguments of everything on a broker, and publishing with proof.
+
+The only place that knows the topology. A publish returns when the broker has confirmed the message, or
+raises BrokerUnavailable; a message that no queue would take is an error, never a silent loss.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from kombu import Connection, Exchange, Producer, Queue
+from kombu.exceptions import KombuError, OperationalError
+
+from domain.errors import BrokerUnavailable
+from domain.retry import within_call
+from workers import transports
+
+COMMANDS = Exchange("backstay", "topic", durable=True)
+EVENTS = Exchange("backstay.events", "topic", durable=True)
+INBOX = "backstay.inbox"
+CONTENT_TYPE = "application/cloudevents+json"
+
+#: Quorum queues drop a message after some deliveries without an acknowledgement: 20 by default in
+#: RabbitMQ 4, and -1 means one on 3.10. A worker that crashes in a loop must not empty the queue.
+_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+#: Seconds for the broker to confirm one publish, and in total with retries.
+CONFIRM_SECONDS = 5.0
+PUBLISH_SECONDS = 15.0
+
+
+def connect(url: str, **transport_options: Any) -> Connection:
+    """A kombu connection, not yet opened. TLS by scheme: amqps://, redisstreams://."""
+    transports.register()
+    tls = {"ssl": True} if url.startswith("amqps://") else {}
+    address = "amqp" + url.removeprefix("amqps") if tls else url
+    options = (
+        {"confirm_publish": True, "read_timeout": 30, **transport_options}
+        if url.startswith("amqp")
+        else transport_options
+    )
+    return Connection(address, heartbeat=30, connect_timeout=5, transport_options=options, **tls)
+
+
+def is_amqp(connection: Connection) -> bool:
+    """Whether the broker speaks AMQP itself, with acknowledgement of many and publisher confirms."""
+    return bool(connection.transport.driver_type == "amqp")
+
+
+def inbox(connection: Connection) -> Queue:
+    """The queue of commands, with the arguments that every side must declare alike."""
+    arguments = _QUORUM if is_amqp(connection) else None
+    return Queue(INBOX, COMMANDS, routing_key="#", durable=True, queue_arguments=arguments)
+
+
+def driver_errors(connection: Connection) -> tuple[type[BaseException], ...]:
+    """Everything that a broken connection may raise."""
+    return (
+        *connection.connection_errors,
+        *connection.channel_errors,
+        KombuError,
+        OperationalError,
+        OSError,
+    )
+
+
+class Publisher:
+    """Publishes over one connection, which it opens again when it breaks. Safe to share between threads."""
+
+    def __init__(self, url: str, **transport_options: Any) -> None:
+        self._url, self._options = url, transport_options
+        self._mutex = threading.Lock()
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+
+    def command(self, event: dict[str, Any]) -> None:
+        """Publish a command (a CloudEvent in structured form); durable at the broker on return."""
+        kind = str(event.get("type", "")).removeprefix("backstay.").rpartition(".v")[0]
+        self._publish(json.dumps(event).encode(), COMMANDS, kind or "unknown", mandatory=True)
+
+    def event(self, event: dict[str, Any], routing_key: str) -> None:
+        """Tell an event to whoever listens; nobody need."""
+        self._publish(json.dumps(event).encode(), EVENTS, routing_key, mandatory=False)
+
+    def raw(self, body: bytes, headers: dict[str, str], content_type: str = CONTENT_TYPE) -> None:
+        """Publish bytes as they are to the inbox; for tests and tools."""
+        self._publish(body, COMMANDS, "raw", mandatory=True, headers=headers, content_type=content_type)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._mutex:
+            self._drop()
+
+    def _publish(
+        self,
+        body: bytes,
+        exchange: Exchange,
+        routing_key: str,
+        *,
+        mandatory: bool,
+        headers: dict[str, str] | None = None,
+        content_type: str = CONTENT_TYPE,
+    ) -> None:
+        for attempt in within_call(seconds=PUBLISH_SECONDS):
+            with attempt, self._mutex:
+                connection, producer = self._open()
+                confirm = {"confirm_timeout": CONFIRM_SECONDS} if is_amqp(connection) else {}
+                try:
+                    producer.publish(
+                        body,
+                        exchange=exchange.name,
+                        routing_key=routing_key,
+                        content_type=content_type,
+                        content_encoding="binary",
+                        headers=headers,
+                        delivery_mode=2,
+                        mandatory=mandatory,
+                        **confirm,
+                    )
+                except driver_errors(connection) as error:
+                    self._drop()
+                    raise BrokerUnavailable(
+                        f"the broker did not take the message ({type(error).__name__}: {error})",
+                        next_step="check BROKER_URL and the broker, then publish again with the same id",
+                    ) from error
+
+    def _open(self) -> tuple[Connection, Producer]:
+        if self._connection is not None and self._producer is not None:
+            return self._connection, self._producer
+        connection = connect(self._url, **self._options)
+        try:
+            connection.connect()
+            channel = connection.channel()
+            inbox(connection)(channel).declare()
+            EVENTS(channel).declare()
+        except driver_errors(connection) as error:
+            connection.release()
+            raise BrokerUnavailable(
+                f"the broker cannot be reached ({type(error).__name__}: {error})", next_step="check BROKER_URL"
+            ) from error
+        self._connection, self._producer = connection, Producer(channel)
+        return self._connection, self._producer
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.release()
+            except (KombuError, OSError):
+                pass  # it was broken already
+        self._connection = self._producer = None
