@@ -78,7 +78,7 @@ def _save_service(
             operation.c.op_id != doing.op_id,
             state_is(operation, State.QUEUED),
         )
-        .values(node=record.node, updated_at=now)
+        .values(node=record.node or "", updated_at=now)
     )
 
 

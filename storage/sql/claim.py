@@ -21,6 +21,8 @@ from storage.sql.states import claimable, is_exclusive, literal_state, reserving
 from storage.sql.tables import operation, service_fence
 from storage.sql.transactions import Conflict, Transactions
 
+#: What stands in `operation.node` for work that every node can do.
+ANY_NODE = ""
 #: How long an operation rests whose data cannot be opened with the present keys.
 UNREADABLE_REST_MS = 5 * 60_000
 
@@ -33,7 +35,7 @@ def claim(
         with tx.write("claim") as connection:
             now = tx.now(connection)
             candidates: list[Row[Any]] = []
-            for arm in [node, None] if own_first else [None, node]:
+            for arm in [node, ANY_NODE] if own_first else [ANY_NODE, node]:
                 if len(candidates) < limit:
                     candidates += connection.execute(ready(arm, now, limit - len(candidates))).all()
             if not candidates:
@@ -46,8 +48,8 @@ def claim(
         return []  # another node was faster with an operation of the same service
 
 
-def ready(node: str | None, now: int, limit: int) -> Select[Any]:
-    """Claimable operations of one node, or of no node in particular.
+def ready(node: str, now: int, limit: int) -> Select[Any]:
+    """Claimable operations that are bound to the node, or with ANY_NODE to none.
 
     Two statements instead of one with OR, because no index serves the OR. An operation that has started
     comes first in its service; one that is queued waits until it is the oldest and nothing is active.
@@ -73,7 +75,7 @@ def ready(node: str | None, now: int, limit: int) -> Select[Any]:
         select(mine.c.seq, mine.c.service_id, mine.c.exclusive, mine.c.fence)
         .where(
             claimable(mine),
-            mine.c.node.is_(None) if node is None else mine.c.node == node,
+            mine.c.node == node,
             mine.c.next_attempt_at <= now,
             mine.c.lease_until < now,
             in_turn,

@@ -141,7 +141,7 @@ class SqlDeadLetters:
     def _queue(self, connection: Connection, values: dict[str, Any], message_id: str, replay: int) -> None:
         """Insert under the first free message id, at the node where the service is by now."""
         if values["local"]:
-            values["node"] = service_nodes(connection, {values["service_id"]}).get(values["service_id"])
+            values["node"] = service_nodes(connection, {values["service_id"]}).get(values["service_id"]) or ""
         statement = self._tx.insert(operation).on_conflict_do_nothing().returning(operation.c.seq)
         while True:
             name = f"{message_id}.r{replay}" if replay else message_id

@@ -59,7 +59,7 @@ class SqlInbox:
         values = [new_operation(item, new_id(), now, self._vault) for item in items]
         for row in values:
             if row["local"]:
-                row["node"] = nodes.get(row["service_id"])
+                row["node"] = nodes.get(row["service_id"]) or ""
         inserted = set(
             connection.scalars(self._tx.insert(operation).on_conflict_do_nothing().returning(operation.c.op_id), values)
         )

@@ -74,7 +74,7 @@ def reroute(tx: Transactions, claim: Claim, node: str | None) -> None:
     with tx.write("reroute") as connection:
         now = tx.now(connection)
         hold(
-            connection, claim, node=node, claims_no_progress=_one_claim_less(), lease_until=0, next_attempt_at=0,
+            connection, claim, node=node or "", claims_no_progress=_one_claim_less(), lease_until=0, next_attempt_at=0,
             updated_at=now,
         )  # fmt: skip
         tx.ring(connection)

@@ -24,7 +24,7 @@ def state_is(table: FromClause, *states: State) -> ColumnElement[bool]:
 
 
 def claimable(table: FromClause) -> ColumnElement[bool]:
-    """As in the indexes op_ready_any and op_ready_node."""
+    """As in the index op_ready."""
     return state_is(table, State.QUEUED, State.RUNNING, State.COMPENSATING)
 
 

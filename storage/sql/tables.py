@@ -121,7 +121,7 @@ operation = Table(
     Column("version", Integer, nullable=False),
     Column("tenant_id", ForeignText, nullable=False),
     Column("service_id", ForeignText, nullable=False),
-    Column("node", ForeignText),
+    Column("node", ForeignText, nullable=False, server_default=""),  # "" is any: NULL would defeat op_ready
     _flag("local"),  # follows its service when that moves to another node
     _flag("exclusive", "1"),  # reserves its service while active
     Column("state", ForeignText, nullable=False),
@@ -156,11 +156,17 @@ operation = Table(
         where="state IN ('RUNNING','COMPENSATING','STUCK') AND exclusive = 1",
         unique=True,
     ),
+    # With the columns of its own condition, so that SQLite reads it alone and prefers it to op_service,
+    # where it would walk through the whole history of the service.
     _partial(
-        "op_open", "service_id", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING','STUCK') AND exclusive = 1"
+        "op_open",
+        "service_id",
+        "seq",
+        "state",
+        "exclusive",
+        where="state IN ('QUEUED','RUNNING','COMPENSATING','STUCK') AND exclusive = 1",
     ),
-    _partial("op_ready_any", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING') AND node IS NULL"),
-    _partial("op_ready_node", "node", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING') AND node IS NOT NULL"),
+    _partial("op_ready", "node", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING')"),
     Index("op_service", "service_id", "seq"),
     Index("op_tenant", "tenant_id", "seq"),
     Index("op_state", "state", "kind", "created_at"),

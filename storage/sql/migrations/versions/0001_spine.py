@@ -55,7 +55,7 @@ CREATE TABLE operation (
     version INTEGER NOT NULL,
     tenant_id TEXT NOT NULL,
     service_id TEXT NOT NULL,
-    node TEXT,
+    node TEXT NOT NULL DEFAULT '',
     local SMALLINT NOT NULL DEFAULT 0,
     exclusive SMALLINT NOT NULL DEFAULT 1,
     state TEXT NOT NULL,
@@ -88,14 +88,11 @@ CREATE TABLE operation (
 CREATE UNIQUE INDEX op_one_active ON operation (service_id)
     WHERE state IN ('RUNNING','COMPENSATING','STUCK') AND exclusive = 1;
 
-CREATE INDEX op_open ON operation (service_id, seq)
+CREATE INDEX op_open ON operation (service_id, seq, state, exclusive)
     WHERE state IN ('QUEUED','RUNNING','COMPENSATING','STUCK') AND exclusive = 1;
 
-CREATE INDEX op_ready_any ON operation (seq)
-    WHERE state IN ('QUEUED','RUNNING','COMPENSATING') AND node IS NULL;
-
-CREATE INDEX op_ready_node ON operation (node, seq)
-    WHERE state IN ('QUEUED','RUNNING','COMPENSATING') AND node IS NOT NULL;
+CREATE INDEX op_ready ON operation (node, seq)
+    WHERE state IN ('QUEUED','RUNNING','COMPENSATING');
 
 CREATE INDEX op_service ON operation (service_id, seq);
 

@@ -1,0 +1,221 @@
+"""The ports `Catalogue`, `Services` and `Nodes`: what can be restored, and what the store may forget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from domain.errors import Damaged
+from domain.operation import State
+from domain.outcome import AbandonSnapshot, AddSnapshot, MarkDeleting, Outcome, RemoveSnapshot, SaveService
+from domain.service import Service
+from domain.snapshot import Label, Snapshot, SnapshotState
+from tests.contract.sql_bench import LEASE, Bench, pack_key, snapshot
+
+P1, P2 = pack_key("s1", "a"), pack_key("s1", "b")
+Q1 = pack_key("s2", "a")
+LATE = 15 * 60_000
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    with Bench.opened(database_url) as opened:
+        yield opened
+
+
+def _ids(found: list[Snapshot]) -> list[str]:
+    return [one.snapshot_id for one in found]
+
+
+def _keys(bench: Bench) -> list[str]:
+    return [one.key for one in bench.database.catalogue.garbage(100)]
+
+
+def test_a_snapshot_is_read_back_as_it_was_settled(bench: Bench) -> None:
+    labels = (Label("b", "2"), Label("a", "1"), Label("a", "1"))
+    record = snapshot("s1", (P1, P2), labels=labels, skipped=("a\0b", "sök"), parent_id="s0")
+    bench.make(AddSnapshot(record))
+    assert bench.database.catalogue.get("s1") == record
+    assert bench.database.catalogue.get("s2") is None
+
+
+def test_the_newest_snapshot_of_a_service_is_one_that_has_data(bench: Bench) -> None:
+    bench.make(
+        AddSnapshot(snapshot("old", taken_at=1)),
+        AddSnapshot(snapshot("new", (pack_key("new", "x"),), taken_at=2)),
+        AddSnapshot(snapshot("configuration", taken_at=3, include=("configuration",))),
+        AddSnapshot(snapshot("other", taken_at=4, service_id="other")),
+    )
+    newest = bench.database.catalogue.newest("web")
+    assert newest is not None and newest.snapshot_id == "new"
+    assert newest.packs == (pack_key("new", "x"),)
+    assert bench.database.catalogue.newest("none") is None
+
+
+def test_a_snapshot_that_is_being_deleted_is_neither_newest_nor_found(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1")))
+    bench.make(MarkDeleting("s1"))
+    assert bench.database.catalogue.newest("web") is None
+    assert bench.database.catalogue.find(None, [], [], 10, None) == []
+    found = bench.database.catalogue.get("s1")
+    assert found is not None and found.state is SnapshotState.DELETING
+
+
+def test_snapshots_are_found_newest_first_page_by_page(bench: Bench) -> None:
+    """Those taken in the same millisecond too."""
+    bench.make(*[AddSnapshot(snapshot(f"s{n}", taken_at=n // 2)) for n in range(5)])
+    find = bench.database.catalogue.find
+    page = find("acme", ["web"], [], 2, None)
+    assert _ids(page) == ["s4", "s3"]
+    assert _ids(find("acme", ["web"], [], 2, "s3")) == ["s2", "s1"]
+    assert _ids(find("acme", ["web"], [], 2, "s1")) == ["s0"]
+
+
+def test_snapshots_are_found_by_tenant_service_and_all_labels(bench: Bench) -> None:
+    bench.make(
+        AddSnapshot(snapshot("s1", labels=(Label("owner", "42"), Label("why", "nightly")))),
+        AddSnapshot(snapshot("s2", labels=(Label("owner", "42"),), service_id="db")),
+        AddSnapshot(snapshot("s3", labels=(Label("owner", "43"),), tenant_id="other", service_id="mail")),
+    )
+    find = bench.database.catalogue.find
+    assert sorted(_ids(find(None, [], [Label("owner", "42")], 10, None))) == ["s1", "s2"]
+    assert _ids(find(None, [], [Label("owner", "42"), Label("why", "nightly")], 10, None)) == ["s1"]
+    assert _ids(find("other", [], [], 10, None)) == ["s3"]
+    assert sorted(_ids(find(None, ["db", "mail"], [], 10, None))) == ["s2", "s3"]
+
+
+def test_found_snapshots_carry_their_labels_in_order(bench: Bench) -> None:
+    labels = (Label("b", "2"), Label("a", "1"))
+    bench.make(AddSnapshot(snapshot("s1", labels=labels)))
+    (found,) = bench.database.catalogue.find(None, [], [], 10, None)
+    assert found.labels == labels
+
+
+def test_packs_become_garbage_with_their_last_snapshot(bench: Bench) -> None:
+    """I14: a pack that another snapshot needs stays."""
+    bench.make(AddSnapshot(snapshot("s1", (P1, P2))))
+    bench.make(AddSnapshot(snapshot("s2", (P1, Q1))))
+    bench.make(MarkDeleting("s1"))
+    assert _keys(bench) == [snapshot("s1").manifest_key, P2]
+    assert bench.database.catalogue.live_packs("tenants/acme/") == {P1, Q1}
+    bench.make(MarkDeleting("s2"))
+    assert set(_keys(bench)) == {snapshot("s1").manifest_key, snapshot("s2").manifest_key, P1, P2, Q1}
+    assert bench.database.catalogue.live_packs("tenants/acme/") == set()
+
+
+def test_marking_twice_counts_once(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1", (P1,))))
+    bench.make(AddSnapshot(snapshot("s2", (P1,))))
+    bench.make(MarkDeleting("s1"))
+    bench.make(MarkDeleting("s1"))
+    assert bench.database.catalogue.live_packs("") == {P1}
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_condemned_pack_is_never_used_again(bench: Bench, forgotten: bool) -> None:
+    """I14: whether its object is still there or gone already, and nothing of the snapshot is written."""
+    bench.make(AddSnapshot(snapshot("s1", (P1,))))
+    bench.make(MarkDeleting("s1"))
+    if forgotten:
+        bench.database.catalogue.forget_garbage(_keys(bench))
+    claim = bench.running()
+    with pytest.raises(Damaged) as raised:
+        bench.succeed(claim, AddSnapshot(snapshot("s2", (P1, Q1))))
+    assert raised.value.code == "pack-condemned"
+    assert bench.database.catalogue.get("s2") is None
+    assert bench.database.catalogue.live_packs("") == set()
+    assert bench.state(claim.operation.op_id) is State.RUNNING
+
+
+def test_manifests_are_collected_before_the_packs_they_name(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1", (P1,))))
+    bench.make(AddSnapshot(snapshot("s2", (Q1,))))
+    bench.make(MarkDeleting("s1"))
+    bench.now += 1000
+    bench.make(MarkDeleting("s2"))
+    assert _keys(bench) == [snapshot("s1").manifest_key, snapshot("s2").manifest_key, P1, Q1]
+    assert len(bench.database.catalogue.garbage(3)) == 3
+
+
+def test_forgotten_garbage_is_gone_with_its_condemned_packs(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1", (P1,))))
+    bench.make(MarkDeleting("s1"))
+    bench.database.catalogue.forget_garbage([*_keys(bench), "never/there"])
+    assert _keys(bench) == []
+    with bench.database._engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM pack").scalar() == 0
+
+
+def test_forgetting_a_key_never_drops_a_live_pack(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1", (P1,))))
+    bench.database.catalogue.forget_garbage([P1])
+    assert bench.database.catalogue.live_packs("") == {P1}
+
+
+def test_a_removed_snapshot_is_forgotten_and_its_garbage_is_not(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1", (P1,))))
+    bench.make(MarkDeleting("s1"))
+    bench.make(RemoveSnapshot("s1"))
+    assert bench.database.catalogue.get("s1") is None
+    assert _keys(bench) == [snapshot("s1").manifest_key, P1]
+
+
+def test_a_deletion_is_journalled_before_any_object_is_removed(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1", (P1,))))
+    claim = bench.running()
+    bench.database.ledger.intend(claim, 0, "mark-deleting", {}, (MarkDeleting("s1"),), LEASE)
+    assert _keys(bench) == [snapshot("s1").manifest_key, P1]
+
+
+def test_left_overs_of_an_earlier_attempt_are_collected_after_a_rest(bench: Bench) -> None:
+    """The last writes of a holder that lost its lease must have arrived by then."""
+    bench.make(AddSnapshot(snapshot("s1", (P1,)), "tenants/acme/packs/s1/"))
+    assert _keys(bench) == []
+    bench.now += LATE
+    (found,) = bench.database.catalogue.garbage(10)
+    assert (found.key, found.is_prefix) == ("tenants/acme/packs/s1/", True)
+    assert bench.database.catalogue.live_packs(found.key) == {P1}
+
+
+def test_an_abandoned_snapshot_leaves_its_manifest_key_and_its_prefix(bench: Bench) -> None:
+    claim = bench.running()
+    abandon = AbandonSnapshot("tenants/acme/services/web/snapshots/s1/manifest", "tenants/acme/packs/s1/")
+    bench.database.ledger.settle(claim, Outcome(State.FAILED, "no", changes=(abandon,)))
+    bench.now += LATE
+    assert _keys(bench) == [abandon.manifest_key, abandon.pack_prefix]
+
+
+def test_live_packs_are_those_beneath_the_prefix_and_no_neighbours(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s1", (P1,))), AddSnapshot(snapshot("s10", (pack_key("s10", "a"),))))
+    assert bench.database.catalogue.live_packs("tenants/acme/packs/s1/") == {P1}
+    assert bench.database.catalogue.live_packs("tenants/acme/packs/s2/") == set()
+
+
+def test_a_service_is_read_back_as_it_was_saved_and_replaced(bench: Bench) -> None:
+    first = Service("web", "acme", "Web", "web", node="n1", region="r", generation=1, document={"env": {"A": "ö"}})
+    second = Service("web", "acme", "Web 2", "web2", generation=2)
+    bench.make(SaveService(first))
+    assert bench.database.services.get("web") == first
+    bench.make(SaveService(second))
+    assert bench.database.services.get("web") == second
+    assert bench.database.services.get("none") is None
+
+
+def test_services_are_listed_by_tenant_without_their_documents(bench: Bench) -> None:
+    bench.make(
+        SaveService(Service("a", "acme", "a", "a", document={"x": 1})), SaveService(Service("b", "other", "b", "b"))
+    )
+    (found,) = bench.database.list_services("acme")
+    assert (found.service_id, found.document) == ("a", {})
+    assert len(bench.database.list_services()) == 2
+
+
+def test_a_node_is_as_old_as_its_last_beat(bench: Bench) -> None:
+    bench.database.nodes.beat("n2", "boot", "1.0")
+    bench.database.nodes.beat("n1", "boot", "1.0")
+    bench.now += 5_000
+    bench.database.nodes.beat("n1", "boot2", "1.1")
+    first, second = bench.database.nodes.list()
+    assert (first.node, first.age_ms, first.version) == ("n1", 0, "1.1")
+    assert (second.node, second.age_ms) == ("n2", 5_000)

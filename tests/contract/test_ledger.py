@@ -1,0 +1,317 @@
+"""The port `Ledger`: who may work on what, and what a holder that has lost its lease can still do: nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from domain.contracts import Claim
+from domain.errors import LeaseLost
+from domain.operation import State, StepState
+from domain.outcome import Outcome, SaveService
+from domain.service import Service
+from tests.contract.sql_bench import LEASE, Bench, accepted
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    with Bench.opened(database_url) as opened:
+        yield opened
+
+
+def _ids(claims: list[Claim]) -> list[str]:
+    return [claim.operation.message_id for claim in claims]
+
+
+# ---------------------------------------------------------------- claiming
+def test_a_claim_holds_the_operation_with_a_fence_and_a_lease(bench: Bench) -> None:
+    bench.accept_one("m1", data={"x": 1})
+    operation = bench.claim_one(owner="n1:77").operation
+    assert (operation.state, operation.owner, operation.data) == (State.RUNNING, "n1:77", {"x": 1})
+    assert (operation.fence, operation.lease_until) == (1, bench.now + LEASE)
+    assert operation.claims_no_progress == 1
+
+
+def test_a_held_operation_is_not_claimed_again(bench: Bench) -> None:
+    bench.running()
+    assert bench.claim() == []
+
+
+def test_an_expired_lease_is_taken_over_with_a_higher_fence(bench: Bench) -> None:
+    first = bench.running()
+    bench.now += LEASE + 1
+    second = bench.claim_one(owner="n2:1")
+    assert (first.takeover, second.takeover) == (False, True)
+    assert second.operation.fence > first.operation.fence
+
+
+def test_the_fence_grows_with_every_claim_of_the_service(bench: Bench) -> None:
+    """I11"""
+    fences = []
+    for _ in range(4):
+        claim = bench.running()
+        fences.append(claim.operation.fence)
+        bench.succeed(claim)
+    assert fences == [1, 2, 3, 4]
+
+
+def test_operations_of_one_service_come_one_at_a_time_in_order(bench: Bench) -> None:
+    """I7"""
+    bench.accept(*[accepted(f"m{n}") for n in range(3)])
+    seen = []
+    for _ in range(3):
+        claims = bench.claim()
+        seen += _ids(claims)
+        assert len(claims) == 1
+        bench.succeed(claims[0])
+    assert seen == ["m0", "m1", "m2"]
+
+
+def test_different_services_are_claimed_together_oldest_first(bench: Bench) -> None:
+    bench.accept(*[accepted(f"m{n}", f"s{n}") for n in range(5)])
+    assert _ids(bench.claim(limit=3)) == ["m0", "m1", "m2"]
+    assert _ids(bench.claim(limit=3)) == ["m3", "m4"]
+
+
+def test_an_operation_that_waits_for_its_retry_still_comes_first_in_its_service(bench: Bench) -> None:
+    claim = bench.running()
+    bench.accept_one("later")
+    bench.database.ledger.retry_later(claim, 10_000, "store-unavailable", "the store did not answer")
+    assert bench.claim() == []
+
+
+def test_a_stuck_operation_keeps_its_service_reserved(bench: Bench) -> None:
+    claim = bench.running()
+    bench.accept_one("later")
+    bench.database.ledger.settle(claim, Outcome(State.STUCK, "cannot be put back", code="undo-failed"))
+    bench.now += 10 * LEASE
+    assert bench.claim() == []
+    assert bench.letters() == ["undo-failed"]
+
+
+def test_a_non_exclusive_operation_passes_its_service(bench: Bench) -> None:
+    """A cancel must not wait for what it cancels."""
+    bench.running()
+    bench.accept_one("cancel", exclusive=False)
+    claim = bench.claim_one()
+    assert (claim.operation.message_id, claim.operation.fence) == ("cancel", 1)
+
+
+def test_a_non_exclusive_operation_does_not_raise_the_fence_of_its_service(bench: Bench) -> None:
+    holder = bench.running()
+    bench.accept_one("cancel", exclusive=False)
+    bench.succeed(bench.claim_one())
+    bench.succeed(holder)
+    assert bench.state(holder.operation.op_id) is State.SUCCEEDED
+
+
+def test_a_message_that_was_numbered_earlier_and_committed_later_does_not_block_what_runs(bench: Bench) -> None:
+    """Two ingresses commit in the other order than they took their numbers; the running one must go on."""
+    bench.accept(accepted("early"), accepted("late"))
+    engine = bench.database._engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE operation SET state='RUNNING', fence=0, lease_until=1 WHERE message_id='late'"
+        )
+    claim = bench.claim_one()
+    assert claim.operation.message_id == "late"
+    assert bench.claim() == []
+    bench.succeed(claim)
+    assert bench.claim_one().operation.message_id == "early"
+
+
+def test_work_that_is_bound_to_a_node_is_claimed_only_there(bench: Bench) -> None:
+    bench.accept_one("there", node="n2")
+    assert bench.claim(node="n1") == []
+    assert _ids(bench.claim(node="n2")) == ["there"]
+
+
+def test_neither_bound_nor_free_work_starves_the_other(bench: Bench) -> None:
+    bench.accept(*[accepted(f"own{n}", f"a{n}", node="n1") for n in range(4)])
+    bench.accept(*[accepted(f"any{n}", f"b{n}") for n in range(4)])
+    seen = _ids(bench.claim(limit=1)) + _ids(bench.claim(limit=1))
+    assert sorted(seen) == ["any0", "own0"]
+
+
+def test_a_full_claim_mixes_bound_and_free_work(bench: Bench) -> None:
+    bench.accept(accepted("own", "a", node="n1"), accepted("any", "b"))
+    assert sorted(_ids(bench.claim(limit=2))) == ["any", "own"]
+
+
+def test_data_that_does_not_open_rests_and_stops_nobody(bench: Bench) -> None:
+    closed = bench.accept_one("closed", "a")
+    bench.accept_one("open", "b")
+    bench.sealer.lost_rows.add(closed)
+    claim = bench.claim_one()
+    assert claim.operation.message_id == "open"
+    bench.succeed(claim)
+    assert bench.claim() == []
+    bench.sealer.lost_rows.clear()
+    assert bench.get(closed).error_code == "data-unreadable"
+    bench.now += 5 * 60_000
+    assert _ids(bench.claim()) == ["closed"]
+
+
+# ---------------------------------------------------------------- the guard
+def _every_write(bench: Bench) -> dict[str, Callable[[Claim], Any]]:
+    ledger = bench.database.ledger
+    return {
+        "renew": lambda claim: ledger.renew(claim, LEASE),
+        "intend": lambda claim: ledger.intend(claim, 0, "swap", {}, (), LEASE),
+        "conclude": lambda claim: ledger.conclude(claim, 0, "DONE", {}, LEASE),
+        "turn_back": lambda claim: ledger.turn_back(claim, Outcome(State.FAILED, "no")),
+        "settle": lambda claim: ledger.settle(claim, Outcome.succeeded("done", changes=(SaveService(WEB),))),
+        "retry_later": lambda claim: ledger.retry_later(claim, 1, "code", "why"),
+        "reroute": lambda claim: ledger.reroute(claim, "n9"),
+    }
+
+
+WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
+WRITES = ["renew", "intend", "conclude", "turn_back", "settle", "retry_later", "reroute"]
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_holder_that_was_taken_over_writes_nothing(bench: Bench, write: str) -> None:
+    """I7: each write of a stale claim raises LeaseLost and leaves no trace."""
+    stale = bench.running()
+    bench.now += LEASE + 1
+    bench.claim_one(owner="n2:1")
+    before = bench.get(stale.operation.op_id)
+    with pytest.raises(LeaseLost):
+        _every_write(bench)[write](stale)
+    assert bench.get(stale.operation.op_id) == before
+    assert bench.database.ledger.steps(stale.operation.op_id) == []
+    assert bench.database.services.get("web") is None
+    assert bench.topics() == []
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_nothing_is_written_to_an_operation_that_has_ended(bench: Bench, write: str) -> None:
+    claim = bench.running()
+    bench.fail(claim)
+    with pytest.raises(LeaseLost):
+        _every_write(bench)[write](claim)
+    assert bench.state(claim.operation.op_id) is State.FAILED
+    assert len(bench.topics()) == 1
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_lease_that_was_given_back_is_lost(bench: Bench, write: str) -> None:
+    claim = bench.running()
+    bench.database.ledger.release(claim)
+    with pytest.raises(LeaseLost):
+        _every_write(bench)[write](claim)
+
+
+def test_an_expired_lease_that_nobody_took_still_counts(bench: Bench) -> None:
+    claim = bench.running()
+    bench.now += 10 * LEASE
+    assert bench.database.ledger.renew(claim, LEASE) is False
+    bench.succeed(claim)
+
+
+def test_a_stale_release_is_silent_and_changes_nothing(bench: Bench) -> None:
+    stale = bench.running()
+    bench.now += LEASE + 1
+    bench.claim_one(owner="n2:1")
+    before = bench.get(stale.operation.op_id)
+    bench.database.ledger.release(stale)
+    assert bench.get(stale.operation.op_id) == before
+
+
+# ---------------------------------------------------------------- lease, progress, journal
+def test_renewing_extends_the_lease_and_keeps_the_progress(bench: Bench) -> None:
+    claim = bench.running()
+    bench.now += 30_000
+    bench.database.ledger.renew(claim, LEASE, {"bytes_done": 5})
+    operation = bench.get(claim.operation.op_id)
+    assert (operation.lease_until, operation.progress) == (bench.now + LEASE, {"bytes_done": 5})
+
+
+def test_renewing_tells_that_a_cancel_was_requested(bench: Bench) -> None:
+    claim = bench.running()
+    assert bench.database.ledger.renew(claim, LEASE) is False
+    bench.database.ledger.request_cancel(claim.operation.op_id)
+    assert bench.database.ledger.renew(claim, LEASE) is True
+
+
+def test_claims_without_progress_are_counted_and_progress_forgets_them(bench: Bench) -> None:
+    """Poison: an operation that kills its worker again and again is still claimed, and says so."""
+    bench.accept_one()
+    for expected in range(1, 11):
+        claim = bench.claim_one()
+        assert claim.operation.claims_no_progress == expected
+        bench.now += LEASE + 1
+    claim = bench.claim_one()
+    bench.database.ledger.renew(claim, LEASE)
+    assert bench.get(claim.operation.op_id).claims_no_progress == 11
+    bench.database.ledger.renew(claim, LEASE, {"files_done": 1})
+    assert bench.get(claim.operation.op_id).claims_no_progress == 0
+
+
+def test_a_journal_write_is_progress(bench: Bench) -> None:
+    claim = bench.running()
+    bench.database.ledger.intend(claim, 0, "swap", {}, (), LEASE)
+    assert bench.get(claim.operation.op_id).claims_no_progress == 0
+
+
+def test_steps_are_kept_with_request_and_reply(bench: Bench) -> None:
+    claim = bench.running()
+    ledger = bench.database.ledger
+    ledger.intend(claim, 0, "stage", {"path": "a"}, (), LEASE)
+    ledger.conclude(claim, 0, "DONE", {"inode": 7}, LEASE)
+    ledger.intend(claim, 1, "swap", {}, (), LEASE)
+    first, second = ledger.steps(claim.operation.op_id)
+    assert (first.kind, first.state, first.request, first.reply) == (
+        "stage",
+        StepState.DONE,
+        {"path": "a"},
+        {"inode": 7},
+    )
+    assert (second.ordinal, second.state) == (1, StepState.INTENT)
+
+
+def test_a_step_may_be_begun_again(bench: Bench) -> None:
+    claim = bench.running()
+    ledger = bench.database.ledger
+    ledger.intend(claim, 0, "stage", {"try": 1}, (), LEASE)
+    ledger.conclude(claim, 0, "UNDONE", {}, LEASE)
+    ledger.intend(claim, 0, "stage", {"try": 2}, (), LEASE)
+    (step,) = ledger.steps(claim.operation.op_id)
+    assert (step.state, step.request) == (StepState.INTENT, {"try": 2})
+
+
+def test_a_step_that_was_put_back_is_never_done(bench: Bench) -> None:
+    """I10"""
+    claim = bench.running()
+    ledger = bench.database.ledger
+    ledger.intend(claim, 0, "stage", {}, (), LEASE)
+    ledger.conclude(claim, 0, "UNDONE", {}, LEASE)
+    with pytest.raises(ValueError, match="cannot become DONE"):
+        ledger.conclude(claim, 0, "DONE", {}, LEASE)
+
+
+def test_a_change_that_is_journalled_is_committed_with_the_step(bench: Bench) -> None:
+    claim = bench.running()
+    bench.database.ledger.intend(claim, 0, "save", {}, (SaveService(WEB),), LEASE)
+    assert bench.database.services.get("web") == WEB
+
+
+def test_turning_back_keeps_the_reason_and_the_claim(bench: Bench) -> None:
+    claim = bench.running()
+    bench.database.ledger.turn_back(claim, Outcome(State.FAILED, "refused", code="refused"))
+    operation = bench.get(claim.operation.op_id)
+    assert (operation.state, operation.error_code) == (State.COMPENSATING, "refused")
+    assert operation.outcome is not None and operation.outcome["sentence"] == "refused"
+    assert bench.claim() == []
+    bench.database.ledger.settle(claim, Outcome(State.ROLLED_BACK, "put back"))
+    assert bench.state(claim.operation.op_id) is State.ROLLED_BACK
+
+
+def test_a_compensation_is_taken_over_as_a_compensation(bench: Bench) -> None:
+    claim = bench.running()
+    bench.database.ledger.turn_back(claim, Outcome(State.FAILED, "refused"))
+    bench.now += LEASE + 1
+    assert bench.claim_one().operation.state is State.COMPENSATING

@@ -1,0 +1,135 @@
+"""The port `Ledger`, second half: how a claim ends, once, and how an operation goes back into the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from domain.errors import WrongTenant
+from domain.operation import State
+from domain.outcome import Outcome, SaveService
+from domain.service import Service
+from tests.contract.sql_bench import Bench, accepted
+
+CLAIMED_STATES = [State.SUCCEEDED, State.ROLLED_BACK, State.FAILED, State.CANCELLED]
+WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    with Bench.opened(database_url) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("state", CLAIMED_STATES)
+def test_an_operation_ends_once_with_one_event(bench: Bench, state: State) -> None:
+    """I5"""
+    claim = bench.running()
+    bench.database.ledger.settle(claim, Outcome(state, "the end", code="why"))
+    operation = bench.get(claim.operation.op_id)
+    assert (operation.state, operation.error_code, operation.lease_until) == (state, "why", 0)
+    assert operation.outcome is not None and operation.outcome["sentence"] == "the end"
+    assert bench.topics() == [f"create-snapshot.{Outcome(state, '').event_name()}.acme"]
+    assert bench.letters() == (["why"] if state is State.FAILED else [])
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.COMPENSATING])
+def test_a_state_that_is_no_end_is_refused(bench: Bench, state: State) -> None:
+    with pytest.raises(ValueError, match="cannot be settled"):
+        bench.database.ledger.settle(bench.running(), Outcome(state, "?"))
+
+
+def test_settling_writes_the_domain_rows_in_the_same_transaction(bench: Bench) -> None:
+    """I4"""
+    bench.make(SaveService(WEB))
+    assert bench.database.services.get("web") == WEB
+
+
+def test_a_service_of_another_tenant_is_never_overwritten(bench: Bench) -> None:
+    """I19: and nothing of that settling is written."""
+    bench.make(SaveService(WEB))
+    bench.topics()
+    claim = bench.running(tenant="mallory")
+    with pytest.raises(WrongTenant):
+        bench.succeed(claim, SaveService(Service("web", "mallory", "x", "x")))
+    assert bench.database.services.get("web") == WEB
+    assert bench.state(claim.operation.op_id) is State.RUNNING
+    assert bench.topics() == []
+
+
+def test_queued_local_work_follows_its_service_to_another_node(bench: Bench) -> None:
+    bench.make(SaveService(WEB))
+    move = bench.running()
+    follows = bench.accept_one(local=True)
+    pinned = bench.accept_one(local=True, node="n1")
+    other = bench.accept_one(service="other", local=True, node="n1")
+    bench.succeed(move, SaveService(Service("web", "acme", "web", "web", node="n2")))
+    assert [bench.get(op_id).node for op_id in (follows, pinned, other)] == ["n2", "n1", "n1"]
+
+
+def test_a_retry_waits_for_its_delay_and_counts_an_attempt(bench: Bench) -> None:
+    claim = bench.running()
+    bench.database.ledger.retry_later(claim, 10_000, "store-unavailable", "the store did not answer")
+    operation = bench.get(claim.operation.op_id)
+    assert (operation.attempts, operation.error_code, operation.claims_no_progress) == (1, "store-unavailable", 0)
+    bench.now += 9_999
+    assert bench.claim() == []
+    bench.now += 1
+    assert bench.claim_one().takeover
+
+
+def test_rerouted_work_is_done_by_the_other_node_and_costs_nothing(bench: Bench) -> None:
+    claim = bench.running()
+    bench.database.ledger.reroute(claim, "n2")
+    assert bench.claim(node="n1") == []
+    operation = bench.claim_one(node="n2").operation
+    assert (operation.attempts, operation.claims_no_progress) == (0, 1)
+
+
+def test_released_work_is_claimable_at_once_and_costs_nothing(bench: Bench) -> None:
+    bench.database.ledger.release(bench.running())
+    operation = bench.claim_one().operation
+    assert (operation.attempts, operation.claims_no_progress) == (0, 1)
+
+
+def test_the_leases_of_dead_processes_are_freed_and_no_others(bench: Bench) -> None:
+    bench.accept(accepted("m1", "a"), accepted("m2", "b"))
+    bench.claim(limit=1, owner="dead")
+    bench.claim(limit=1, owner="alive")
+    assert bench.database.ledger.release_dead(lambda owner: owner == "dead") == 1
+    claim = bench.claim_one()
+    assert (claim.operation.message_id, claim.operation.claims_no_progress) == ("m1", 2)
+
+
+# ---------------------------------------------------------------- cancelling
+def test_what_has_not_started_is_cancelled_at_once(bench: Bench) -> None:
+    op_id = bench.accept_one()
+    assert bench.database.ledger.request_cancel(op_id) is State.CANCELLED
+    assert bench.claim() == []
+    assert bench.topics() == ["create-snapshot.cancelled.acme"]
+
+
+def test_what_runs_is_asked_to_stop(bench: Bench) -> None:
+    claim = bench.running()
+    assert bench.database.ledger.request_cancel(claim.operation.op_id) is State.RUNNING
+    assert bench.get(claim.operation.op_id).cancel_requested
+
+
+def test_what_waits_for_a_retry_sees_the_cancel_at_once(bench: Bench) -> None:
+    claim = bench.running()
+    bench.database.ledger.retry_later(claim, 3_600_000, "store-unavailable", "")
+    bench.database.ledger.request_cancel(claim.operation.op_id)
+    assert bench.claim_one().operation.cancel_requested
+
+
+def test_what_has_ended_stays_as_it_is(bench: Bench) -> None:
+    claim = bench.running()
+    bench.succeed(claim)
+    assert bench.database.ledger.request_cancel(claim.operation.op_id) is State.SUCCEEDED
+    assert len(bench.topics()) == 1
+
+
+def test_cancelling_what_does_not_exist_is_nothing(bench: Bench) -> None:
+    assert bench.database.ledger.request_cancel("none") is None
+    assert bench.database.ledger.get("none") is None
