@@ -35,9 +35,7 @@ class Label:
         """Split at the first colon. The prefix `sys.` is kept for Backstay, as is the name `size`."""
         name, colon, value = text.partition(":")
         if not colon or not name.strip() or len(text) > 512 or any(ord(c) < 32 for c in text):
-            raise InvalidMessage(
-                f"a label is name:value, at most 512 printable characters, got {text[:80]!r}", field="labels"
-            )
+            raise InvalidMessage("a label is name:value, at most 512 printable characters", field="labels")
         if name.startswith("sys.") or name == "size":
             # `size` is a fact that Backstay states; a caller's own value would contradict it.
             raise InvalidMessage(f"the label name {name!r} is reserved for Backstay", field="labels")

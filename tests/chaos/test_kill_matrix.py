@@ -1,0 +1,80 @@
+"""Kill -9 at every failpoint of the embedded node, let another process finish, check every promise.
+
+The points are read from a run without faults, so new code is covered without editing this file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.victim import Death, deaths, run_node
+from tests.chaos.world import SOURCE, World, check, live_tree_is_whole, prepare, publish_the_run, settings_of
+from workers.bootstrap import System
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A service with one snapshot and a changed tree, and everything that the run is about in the spool."""
+    home = tmp_path_factory.mktemp("world") / "data"
+    world = prepare(home)
+    setting_up = World(home, ("register", "first"), 0, world.first_tree, world.second_tree)
+    end = run_node(settings_of(home), setting_up.finished, home.parent / "trace")
+    assert end.exit_code == 0, "the world could not be set up"
+    system = System(settings_of(home))
+    first = system.database.find_by_message(SOURCE, "first")
+    system.close()
+    assert first is not None
+    return publish_the_run(world, first.op_id)
+
+
+@pytest.fixture(scope="module")
+def points(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Death]:
+    """Every failpoint of a whole run, which must itself keep all promises."""
+    home = tmp_path_factory.mktemp("dry")
+    copy = world.copy_to(home / "data")
+    end = run_node(settings_of(copy.home), copy.finished, home / "trace")
+    assert end.exit_code == 0
+    system = System(settings_of(copy.home))
+    check(copy, system)
+    system.close()
+    return deaths(end.trace)
+
+
+def test_the_run_reaches_every_kind_of_effect(points: list[Death]) -> None:
+    """A matrix that silently lost a part of the path would prove nothing about it."""
+    parts = {death.point.partition(".")[0] for death in points}
+    assert {"ingress", "settle", "relay", "swap"} <= parts, f"reached only {sorted(parts)}"
+
+
+def test_whoever_is_killed_wherever_another_finishes(
+    world: World, points: list[Death], tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    """I1, I2, I5, I7, I11, I13, I15-I18 of the invariants; RS-13, RS-21, FZ-03."""
+    for number, death in enumerate(points):
+        with subtests.test(msg=str(death)):
+            copy = world.copy_to(tmp_path / str(number))
+            trace = tmp_path / f"trace-{number}"
+            run_node(settings_of(copy.home), copy.finished, trace, death)
+            live_tree_is_whole(copy)
+            end = run_node(settings_of(copy.home), copy.finished, trace)
+            assert end.exit_code == 0, f"after {death} the second process did not finish"
+            system = System(settings_of(copy.home))
+            check(copy, system)
+            system.close()
+
+
+def test_two_deaths_in_a_row_are_survived_too(world: World, points: list[Death], tmp_path: Path) -> None:
+    """The process that takes over is killed as well, at the next point of the path."""
+    chosen = points[:: max(1, len(points) // 8)]
+    for number, (first, second) in enumerate(itertools.pairwise(chosen)):
+        copy = world.copy_to(tmp_path / str(number))
+        for death in (first, second, None):
+            end = run_node(settings_of(copy.home), copy.finished, tmp_path / "trace", death)
+            live_tree_is_whole(copy)
+        assert end.exit_code == 0
+        system = System(settings_of(copy.home))
+        check(copy, system)
+        system.close()

@@ -1,0 +1,189 @@
+"""What a chaos run is about: messages published beforehand, a service's tree, and the promises to check.
+
+The world is set up once without faults, then copied for every death, so that each run begins the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from domain.operation import TERMINAL, State
+from domain.restore import RestoreMode
+from tests.fakes.trees import digest, grow
+from workers.bootstrap import System
+from workers.config import Settings, load
+
+SOURCE = "/chaos"
+SECRET = "pa55word-canary-7f3a"
+TENANT, SERVICE = "acme", "shop"
+
+
+def settings_of(home: Path, **overrides: str) -> Settings:
+    """An embedded node in `home`; `overrides` are environment variables."""
+    return load(
+        {
+            "BACKSTAY_DATA_DIR": str(home),
+            "BACKSTAY_NODE": "chaos-1",
+            "BACKSTAY_THREADS": "1",
+            "BACKSTAY_LEASE_SECONDS": "60",
+            "BACKSTAY_LOG_LEVEL": "error",
+            **overrides,
+        }
+    )
+
+
+def command(kind: str, message_id: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": message_id,
+        "source": SOURCE,
+        "type": f"backstay.{kind}.v1",
+        "subject": f"tenant/{TENANT}/service/{SERVICE}",
+        "data": data,
+    }
+
+
+def publish(home: Path, name: str, body: bytes) -> None:
+    """As any other program would: write a file and rename it into the spool."""
+    queue = home / "spool" / "backstay.inbox"
+    for part in ("tmp", "new", "cur"):
+        (queue / part).mkdir(parents=True, exist_ok=True)
+    (queue / "tmp" / name).write_bytes(body)
+    os.rename(queue / "tmp" / name, queue / "new" / name)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A data directory, and what has been published into it."""
+
+    home: Path
+    messages: tuple[str, ...]  # ids of valid commands, each published at least once
+    letters: int  # messages that must become dead letters
+    first_tree: str  # digest of the tree that the first snapshot must bring back
+    second_tree: str  # digest of the tree that is live when the run begins
+
+    @property
+    def tree(self) -> Path:
+        return self.home / "apps" / SERVICE
+
+    def copy_to(self, home: Path) -> World:
+        """The same world in another directory."""
+        shutil.copytree(self.home, home, symlinks=True)
+        return World(home, self.messages, self.letters, self.first_tree, self.second_tree)
+
+    def finished(self, system: System) -> bool:
+        """Every published command has ended, every event is told, nothing is left in the spool."""
+        queue = self.home / "spool" / "backstay.inbox"
+        if list((queue / "new").iterdir()) or list((queue / "cur").glob("*/*/*")):
+            return False
+        found = [system.database.find_by_message(SOURCE, message_id) for message_id in self.messages]
+        ended = all(operation is not None and operation.state in TERMINAL for operation in found)
+        return ended and system.database.outbox.waiting()[0] == 0
+
+
+def prepare(home: Path) -> World:
+    """A registered service with one snapshot and a changed tree; then publish what the run is about."""
+    system = System(settings_of(home))
+    system.database.migrate()
+    tree = home / "apps" / SERVICE
+    grow(tree, seed=1)
+    first_tree = digest(tree)
+    _setting_up(home)
+    grow(tree, seed=2, files=10)
+    (tree / "static" / "new.txt").write_text("made after the first snapshot")
+    system.close()
+    return World(home, (), 0, first_tree, digest(tree))
+
+
+def _setting_up(home: Path) -> None:
+    configuration = {"envs": [{"name": "DB_PASSWORD", "value": SECRET, "secret": True}]}
+    publish(home, "0-register", _json(command("register-service", "register", {"configuration": configuration})))
+    publish(home, "1-first", _json(command("create-snapshot", "first", {"labels": ["step:first"]})))
+
+
+def publish_the_run(world: World, first_snapshot: str) -> World:
+    """A snapshot, its repeat, a restore of the first one, a delete, an unreadable message and a faulty one."""
+    home = world.home
+    second = _json(command("create-snapshot", "second", {"labels": ["step:second"]}))
+    publish(home, "2-second", second)
+    publish(home, "3-second-again", second)
+    publish(home, "4-restore", _json(command("restore-snapshot", "restore", {"snapshot_id": first_snapshot})))
+    publish(home, "5-unreadable", b"\xff not json")
+    publish(home, "6-faulty", _json(command("create-snapshot", "faulty", {"labels": [f"no-colon {SECRET}"]})))
+    publish(home, "7-third", _json(command("create-snapshot", "third", {"labels": ["step:third"]})))
+    publish(home, "8-delete", _json(command("delete-snapshot", "delete", {"snapshot_id": first_snapshot})))
+    return World(home, ("second", "restore", "third", "delete"), 2, world.first_tree, world.second_tree)
+
+
+def _json(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode()
+
+
+# ---------------------------------------------------------------- the promises
+def live_tree_is_whole(world: World) -> None:
+    """I15: at any moment the live tree is exactly the old one or exactly the restored one."""
+    assert digest(world.tree) in (world.first_tree, world.second_tree), "the live tree is a mix"
+
+
+def check(world: World, system: System) -> None:
+    """Everything that must hold once all faults are over."""
+    _one_outcome_each(world, system)
+    _snapshots_restore(world, system)
+    _nothing_left_over(world, system)
+    _no_secret_anywhere(world.home)
+    assert digest(world.tree) == world.first_tree, "the restored tree is not the snapshot's"
+
+
+def _one_outcome_each(world: World, system: System) -> None:
+    """I1, I2, I5: one operation per message, all succeeded, told by exactly one event each."""
+    for message_id in world.messages:
+        operation = system.database.find_by_message(SOURCE, message_id)
+        assert operation is not None, f"{message_id} was lost"
+        assert operation.state is State.SUCCEEDED, f"{message_id} ended as {operation.state}: {operation.outcome}"
+    kept = [o.message_id for o in system.database.list_operations(limit=100)]
+    assert sorted(kept) == sorted({"register", "first", *world.messages}), f"operations: {kept}"
+    letters = system.database.dead_letters.list(resolved=False, limit=100, before=None)
+    assert len(letters) == world.letters, f"dead letters: {[letter.reason for letter in letters]}"
+
+
+def _snapshots_restore(world: World, system: System) -> None:
+    """I13: an available snapshot restores byte for byte; the deleted one is gone."""
+    found = {str(s.labels[0]): s for s in system.database.catalogue.find(None, [SERVICE], [], 100, None)}
+    assert set(found) == {"step:second", "step:third"}, f"available: {sorted(found)}"
+    wanted = {"step:second": world.second_tree, "step:third": world.first_tree}
+    for label, snapshot in found.items():
+        staging = world.home / "apps" / f"check-{snapshot.snapshot_id}"
+        target = str(world.home / "apps" / "nowhere")
+        system.archive.stage(snapshot.manifest_key, target, str(staging), RestoreMode.REPLACE, Unwatched())
+        assert digest(staging) == wanted[label], f"{label} restores to something else"
+        shutil.rmtree(staging)
+
+
+def _nothing_left_over(world: World, system: System) -> None:
+    """I16, I17: no staging folder, no temporary file, no object that nothing refers to."""
+    assert system.trees.staged_operations() == []
+    assert sorted(p.name for p in (world.home / "apps").iterdir() if p.name != ".backstay") == [SERVICE]
+    snapshots = system.database.catalogue.find(None, [], [], 100, None)
+    wanted = {s.manifest_key for s in snapshots} | {pack for s in snapshots for pack in s.packs}
+    stored = {info.key for info in system.store.list("tenants/")}
+    assert stored == wanted, f"left over: {sorted(stored - wanted)}, missing: {sorted(wanted - stored)}"
+
+
+def _no_secret_anywhere(home: Path) -> None:
+    """I18: the marked secret is in no file: database, write-ahead log, store, events."""
+    for path in home.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            assert SECRET.encode() not in path.read_bytes(), f"the secret is readable in {path}"
+
+
+class Unwatched:
+    """A Watch that never objects."""
+
+    def check(self) -> None: ...
+    def advance(self, bytes_done: int = 0, files_done: int = 0) -> None: ...
+    def expect(self, bytes_total: int, files_total: int) -> None: ...
