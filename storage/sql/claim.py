@@ -10,7 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, exists, func, literal_column, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from domain.contracts import Claim
 from domain.errors import BackstayError
@@ -37,53 +52,71 @@ def claim(
             candidates: list[Row[Any]] = []
             for arm in [node, ANY_NODE] if own_first else [ANY_NODE, node]:
                 if len(candidates) < limit:
-                    candidates += connection.execute(ready(arm, now, limit - len(candidates))).all()
+                    candidates += connection.execute(
+                        READY, {"node": arm, "now": now, "most": limit - len(candidates)}
+                    ).all()
             if not candidates:
                 return []
             _raise_fences(tx, connection, sorted({row.service_id for row in candidates if row.exclusive}))
-            taken = _take(connection, [row.seq for row in candidates], owner, now, lease_ms)
+            seqs = [row.seq for row in candidates]
+            taken = connection.execute(TAKE, {"seqs": seqs, "holder": owner, "until": now + lease_ms, "at": now}).all()
             held_before = {row.seq for row in candidates if row.fence > 0}
             return _claims(connection, vault, taken, held_before, now)
     except Conflict:
         return []  # another node was faster with an operation of the same service
 
 
-def ready(node: str, now: int, limit: int) -> Select[Any]:
-    """Claimable operations that are bound to the node, or with ANY_NODE to none.
+def _ready() -> Select[Any]:
+    """Claimable operations that are bound to the node :node, or with ANY_NODE to none, at the time :now.
 
-    Two statements instead of one with OR, because no index serves the OR. An operation that has started
+    One node at a time instead of an OR, because no index serves the OR. An operation that has started
     comes first in its service; one that is queued waits until it is the oldest and nothing is active.
     """
     mine, other = operation.alias("o"), operation.alias("p")
-    oldest = (
-        select(func.min(other.c.seq))
-        .where(other.c.service_id == mine.c.service_id, unfinished(other))
-        .scalar_subquery()
-    )
-    active = exists(
-        select(literal_column("1"))
-        .select_from(other)
-        .where(other.c.service_id == mine.c.service_id, reserving(other))
-        .correlate(mine)
-    )
+    same = other.c.service_id == mine.c.service_id
+    oldest = select(func.min(other.c.seq)).where(same, unfinished(other)).scalar_subquery()
+    active = exists(select(literal_column("1")).select_from(other).where(same, reserving(other)).correlate(mine))
     in_turn = or_(
         ~is_exclusive(mine),
         state_is(mine, State.RUNNING, State.COMPENSATING),
         and_(mine.c.seq == oldest, ~active),
     )
+    now = bindparam("now", type_=BigInteger)
     return (
         select(mine.c.seq, mine.c.service_id, mine.c.exclusive, mine.c.fence)
         .where(
             claimable(mine),
-            mine.c.node == node,
+            mine.c.node == bindparam("node"),
             mine.c.next_attempt_at <= now,
             mine.c.lease_until < now,
             in_turn,
         )
         .order_by(mine.c.seq)
-        .limit(limit)
+        .limit(bindparam("most", type_=BigInteger))
         .with_for_update(skip_locked=True, of=mine)
     )
+
+
+def _take() -> ReturningUpdate[Any]:
+    """Make the operations :seqs the :holder's, under the fences that their services have by now."""
+    fence = select(service_fence.c.fence).where(service_fence.c.service_id == operation.c.service_id)
+    return (
+        update(operation)
+        .where(operation.c.seq.in_(bindparam("seqs", expanding=True)))
+        .values(
+            state=case((state_is(operation, State.QUEUED), literal_state(State.RUNNING)), else_=operation.c.state),
+            owner=bindparam("holder"),
+            fence=case((is_exclusive(operation), fence.scalar_subquery()), else_=operation.c.fence + 1),
+            lease_until=bindparam("until"),
+            claims_no_progress=operation.c.claims_no_progress + 1,
+            updated_at=bindparam("at"),
+        )
+        .returning(operation)
+    )
+
+
+#: Built once: building them costs more than running them.
+READY, TAKE = _ready(), _take()
 
 
 def _raise_fences(tx: Transactions, connection: Connection, service_ids: Sequence[str]) -> None:
@@ -96,23 +129,6 @@ def _raise_fences(tx: Transactions, connection: Connection, service_ids: Sequenc
             index_elements=[service_fence.c.service_id], set_={"fence": service_fence.c.fence + 1}
         )
     )
-
-
-def _take(connection: Connection, seqs: Sequence[int], owner: str, now: int, lease_ms: int) -> Sequence[Row[Any]]:
-    fence = select(service_fence.c.fence).where(service_fence.c.service_id == operation.c.service_id).scalar_subquery()
-    return connection.execute(
-        update(operation)
-        .where(operation.c.seq.in_(seqs))
-        .values(
-            state=case((state_is(operation, State.QUEUED), literal_state(State.RUNNING)), else_=operation.c.state),
-            owner=owner,
-            fence=case((is_exclusive(operation), fence), else_=operation.c.fence + 1),
-            lease_until=now + lease_ms,
-            claims_no_progress=operation.c.claims_no_progress + 1,
-            updated_at=now,
-        )
-        .returning(operation)
-    ).all()
 
 
 def _claims(

@@ -56,14 +56,20 @@ class SqliteWake:
     def __init__(self, engine: Engine, bell: Bell) -> None:
         self._engine, self._bell = engine, bell
         self._event = threading.Event()
+        self._in_use = threading.Lock()
+        self._closed = False
         self._connection: PoolProxiedConnection | None = None
         self._seen = self._version()
         bell.add(self)
 
     def wait(self, seconds: float) -> bool:
         """Return early, True, when there may be new work."""
+        with self._in_use:
+            return self._wait(seconds)
+
+    def _wait(self, seconds: float) -> bool:
         ends = time.monotonic() + seconds
-        while True:
+        while not self._closed:
             version = self._version()
             rung = self._event.is_set()
             if rung or version != self._seen:
@@ -74,6 +80,7 @@ class SqliteWake:
             if left <= 0:
                 return False
             self._event.wait(min(LOOK_EVERY, left))
+        return False
 
     def set(self) -> None:
         """There may be new work (from this process)."""
@@ -84,9 +91,14 @@ class SqliteWake:
         self._event.set()
 
     def close(self) -> None:
-        """Stop listening; a wait in progress returns."""
+        """Stop listening; a wait in progress returns first."""
         self._bell.remove(self)
+        self._closed = True
         self._event.set()
+        with self._in_use:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _version(self) -> int:
         try:
@@ -123,7 +135,7 @@ class PostgresWake:
     def wait(self, seconds: float) -> bool:
         """Return early, True, when there may be new work, or when listening had to be begun again."""
         with self._in_use:
-            return not self._closed and self._wait(seconds)
+            return not self._closed and self._wait(seconds) and not self._closed
 
     def _wait(self, seconds: float) -> bool:
         ends = time.monotonic() + seconds

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, insert, text
 from sqlalchemy.exc import IntegrityError
 
 from storage.sql import open_database
-from storage.sql.claim import ready
+from storage.sql.claim import READY
 from storage.sql.migrate import __file__ as migrate_file
 from storage.sql.tables import SCHEMA_REVISION, metadata, operation
 from tests.contract.sql_bench import Bench, FlippingSealer
@@ -117,7 +117,7 @@ def _plan(connection: Connection, statement: Select[tuple[object, ...]]) -> str:
 def test_a_claim_among_ten_thousand_reads_indexes_only(connection: Connection, node: str) -> None:
     """Both arms walk their own partial index in order, and look up each service by index."""
     _fill(connection)
-    plan = _plan(connection, ready(node, 5, 8))
+    plan = _plan(connection, READY.params(node=node, now=5, most=8))
     assert "op_ready" in plan
     assert "op_open" in plan
     assert "op_one_active" in plan

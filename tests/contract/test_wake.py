@@ -1,0 +1,98 @@
+"""The port `Wake`: new work is heard at once, from this process and from another, and never missed for good."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from domain.contracts import Wake
+from storage.sql import open_database
+from tests.contract.sql_bench import Bench, FlippingSealer, accepted
+
+LONG = 20.0
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    with Bench.opened(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def wake(bench: Bench) -> Iterator[Wake]:
+    opened = bench.database.wake()
+    while opened.wait(0):
+        pass
+    yield opened
+    opened.close()
+
+
+def test_nothing_new_waits_for_the_whole_time(wake: Wake) -> None:
+    began = time.monotonic()
+    assert wake.wait(0.15) is False
+    assert time.monotonic() - began >= 0.15
+
+
+def test_work_that_another_connection_accepts_is_heard(bench: Bench, wake: Wake) -> None:
+    other = open_database(bench.url, FlippingSealer())
+    accepting = threading.Timer(0.1, lambda: other.inbox.accept([accepted("m1")]))
+    accepting.start()
+    assert wake.wait(LONG) is True
+    accepting.join()
+    other.close()
+
+
+def test_work_that_came_before_the_wait_is_heard(bench: Bench, wake: Wake) -> None:
+    bench.accept_one()
+    assert wake.wait(LONG) is True
+
+
+def test_an_end_is_heard_because_the_next_of_the_service_may_begin(bench: Bench, wake: Wake) -> None:
+    claim = bench.running()
+    while wake.wait(0.1):
+        pass
+    bench.succeed(claim)
+    assert wake.wait(LONG) is True
+
+
+def test_a_set_wakes_every_wait_of_the_process(bench: Bench, wake: Wake) -> None:
+    other = bench.database.wake()
+    while other.wait(0):
+        pass
+    wake.set()
+    assert other.wait(LONG) is True
+    assert wake.wait(LONG) is True
+    other.close()
+
+
+def test_closing_ends_a_wait(bench: Bench) -> None:
+    """And a wait after it returns at once."""
+    wake = bench.database.wake()
+    while wake.wait(0):
+        pass
+    closing = threading.Timer(0.1, wake.close)
+    closing.start()
+    began = time.monotonic()
+    assert wake.wait(LONG) is False
+    closing.join()
+    assert wake.wait(LONG) is False
+    assert time.monotonic() - began < LONG / 2
+
+
+def test_listening_goes_on_after_the_server_cut_the_connection(fresh_postgres_url: str) -> None:
+    with Bench.opened(fresh_postgres_url) as bench:
+        wake = bench.database.wake()
+        with bench.database._engine.connect() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert wake.wait(LONG) is True
+        while wake.wait(0.2):
+            pass
+        bench.accept_one()
+        assert wake.wait(LONG) is True
+        wake.close()
