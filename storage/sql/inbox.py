@@ -13,12 +13,13 @@ from sqlalchemy import Connection, func, select, tuple_
 
 from domain.contracts import Accepted, Receipt, Rejected
 from domain.operation import State
+from storage.sql.columns import ForeignText, storable
 from storage.sql.ids import new_id
 from storage.sql.letters import keep_rejected, keep_reused
 from storage.sql.rows import new_operation
 from storage.sql.sealed import Vault
 from storage.sql.states import state_is
-from storage.sql.tables import ForeignText, operation, service, storable
+from storage.sql.tables import operation, service
 from storage.sql.transactions import Transactions
 
 #: `backlog` stops counting here.

@@ -8,72 +8,26 @@ lone surrogate of a foreign message can break.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    Dialect,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     LargeBinary,
     MetaData,
-    SmallInteger,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
-    text,
 )
+
+from storage.sql.columns import ForeignText, flag, key, number, partial, serial
 
 #: The migration that this code was written for; `check_schema` compares it with the database.
 SCHEMA_REVISION = "0001"
 #: Which letters an identical message is counted on; an upsert must repeat the index's condition.
 RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
-
-
-def storable(value: str) -> str:
-    """The text as the database will give it back."""
-    if value.isascii() and "\0" not in value:
-        return value
-    return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
-
-
-class ForeignText(TypeDecorator[str]):
-    """Text that may come from outside. NUL and lone surrogates, which PostgreSQL refuses, become `\\x00`
-    and `\\udXXX` in the same way on both databases, so that equal input stays equal."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Escape what cannot be stored; everything else passes untouched."""
-        return None if value is None else storable(value)
-
-
-def _serial() -> Column[int]:
-    """A growing number; on SQLite AUTOINCREMENT, so that a number is never given twice."""
-    return Column("seq", BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True)
-
-
-def _key(name: str, **more: Any) -> Column[str]:
-    """Text compared byte by byte on both databases, so that a prefix is an index range."""
-    return Column(name, Text().with_variant(Text(collation="C"), "postgresql"), **more)
-
-
-def _number(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
-
-
-def _flag(name: str, default: str = "0") -> Column[int]:
-    return Column(name, SmallInteger, nullable=False, server_default=default)
-
-
-def _partial(name: str, *columns: Any, where: str, unique: bool = False) -> Index:
-    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
 
 
 metadata = MetaData(
@@ -112,7 +66,7 @@ service_fence = Table(
 operation = Table(
     "operation",
     metadata,
-    _serial(),
+    serial(),
     Column("op_id", ForeignText, nullable=False, unique=True),
     Column("source", ForeignText, nullable=False),
     Column("message_id", ForeignText, nullable=False),
@@ -122,19 +76,19 @@ operation = Table(
     Column("tenant_id", ForeignText, nullable=False),
     Column("service_id", ForeignText, nullable=False),
     Column("node", ForeignText, nullable=False, server_default=""),  # "" is any: NULL would defeat op_ready
-    _flag("local"),  # follows its service when that moves to another node
-    _flag("exclusive", "1"),  # reserves its service while active
+    flag("local"),  # follows its service when that moves to another node
+    flag("exclusive", "1"),  # reserves its service while active
     Column("state", ForeignText, nullable=False),
     Column("data", LargeBinary, nullable=False),  # sealed JSON
     Column("progress", Text),
     Column("owner", ForeignText),
-    _number("fence"),
-    _number("lease_until"),
-    _number("next_attempt_at"),
-    _number("claims_no_progress"),
-    _number("attempts"),
-    _flag("cancel_requested"),
-    _number("deadline_at"),
+    number("fence"),
+    number("lease_until"),
+    number("next_attempt_at"),
+    number("claims_no_progress"),
+    number("attempts"),
+    flag("cancel_requested"),
+    number("deadline_at"),
     Column("outcome", Text),
     Column("error_code", ForeignText),
     Column("error_sentence", ForeignText),  # why it waits for its next attempt
@@ -150,7 +104,7 @@ operation = Table(
         name="state",
     ),
     CheckConstraint("exclusive IN (0,1) AND local IN (0,1) AND cancel_requested IN (0,1)", name="flags"),
-    _partial(
+    partial(
         "op_one_active",
         "service_id",
         where="state IN ('RUNNING','COMPENSATING','STUCK') AND exclusive = 1",
@@ -158,7 +112,7 @@ operation = Table(
     ),
     # With the columns of its own condition, so that SQLite reads it alone and prefers it to op_service,
     # where it would walk through the whole history of the service.
-    _partial(
+    partial(
         "op_open",
         "service_id",
         "seq",
@@ -166,7 +120,7 @@ operation = Table(
         "exclusive",
         where="state IN ('QUEUED','RUNNING','COMPENSATING','STUCK') AND exclusive = 1",
     ),
-    _partial("op_ready", "node", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING')"),
+    partial("op_ready", "node", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING')"),
     Index("op_service", "service_id", "seq"),
     Index("op_tenant", "tenant_id", "seq"),
     Index("op_state", "state", "kind", "created_at"),
@@ -190,24 +144,24 @@ step = Table(
 outbox = Table(
     "outbox",
     metadata,
-    _serial(),
+    serial(),
     Column("event_id", ForeignText, nullable=False, unique=True),
     Column("op_id", ForeignText, nullable=False),  # or the dead letter of a message that was never accepted
     Column("topic", ForeignText, nullable=False),
     Column("reply_to", ForeignText),
     Column("payload", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    _number("held_until"),
+    number("held_until"),
     Column("sent_at", BigInteger),
     UniqueConstraint("op_id", "topic"),
-    _partial("outbox_waiting", "seq", where="sent_at IS NULL"),
+    partial("outbox_waiting", "seq", where="sent_at IS NULL"),
     sqlite_autoincrement=True,
 )
 
 dead_letter = Table(
     "dead_letter",
     metadata,
-    _serial(),
+    serial(),
     Column("dead_letter_id", ForeignText, nullable=False, unique=True),
     Column("op_id", ForeignText),
     Column("kind", ForeignText),
@@ -231,8 +185,8 @@ dead_letter = Table(
     Column("replay_op_id", ForeignText),
     CheckConstraint("resolution IS NULL OR resolution IN ('replayed','discarded')", name="resolution"),
     # Once resolved, the same bytes arriving again are a new letter: otherwise nobody would see them.
-    _partial("dead_letter_raw", "raw_digest", where=RAW_UNRESOLVED, unique=True),
-    _partial("dead_letter_open", "seq", where="resolution IS NULL"),
+    partial("dead_letter_raw", "raw_digest", where=RAW_UNRESOLVED, unique=True),
+    partial("dead_letter_open", "seq", where="resolution IS NULL"),
     Index("dead_letter_op", "op_id"),
     Index("dead_letter_message", "source", "message_id"),
     sqlite_autoincrement=True,
@@ -253,13 +207,13 @@ snapshot = Table(
     Column("files", BigInteger, nullable=False),
     Column("consistency", ForeignText, nullable=False),
     Column("include", Text, nullable=False),
-    _flag("has_data"),
+    flag("has_data"),
     Column("parent_id", ForeignText),
     Column("skipped", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     CheckConstraint("state IN ('available','deleting')", name="state"),
-    _partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state = 'available'"),
-    _partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state = 'available'"),
+    partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state = 'available'"),
+    partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state = 'available'"),
 )
 
 snapshot_label = Table(
@@ -275,7 +229,7 @@ snapshot_label = Table(
 pack = Table(
     "pack",
     metadata,
-    _key("pack_key", primary_key=True),
+    key("pack_key", primary_key=True),
     Column("refs", BigInteger, nullable=False),
     Column("state", ForeignText, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -287,17 +241,17 @@ snapshot_pack = Table(
     "snapshot_pack",
     metadata,
     Column("snapshot_id", ForeignText, ForeignKey("snapshot.snapshot_id"), primary_key=True),
-    _key("pack_key", primary_key=True),
+    key("pack_key", primary_key=True),
 )
 
 garbage = Table(
     "garbage",
     metadata,
-    _key("object_key", primary_key=True),
-    _flag("is_prefix"),
-    _flag("turn"),  # 0 manifests, 1 packs and prefixes: nothing may name what is gone
+    key("object_key", primary_key=True),
+    flag("is_prefix"),
+    flag("turn"),  # 0 manifests, 1 packs and prefixes: nothing may name what is gone
     Column("created_at", BigInteger, nullable=False),
-    _number("not_before"),
+    number("not_before"),
     Index("garbage_turn", "turn", "created_at", "object_key"),
 )
 

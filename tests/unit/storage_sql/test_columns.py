@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.sql.tables import storable
+from storage.sql.columns import storable
 
 
 @pytest.mark.parametrize(
