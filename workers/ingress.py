@@ -53,7 +53,7 @@ class Ingress:
         self._loop = Loop("ingress", self._consume)
         self._buffer: list[Message] = []
         self._first_at = self._try_at = self._look_at = 0.0
-        self._paused = False
+        self._paused = self._connected = False
         self._turned_at = clock.boottime()
 
     def start(self) -> None:
@@ -68,6 +68,14 @@ class Ingress:
         """Seconds since the loop last went round, connected or not."""
         return self._clock.boottime() - self._turned_at
 
+    def connected(self) -> bool:
+        """Whether messages are being taken from the broker."""
+        return self._connected
+
+    def paused(self) -> bool:
+        """Whether a full backlog holds intake back."""
+        return self._paused
+
     # ------------------------------------------------------------ one connection's life
     def _consume(self, stopping: threading.Event) -> None:
         self._turned_at = self._clock.boottime()
@@ -79,10 +87,13 @@ class Ingress:
             queue.declare()
             consumer = Consumer(channel, [queue], on_message=self._take, prefetch_count=2 * BATCH, auto_declare=False)
             consumer.consume()
-            self._paused = False
+            self._paused, self._connected = False, True
             log.info("ingress.connected", broker=connection.transport.driver_type)
-            while not stopping.is_set():
-                self._turn(connection, consumer)
+            try:
+                while not stopping.is_set():
+                    self._turn(connection, consumer)
+            finally:
+                self._connected = False
             consumer.cancel()
             self._flush(connection)
 

@@ -172,7 +172,7 @@ def test_a_full_backlog_pauses_intake_until_there_is_room(border: Border) -> Non
     door = FakeDoor()
     door.queued = 100
     border.intake(door, backlog_limit=100)
-    eventually(lambda: border.intakes[0]._paused, what="intake pauses")
+    eventually(lambda: border.intakes[0].paused(), what="intake pauses")
     for number in range(3):
         border.publisher.command(command(number))
     door.queued = 10

@@ -1,0 +1,82 @@
+"""Publishing without kombu, dramatiq or Python: the commands of docs/messages.md, run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import handlers
+from tests.fakes.door import FakeDoor
+from tests.waiting import eventually
+from workers.clock import SystemClock
+from workers.ingress import Ingress
+from workers.judge import judge_with
+
+PAGE = Path(__file__).parents[2] / "docs" / "messages.md"
+
+
+def shown(title: str) -> str:
+    """The first shell block beneath a heading of the page."""
+    found = re.search(rf"^### {re.escape(title)}$.*?^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"docs/messages.md shows no shell commands beneath {title!r}"
+    return found[1]
+
+
+@pytest.fixture
+def door() -> FakeDoor:
+    return FakeDoor()
+
+
+@pytest.fixture
+def intake(border_url: str, door: FakeDoor) -> Iterator[Ingress]:
+    judge = judge_with(handlers.subscriptions())
+    started = Ingress(border_url, door, judge, on_accepted=lambda *_: None, backlog_limit=1000, clock=SystemClock())
+    started.start()
+    eventually(started.connected, what="intake is connected")
+    yield started
+    started.stop(timeout=10)
+
+
+def run(script: str, **environment: str) -> None:
+    subprocess.run(
+        ["bash", "-euc", script], check=True, env={"PATH": "/usr/bin:/bin:/usr/sbin", **environment}, timeout=30
+    )
+
+
+def needs(program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+
+
+@pytest.mark.parametrize("border_url", ["amqp"], indirect=True)
+def test_amqp_publish_reaches_the_inbox(border_url: str, intake: Ingress, door: FakeDoor) -> None:
+    needs("amqp-publish")
+    run(shown("RabbitMQ, from a shell"), BROKER_URL=border_url)
+    eventually(lambda: door.ids() == ["backup-2026-11-20-web"], what="the command is accepted")
+
+
+@pytest.mark.parametrize("border_url", ["redisstream"], indirect=True)
+def test_redis_cli_reaches_the_inbox(border_url: str, intake: Ingress, door: FakeDoor) -> None:
+    needs("redis-cli")
+    run(shown("Redis, from a shell"), REDIS_URL=border_url.replace("redisstream", "redis"))
+    eventually(lambda: door.ids() == ["backup-2026-11-20-web"], what="the command is accepted")
+
+
+@pytest.mark.parametrize("border_url", ["spool"], indirect=True)
+def test_a_file_that_is_renamed_into_the_spool_reaches_the_inbox(
+    border_url: str, intake: Ingress, door: FakeDoor
+) -> None:
+    run(shown("Spool, from a shell"), SPOOL=border_url.removeprefix("spool://"))
+    eventually(lambda: door.ids() == ["backup-2026-11-20-web"], what="the command is accepted")
+
+
+def test_the_page_s_example_event_is_valid() -> None:
+    found = re.search(r"^```json\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    assert json.loads(found[1])["type"] == "backstay.create-snapshot.v1"
