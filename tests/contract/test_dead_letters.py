@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         yield opened
 
 
-def _failed(bench: Bench, message_id: str = "m1", **more: object) -> DeadLetter:
+def _failed(bench: Bench, message_id: str = "m1", **more: Any) -> DeadLetter:
     claim = bench.running(message_id=message_id, **more)
     bench.fail(claim, traceback='Traceback\n  File "/x/y.py", line 3, in f\nValueError: 1')
     return bench.database.dead_letters.list(resolved=False, limit=1, before=None)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_a_rejected_message_comes_back_after_it_was_discarded(bench: Bench) -> N
 
 
 def test_the_publisher_of_a_rejected_message_is_told_once(bench: Bench) -> None:
-    told = {
+    told: dict[str, Any] = {
         "source": "/console",
         "message_id": "m1",
         "kind": "create-snapshot",
@@ -112,7 +113,7 @@ def test_the_publisher_of_a_rejected_message_is_told_once(bench: Bench) -> None:
 
 @pytest.mark.parametrize("missing", ["source", "message_id", "kind"])
 def test_nobody_is_told_about_a_message_that_does_not_name_itself(bench: Bench, missing: str) -> None:
-    named = {"source": "/console", "message_id": "m1", "kind": "create-snapshot"}
+    named: dict[str, Any] = {"source": "/console", "message_id": "m1", "kind": "create-snapshot"}
     del named[missing]
     bench.accept(rejected(**named))
     assert bench.topics() == []
