@@ -1,0 +1,131 @@
+"""The fixtures that more than one suite uses: real servers, and one URL per implementation of a port.
+
+Apart from `tests/servers`, which knows how to run the products: here is only who gets which one, and for how long.
+A server starts when the first test asks for it and ends with the session. A suite that takes `database_url`,
+`border_url` or `store_url` runs once per implementation, each time on an empty one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.servers.buckets import credentials, fresh_bucket, store_url_of
+from tests.servers.moto import MotoServer
+from tests.servers.postgres import PostgresServer, postgres_programs
+from tests.servers.process import need
+from tests.servers.rabbitmq import RABBITMQ_SERVER, RabbitServer
+from tests.servers.redis import RedisServer
+from tests.servers.rgw import RgwServer
+from tests.servers.server import Server
+
+S = TypeVar("S", bound=Server)
+
+
+def _running(server: S) -> Iterator[S]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    need("postgresql", str(postgres_programs() / "initdb"), str(postgres_programs() / "postgres"))
+    yield from _running(PostgresServer())
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    need("redis-server", "redis-server")
+    yield from _running(RedisServer())
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[RabbitServer]:
+    need("rabbitmq-server", str(RABBITMQ_SERVER), "epmd")
+    yield from _running(RabbitServer())
+
+
+@pytest.fixture(scope="session")
+def rgw() -> Iterator[RgwServer]:
+    need("radosgw ceph-mon ceph-osd ceph-common", "radosgw", "ceph-mon", "ceph-osd", "ceph", "radosgw-admin")
+    yield from _running(RgwServer())
+
+
+@pytest.fixture(scope="session")
+def moto_s3() -> Iterator[MotoServer]:
+    server = MotoServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    return postgres_server.url
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer) -> str:
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(rabbitmq_server: RabbitServer) -> str:
+    return rabbitmq_server.url
+
+
+@pytest.fixture
+def fresh_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A new, empty database on the real server."""
+    postgres_server.start()
+    with postgres_server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind the product runs on."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/backstay.db"
+    url: str = request.getfixturevalue("fresh_postgres_url")
+    return url
+
+
+@pytest.fixture(params=["spool", "redisstream", "amqp"])
+def border_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty message broker of each kind the product listens to."""
+    if request.param == "spool":
+        return f"spool://{tmp_path}/spool"
+    if request.param == "redisstream":
+        streams: RedisServer = request.getfixturevalue("redis_server")
+        streams.start()
+        streams.empty()
+        return f"redisstream{streams.url.removeprefix('redis')}"
+    rabbit: RabbitServer = request.getfixturevalue("rabbitmq_server")
+    rabbit.start()
+    rabbit.empty()
+    return rabbit.url
+
+
+@pytest.fixture(params=["file", "s3-moto", "s3-rgw"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty object store of each kind, with its credentials in the environment."""
+    if request.param == "file":
+        return f"file://{tmp_path}/store"
+    server: MotoServer | RgwServer
+    if request.param == "s3-moto":
+        server = request.getfixturevalue("moto_s3")
+    else:
+        server = request.getfixturevalue("rgw")
+        server.start()
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in credentials(server).items():
+        monkeypatch.setenv(name, value)
+    return store_url_of(server, fresh_bucket(server))
