@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from types import FrameType
 
 import dramatiq
@@ -19,6 +20,7 @@ import structlog
 
 import handlers
 from domain.operation import Budget
+from domain.subscription import Subscription
 from workers import log as logging
 from workers import processes
 from workers.bootstrap import System, check_packages, version
@@ -45,7 +47,8 @@ HUNG_SECONDS = 30.0
 class NodeProcess:
     """One worker process. `start()`, then `stop(hurry)` from the same thread."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, subscriptions: Mapping[str, Subscription] | None = None) -> None:
+        """`subscriptions` defaults to what the folder `handlers` holds."""
         settings, database = system.settings, system.database
         self._settings, self._database = settings, database
         self.clock = SystemClock()
@@ -53,7 +56,7 @@ class NodeProcess:
         self._giving_up = threading.Event()
         owner = Owner.of_this_process(settings.node)
         self._wake = database.wake()
-        subscriptions = handlers.subscriptions()
+        subscriptions = subscriptions or handlers.subscriptions()
         executor = Executor(
             Ports(database.ledger, database.services, database.catalogue, system.archive, system.trees, self.clock),
             subscriptions,

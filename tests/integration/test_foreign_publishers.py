@@ -57,7 +57,7 @@ def needs(program: str) -> None:
 @pytest.mark.parametrize("border_url", ["amqp"], indirect=True)
 def test_amqp_publish_reaches_the_inbox(border_url: str, intake: Ingress, door: FakeDoor) -> None:
     needs("amqp-publish")
-    run(shown("RabbitMQ, from a shell"), BROKER_URL=border_url)
+    run(shown("RabbitMQ, from a shell"), BROKER_URL=f"{border_url.removesuffix('//')}/%2F")
     eventually(lambda: door.ids() == ["backup-2026-11-20-web"], what="the command is accepted")
 
 
