@@ -1,0 +1,50 @@
+# Every target sets up what it needs: a virtual environment in .venv, installed from the hash-pinned lock.
+# The environment is made again only when its lock changes. Nothing is installed outside this folder.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint format types bench whats-here lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## the promise on a real application tree, kill -9 included, every line checked
+	@$(BIN)/backstay demo
+
+test: $(VENV)/.dev ## the test suite; servers that are not installed are skipped with a reason
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## rules and formatting, changing nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## rules and formatting, applied
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy --strict over everything
+	@$(BIN)/mypy .
+
+bench: $(VENV)/.dev ## the measurements behind docs/performance.md
+	@$(BIN)/python -m bench
+
+whats-here: $(VENV)/.dev ## what docs/whats-here.md lacks, and what it lists that is gone
+	@$(BIN)/python -m tests.architecture.whats_here
+
+lock: ## both locks anew from pyproject.toml (needs uv)
+	@tools/lock
+
+clean: ## remove the environment and everything that tools left
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: requirements.lock tools/venv
+	@tools/venv $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock tools/venv
+	@tools/venv $(VENV) requirements-dev.lock
+	@touch $@ $(VENV)/.runtime
