@@ -18,7 +18,6 @@ from workers.config import Settings
 
 if TYPE_CHECKING:
     from storage.sealing import KeyRing
-
     from storage.sql import Database
 
 PACKAGES = ("workers", "handlers", "domain", "storage")

@@ -6,6 +6,7 @@ raises BrokerUnavailable; a message that no queue would take is an error, never 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from typing import Any
@@ -144,8 +145,6 @@ class Publisher:
 
     def _drop(self) -> None:
         if self._connection is not None:
-            try:
+            with contextlib.suppress(KombuError, OSError):  # it was broken already
                 self._connection.release()
-            except (KombuError, OSError):
-                pass  # it was broken already
         self._connection = self._producer = None

@@ -84,9 +84,9 @@ class Demo:
     def publish(self, kind: str, data: dict[str, Any]) -> str:
         """Publish as any other system would; the message id."""
         message_id = f"demo-{kind}-{time.time_ns()}"
+        command = ["publish", kind, "--subject", SUBJECT, "--id", message_id, "--source", "/demo"]
         subprocess.run(
-            [sys.executable, "-m", "workers", "publish", kind, "--subject", SUBJECT, "--id", message_id]
-            + ["--source", "/demo", "--data", json.dumps(data)],
+            [sys.executable, "-m", "workers", *command, "--data", json.dumps(data)],
             env=self.environment,
             check=True,
             stdout=subprocess.DEVNULL,

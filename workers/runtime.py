@@ -194,7 +194,7 @@ def run_web(settings: Settings, http: str) -> int:
 
 
 def _refuse(trouble: str) -> int:
-    print(f"error: {trouble}", file=sys.stderr)
+    sys.stderr.write(f"error: {trouble}\n")
     return 1
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from domain.decoding import request_hash
-from storage.sealing import KeyRing
 
 from domain.context import Context
 from domain.contracts import Accepted, Claim
+from domain.decoding import request_hash
 from domain.errors import Cancelled, Damaged, LeaseLost, Refused, ShuttingDown, StoreUnavailable
 from domain.identity import Subject
 from domain.message import Command
@@ -24,6 +23,7 @@ from domain.operation import Budget, Operation, State, StepState
 from domain.outcome import Outcome
 from domain.subscription import Subscription
 from handlers import Payload
+from storage.sealing import KeyRing
 from storage.sql import Database, open_database
 from workers.clock import SystemClock
 from workers.executor import Executor, Ports
