@@ -1,0 +1,1 @@
+"""HTTP for machines that watch this process: health and metrics. It changes nothing and shows no data."""
