@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
 from tests.servers.moto import MotoServer
@@ -23,6 +24,20 @@ from tests.servers.rgw import RgwServer
 from tests.servers.server import Server
 
 S = TypeVar("S", bound=Server)
+
+REAL_SERVERS = {"postgres_server", "redis_server", "rabbitmq_server", "rgw"}
+
+
+def real(name: str) -> ParameterSet:
+    """A parameter that means a real server: its tests carry the mark `servers`."""
+    return pytest.param(name, marks=pytest.mark.servers, id=name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for a server by name, so that `-m "not servers"` starts none."""
+    for item in items:
+        if REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.servers)
 
 
 def _running(server: S) -> Iterator[S]:
@@ -88,7 +103,7 @@ def fresh_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", real("postgresql")])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind the product runs on."""
     if request.param == "sqlite":
@@ -97,7 +112,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture(params=["spool", "redisstream", "amqp"])
+@pytest.fixture(params=["spool", real("redisstream"), real("amqp")])
 def border_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty message broker of each kind the product listens to."""
     if request.param == "spool":
@@ -113,7 +128,7 @@ def border_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return rabbit.url
 
 
-@pytest.fixture(params=["file", "s3-moto", "s3-rgw"])
+@pytest.fixture(params=["file", "s3-moto", real("s3-rgw")])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty object store of each kind, with its credentials in the environment."""
     if request.param == "file":

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -121,9 +120,10 @@ def test_a_border_url_is_an_empty_border_each_time(border_url: str, attempt: str
             connection.Producer().publish("left over", exchange=queue.exchange, routing_key="x", declare=[queue])
 
 
-@pytest.fixture(params=["moto", "rgw"])
-def s3_server(request: pytest.FixtureRequest) -> Iterator[MotoServer | RgwServer]:
-    yield request.getfixturevalue("moto_s3" if request.param == "moto" else "rgw")
+@pytest.fixture(params=["moto", pytest.param("rgw", marks=pytest.mark.servers)])
+def s3_server(request: pytest.FixtureRequest) -> MotoServer | RgwServer:
+    server: MotoServer | RgwServer = request.getfixturevalue("moto_s3" if request.param == "moto" else "rgw")
+    return server
 
 
 def test_an_object_is_created_once_only(s3_server: S3Server) -> None:
