@@ -1,0 +1,48 @@
+"""The port `Archive` over an object store: one method, one module behind it.
+
+Apart from those modules, so that each of them takes only what it needs. Holds no state of its own and may
+be shared between threads; every call makes its own threads and has ended them when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from domain.contracts import Garbage, Watch
+from domain.restore import ManifestSummary, RestoreMode, Staged
+from domain.snapshot import SnapshotRequest
+from storage.archive import layout, published, stage, sweep, writer
+
+
+class StoreArchive:
+    """Snapshots in one object store."""
+
+    def __init__(self, tools: writer.Tools) -> None:
+        self._tools = tools
+
+    def create(self, request: SnapshotRequest, watch: Watch) -> ManifestSummary:
+        """See the port."""
+        return writer.create(self._tools, request, watch)
+
+    def read(self, manifest_key: str) -> ManifestSummary:
+        """See the port."""
+        blob = published.fetch_manifest(self._tools.store, manifest_key)
+        header, tree, sealed = published.read_manifest(blob, manifest_key)
+        configuration = published.open_configuration(header, sealed, self._tools.keyring)
+        return published.summary(manifest_key, len(blob), header, tree, configuration)
+
+    def stage(self, manifest_key: str, target: str, staging: str, mode: RestoreMode, watch: Watch) -> Staged:
+        """See the port."""
+        return stage.stage(self._tools.store, manifest_key, target, staging, mode, self._tools.threads, watch)
+
+    def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
+        """See the port."""
+        return layout.manifest_key(tenant_id, service_id, snapshot_id)
+
+    def pack_prefix(self, tenant_id: str, snapshot_id: str) -> str:
+        """See the port."""
+        return layout.pack_prefix(tenant_id, snapshot_id)
+
+    def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
+        """See the port."""
+        return sweep.collect(self._tools.store, garbage, live)

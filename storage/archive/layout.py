@@ -1,0 +1,71 @@
+"""Names, magic numbers and limits of snapshot format 1, in one place.
+
+Apart from the code that writes and the code that reads, because both must agree and a reader must refuse
+what no writer makes. `docs/format.md` says the same byte by byte.
+"""
+
+from __future__ import annotations
+
+import re
+
+from domain.errors import Damaged
+from domain.identity import check_name
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+#: First and last bytes of the objects. The last byte is the version of the format.
+PACK_MAGIC = b"BKSPACK\x01"
+MANIFEST_MAGIC = b"BKSMANI\x01"
+
+#: Plain bytes of a segment: it is closed when it has this many, so it holds one chunk more at most.
+SEGMENT_TARGET = 4 * MIB
+SEGMENT_LIMIT = 8 * MIB
+#: Stored bytes of a pack, the same way.
+PACK_TARGET = 16 * MIB
+PACK_LIMIT = 64 * MIB
+#: A file below this is one chunk.
+WHOLE_FILE = 1 * MIB
+#: Average chunk of bigger files; the smallest is a quarter of it, the biggest four times it.
+CHUNK_AVERAGE = 32 * KIB
+CHUNK_LIMIT = WHOLE_FILE
+
+#: What a reader accepts before it allocates.
+MANIFEST_LIMIT = 1 * GIB
+COLUMNS_LIMIT = 2 * GIB
+HEADER_LIMIT = 1 * MIB
+ENTRIES_LIMIT = 20_000_000
+EXTENTS_LIMIT = 100_000_000
+NAME_LIMIT = 255
+LINK_LIMIT = 4095
+DEPTH_LIMIT = 512
+FILE_LIMIT = 1 << 50
+HOLE_LIMIT = 1 << 30  # a longer hole is several extents
+
+#: An extent of this segment number is a hole: bytes that read as zero and take no room.
+HOLE = 0xFFFF_FFFF
+
+_PACK = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}/[0-9a-f]{32}\Z")
+
+
+def manifest_key(tenant_id: str, service_id: str, snapshot_id: str) -> str:
+    """Where the manifest of that snapshot lives."""
+    for value, what in ((tenant_id, "tenant"), (service_id, "service"), (snapshot_id, "snapshot")):
+        check_name(value, what)
+    return f"tenants/{tenant_id}/services/{service_id}/snapshots/{snapshot_id}/manifest"
+
+
+def pack_root(tenant_id: str) -> str:
+    """The beginning of the keys of all packs of a tenant; a manifest names packs beneath it only."""
+    return f"tenants/{check_name(tenant_id, 'tenant')}/packs/"
+
+
+def pack_prefix(tenant_id: str, snapshot_id: str) -> str:
+    """The beginning of the keys of all packs that attempts of that snapshot write."""
+    return f"{pack_root(tenant_id)}{check_name(snapshot_id, 'snapshot')}/"
+
+
+def check_pack_name(name: str) -> str:
+    """`<snapshot id>/<32 hex digits>`, as in a manifest; else raise Damaged."""
+    if not _PACK.match(name):
+        raise Damaged(f"a manifest names the pack {name[:100]!r}, which no writer makes")
+    return name

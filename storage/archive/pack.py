@@ -1,0 +1,133 @@
+"""A pack: an object of about 16 MiB that holds segments and, at its end, the index of their chunks.
+
+Apart from the manifest, because it is complete in itself: which chunk is where in it can be learnt from
+the pack alone, so every index elsewhere is a cache. Segments are covered by their digests, the index by
+its own; a pack that is cut short has no footer and is refused.
+
+    magic | segment ... segment | index (zstd of a column block) | footer
+
+    footer: u32 stored bytes of the index, u32 its plain bytes, 32 bytes BLAKE3 of the stored index, magic
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.errors import Damaged
+from storage.archive import columns, digest
+from storage.archive.compression import Decompressor, compress_table
+from storage.archive.layout import CHUNK_LIMIT, MIB, PACK_LIMIT, PACK_MAGIC, SEGMENT_LIMIT
+from storage.archive.segment import Segment
+
+_FOOTER = struct.Struct("<II32s8s")
+FOOTER_BYTES = _FOOTER.size
+_INDEX_LIMIT = 16 * MIB
+
+#: One row per segment, as manifests and indexes keep it in memory.
+SEGMENT_ROW = np.dtype(
+    [("pack", "<u4"), ("offset", "<u4"), ("stored", "<u4"), ("plain", "<u4"), ("flags", "u1"), ("digest", "V16")]
+)
+Chunk = tuple[bytes, int]  # id, length; in the order of their bytes in the segment
+
+
+@dataclass(slots=True)
+class PackBuilder:
+    """Segments of one pack until it is written. Not to be shared between threads."""
+
+    parts: list[bytes] = field(default_factory=lambda: [PACK_MAGIC])
+    size: int = len(PACK_MAGIC)
+    rows: list[tuple[int, int, int, int, bytes]] = field(default_factory=list)
+    chunks: list[list[Chunk]] = field(default_factory=list)
+
+    def add(self, segment: Segment, chunks: list[Chunk]) -> tuple[int, int, int, int, bytes]:
+        """Append; the segment's offset, stored and plain bytes, flags and digest."""
+        row = (self.size, len(segment.stored), segment.plain_bytes, segment.flags, segment.digest)
+        self.parts.append(segment.stored)
+        self.size += len(segment.stored)
+        self.rows.append(row)
+        self.chunks.append(chunks)
+        return row
+
+    def finish(self) -> list[bytes]:
+        """The parts of the object, with index and footer; `size` is then its size."""
+        flat = [chunk for chunks in self.chunks for chunk in chunks]
+        index = columns.encode(
+            {
+                "offset": np.array([row[0] for row in self.rows], "<u4"),
+                "stored": np.array([row[1] for row in self.rows], "<u4"),
+                "plain": np.array([row[2] for row in self.rows], "<u4"),
+                "flags": np.array([row[3] for row in self.rows], "u1"),
+                "digest": np.frombuffer(b"".join(row[4] for row in self.rows), "V16"),
+                "chunks": np.array([len(chunks) for chunks in self.chunks], "<u4"),
+                "length": np.array([length for _, length in flat], "<u4"),
+                "id": np.frombuffer(b"".join(name for name, _ in flat), "V16"),
+            }
+        )
+        stored = compress_table(index)
+        footer = _FOOTER.pack(len(stored), len(index), digest.full(stored), PACK_MAGIC)
+        self.parts += [stored, footer]
+        self.size += len(stored) + len(footer)
+        return self.parts
+
+
+@dataclass(frozen=True, slots=True)
+class PackIndex:
+    """Where the chunks of one pack are."""
+
+    segments: NDArray[np.void]  # SEGMENT_ROW, with pack 0
+    chunk_segment: NDArray[np.uint32]
+    chunk_offset: NDArray[np.uint32]  # in the segment's plain bytes
+    chunk_length: NDArray[np.uint32]
+    chunk_id: NDArray[np.void]
+
+
+def index_bytes(tail: bytes, pack_bytes: int) -> int:
+    """How many bytes at the end of the pack are index and footer, from its last FOOTER_BYTES or more."""
+    if len(tail) < FOOTER_BYTES:
+        raise Damaged("a pack is too short to be one")
+    stored, plain, _, magic = _FOOTER.unpack(tail[-FOOTER_BYTES:])
+    if magic != PACK_MAGIC:
+        raise Damaged("a pack does not end as a pack of format 1")
+    if stored + FOOTER_BYTES > pack_bytes - len(PACK_MAGIC) or plain > _INDEX_LIMIT:
+        raise Damaged("the index of a pack does not fit into it")
+    return int(stored) + FOOTER_BYTES
+
+
+def read_index(tail: bytes, pack_bytes: int) -> PackIndex:
+    """Parse index and footer (exactly `index_bytes` of them). Raises Damaged."""
+    if pack_bytes > PACK_LIMIT or index_bytes(tail, pack_bytes) != len(tail):
+        raise Damaged("the index of a pack has another length than its footer says")
+    stored, plain, mark, _ = _FOOTER.unpack(tail[-FOOTER_BYTES:])
+    packed = tail[:stored]
+    if digest.full(packed) != mark:
+        raise Damaged("the index of a pack is not what was written")
+    table = columns.decode(Decompressor().decompress(packed, plain))
+    try:
+        return _index(table, pack_bytes - len(tail))
+    except (KeyError, ValueError, TypeError) as error:
+        raise Damaged(f"the index of a pack is incomplete: {error}") from None
+
+
+def _index(table: dict[str, columns.Column], data_end: int) -> PackIndex:
+    segments = np.zeros(len(table["offset"]), SEGMENT_ROW)
+    for name in ("offset", "stored", "plain", "flags", "digest"):
+        segments[name] = table[name]
+    counts, length = np.asarray(table["chunks"]).astype(np.int64), np.asarray(table["length"]).astype(np.int64)
+    identity = np.asarray(table["id"])
+    if counts.sum() != len(length) or len(identity) != len(length):
+        raise Damaged("the index of a pack counts its chunks in two ways")
+    if (segments["plain"] > SEGMENT_LIMIT).any() or (length > CHUNK_LIMIT).any() or (length == 0).any():
+        raise Damaged("the index of a pack names sizes that no writer makes")
+    if (segments["offset"].astype(np.int64) + segments["stored"] > data_end).any():
+        raise Damaged("the index of a pack names a segment outside of it")
+    owner = np.repeat(np.arange(len(counts)), counts)
+    running = np.cumsum(length) - length
+    first = np.cumsum(counts) - counts
+    offset = running - np.repeat(running[first[counts > 0]], counts[counts > 0])
+    if (np.bincount(owner, weights=length, minlength=len(counts)) != segments["plain"]).any():
+        raise Damaged("the chunks of a segment do not fill it")
+    return PackIndex(segments, owner.astype(np.uint32), offset.astype(np.uint32), length.astype(np.uint32), identity)

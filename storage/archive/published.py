@@ -1,0 +1,120 @@
+"""Manifests and pack indexes as they come out of the store, checked.
+
+Apart from writing and restoring, which both begin by reading these. A manifest is accepted under the key
+that its own header demands and nowhere else, so one that was copied to another service or tenant is
+refused. The configuration opens only with the key ring and only in its place.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from domain.contracts import ObjectStore
+from domain.errors import Damaged
+from domain.restore import ManifestSummary
+from storage.archive import layout, manifest
+from storage.archive.cache import Cache
+from storage.archive.check import tree_from
+from storage.archive.manifest import Header, Tree
+from storage.archive.pack import PackIndex, index_bytes, read_index
+from storage.sealing import KeyRing
+
+#: The end of a pack that is fetched at first; its index is rarely longer.
+_TAIL = 256 << 10
+
+
+def fetch_manifest(store: ObjectStore, key: str) -> bytes:
+    """The object, if its size is one that a manifest may have. Raises ObjectMissing or Damaged."""
+    size = store.size(key)
+    if size is not None and size > layout.MANIFEST_LIMIT:
+        raise Damaged(f"the manifest {key} has {size} bytes, more than any writer makes")
+    return store.get(key)
+
+
+def read_manifest(blob: bytes, key: str) -> tuple[Header, Tree, bytes | None]:
+    """Header, tables and sealed configuration of the manifest that was found under `key`."""
+    try:
+        header, table, sealed = manifest.decode(blob)
+        tree = tree_from(table)
+        own = layout.manifest_key(header.tenant_id, header.service_id, header.snapshot_id)
+    except Damaged as error:
+        raise Damaged(f"manifest {key}: {error}", code=error.code) from error
+    if own != key:
+        raise Damaged(f"manifest {key} is not in its place: it says that it belongs to {own}")
+    return header, tree, sealed
+
+
+def aad_of(tenant_id: str, service_id: str, snapshot_id: str) -> bytes:
+    """What a sealed configuration is bound to."""
+    return f"{tenant_id}|{service_id}|{snapshot_id}".encode("ascii")
+
+
+def open_configuration(header: Header, sealed: bytes | None, keyring: KeyRing) -> dict[str, Any] | None:
+    """The configuration that a manifest holds. Raises Damaged."""
+    if sealed is None:
+        return None
+    plain = keyring.unseal(sealed, aad_of(header.tenant_id, header.service_id, header.snapshot_id))
+    try:
+        found = json.loads(plain)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Damaged(f"the configuration in snapshot {header.snapshot_id} is not a JSON object")
+    return found
+
+
+def summary(
+    key: str, manifest_bytes: int, header: Header, tree: Tree, configuration: dict[str, Any] | None
+) -> ManifestSummary:
+    """What the rest of the program may know of a snapshot."""
+    root = layout.pack_root(header.tenant_id)
+    return ManifestSummary(
+        snapshot_id=header.snapshot_id,
+        tenant_id=header.tenant_id,
+        service_id=header.service_id,
+        manifest_key=key,
+        root_digest=header.root_digest,
+        taken_at=header.taken_at,
+        logical_bytes=header.logical_bytes,
+        stored_bytes=header.pack_bytes + manifest_bytes,
+        files=header.files,
+        packs=tuple(root + name for name in tree.packs),
+        include=header.include,
+        labels=header.labels,
+        skipped=tuple(map(printable, tree.skipped)),
+        unstable=tuple(map(printable, tree.unstable)),
+        parent_id=header.parent_id,
+        configuration=configuration,
+    )
+
+
+def printable(path: bytes) -> str:
+    """A path for people: what cannot be shown on one line is escaped."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class Indexes:
+    """Pack indexes of one tenant, from the cache or the store."""
+
+    def __init__(self, store: ObjectStore, pack_root: str, cache: Cache) -> None:
+        self._store, self._root, self._cache = store, pack_root, cache
+
+    def load(self, name: str, size: int) -> PackIndex:
+        """The index of a pack of `size` bytes. Raises ObjectMissing or Damaged."""
+        copy = self._cache.get(name)
+        if copy is not None:
+            try:
+                return read_index(copy, size)
+            except Damaged:
+                pass  # only the copy is: the object decides
+        key = self._root + name
+        tail = self._store.get(key, max(0, size - _TAIL), min(size, _TAIL))
+        wanted = index_bytes(tail, size)
+        if wanted > len(tail):
+            tail = self._store.get(key, size - wanted, wanted)
+        tail = tail[-wanted:]
+        index = read_index(tail, size)
+        self._cache.put(name, tail)
+        return index

@@ -1,0 +1,36 @@
+"""Whether a tree fits before the first byte of it is written.
+
+Apart from staging, so that the rule is one sentence: bytes and inodes must be free, with a reserve left
+for whoever else uses the file system.
+"""
+
+from __future__ import annotations
+
+import os
+
+from domain.errors import Refused
+from storage.archive.layout import GIB
+
+#: Left free: a twentieth of the file system, but never more than 1 GiB.
+_PART, _MOST = 20, 1 * GIB
+
+
+def check_room(directory: int, bytes_needed: int, names_needed: int) -> None:
+    """Raise Refused(code="no-room") unless the tree fits into the file system of the open directory."""
+    found = os.fstatvfs(directory)
+    reserve = min(_MOST, found.f_blocks * found.f_frsize // _PART)
+    free = found.f_bavail * found.f_frsize
+    # Every file wastes half a block on average, and every name needs an inode.
+    needed = bytes_needed + names_needed * found.f_frsize // 2 + reserve
+    if needed > free:
+        raise Refused(
+            f"the restored tree needs {needed} bytes with the reserve, {free} are free beside its target",
+            code="no-room",
+            next_step=f"free {needed - free} bytes on the target's file system and publish the restore again",
+        )
+    if found.f_files and names_needed > found.f_favail:
+        raise Refused(
+            f"the restored tree needs {names_needed} inodes, {found.f_favail} are free beside its target",
+            code="no-room",
+            next_step="remove files on the target's file system and publish the restore again",
+        )

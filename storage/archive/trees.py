@@ -1,0 +1,191 @@
+"""The live directories of a node, and the one step in which a staged tree takes a live one's place.
+
+Apart from staging, because this is the only code that touches what a service runs on. The swap is one
+`renameat2`: the target is always the whole old tree or the whole new one. It is recognised by the staged
+root's inode, which a rename does not change, so doing it twice does it once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+
+from domain.errors import PathEscape, Refused
+from domain.failpoint import failpoint
+from domain.service import relative_directory
+from storage.archive import syscalls
+from storage.archive.beneath import READ_DIRECTORY, remove_tree
+
+FOLDER = ".backstay"
+_TREE = "tree"
+_OPERATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+
+
+class AppsRoot:
+    """The port `Trees` over one directory."""
+
+    def __init__(self, apps_root: str) -> None:
+        self._root = os.path.realpath(apps_root)
+        self._staging = os.path.join(self._root, FOLDER)
+
+    def resolve(self, directory: str) -> str:
+        """See the port."""
+        clean = relative_directory(directory)
+        path = self._root
+        for part in clean.split("/"):
+            path = os.path.join(path, part)
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:
+                break
+            if not stat.S_ISDIR(mode):
+                kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a directory"
+                raise PathEscape(f"directory {clean[:120]!r}: {part[:80]!r} is {kind}")
+        return os.path.join(self._root, clean)
+
+    def staging_path(self, op_id: str, target: str) -> str:
+        """See the port. Raises Refused(code="mount-point") when the target cannot be swapped."""
+        staging = os.path.join(self._staging, self._name(op_id), _TREE)
+        existing = target
+        while not os.path.lexists(existing):
+            existing = os.path.dirname(existing)
+        if (os.path.ismount(existing) and existing != self._root) or _device(existing) != _device(self._root):
+            raise Refused(
+                f"{existing} is a mount point or on another file system than {self._root}, so a restored tree "
+                "cannot take its place in one step",
+                code="mount-point",
+                next_step="let the service's directory be a plain directory on the file system of the apps root",
+            )
+        return staging
+
+    def is_absent(self, path: str) -> bool:
+        """See the port."""
+        return not os.path.lexists(path)
+
+    def is_empty(self, path: str) -> bool:
+        """See the port."""
+        try:
+            with os.scandir(path) as found:
+                return next(iter(found), None) is None
+        except FileNotFoundError:
+            return True
+
+    def swap(self, staging: str, target: str, inode: int) -> bool:
+        """See the port."""
+        if _inode(target) == inode:
+            self._sync(staging, target)  # whoever did it may not have reached this
+            return False
+        if _inode(staging) != inode:
+            raise Refused(
+                f"the tree that was staged for {target} is gone",
+                code="staged-tree-gone",
+                next_step="publish the restore again",
+            )
+        failpoint("trees.before-swap")
+        _make_parents(target, self._root)
+        _exchange_or_move(staging, target)
+        self._sync(staging, target)
+        failpoint("trees.after-swap")
+        return True
+
+    def swap_back(self, staging: str, target: str, inode: int) -> bool:
+        """See the port."""
+        if _inode(target) != inode:
+            self._sync(staging, target)
+            return False
+        failpoint("trees.before-swap-back")
+        os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
+        _exchange_or_move(target, staging)
+        self._sync(staging, target)
+        failpoint("trees.after-swap-back")
+        return True
+
+    def discard(self, op_id: str) -> None:
+        """See the port."""
+        name = self._name(op_id)
+        try:
+            staging = os.open(self._staging, READ_DIRECTORY)
+        except FileNotFoundError:
+            return
+        try:
+            failpoint("trees.before-discard")
+            remove_tree(os.fsencode(name), staging)
+            failpoint("trees.after-discard")
+        finally:
+            os.close(staging)
+
+    def staged_operations(self) -> list[str]:
+        """See the port."""
+        try:
+            return sorted(os.listdir(self._staging))
+        except FileNotFoundError:
+            return []
+
+    def _sync(self, staging: str, target: str) -> None:
+        for folder in {os.path.dirname(staging), os.path.dirname(target)}:
+            try:
+                _fsync(folder)
+            except FileNotFoundError:
+                continue  # discarded, or never made: there is nothing in it to keep
+
+    @staticmethod
+    def _name(op_id: str) -> str:
+        if not _OPERATION.match(op_id):
+            raise PathEscape(f"{op_id[:80]!r} cannot be the id of an operation")
+        return op_id
+
+
+def _exchange_or_move(source: str, target: str) -> None:
+    """Exchange the two; move when there is no target. Neither ever replaces anything."""
+    try:
+        try:
+            syscalls.rename(source, target, syscalls.RENAME_EXCHANGE)
+        except FileNotFoundError:
+            syscalls.rename(source, target, syscalls.RENAME_NOREPLACE)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.EXDEV):
+            raise Refused(
+                f"{target} cannot be exchanged: it is a mount point, or on another file system",
+                code="mount-point",
+                next_step="let the service's directory be a plain directory on the file system of the apps root",
+            ) from error
+        if error.errno in (errno.EINVAL, errno.ENOSYS):
+            raise Refused(
+                f"the file system of {target} cannot exchange two directories in one step",
+                code="no-exchange",
+                next_step="use ext4, xfs, btrfs, f2fs or tmpfs for the apps root",
+            ) from error
+        raise
+
+
+def _make_parents(target: str, root: str) -> None:
+    """Make what is missing between the apps root and the target, each entry durable."""
+    missing = []
+    above = os.path.dirname(target)
+    while above != root and not os.path.lexists(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    for path in reversed(missing):
+        os.mkdir(path, 0o755)
+        _fsync(os.path.dirname(path))
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _device(path: str) -> int:
+    return os.lstat(path).st_dev
+
+
+def _fsync(folder: str) -> None:
+    handle = os.open(folder, READ_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

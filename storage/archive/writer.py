@@ -1,0 +1,212 @@
+"""Making a snapshot: walk, read, compress, store, and publish the manifest last.
+
+Apart from the parts it joins, so that their order can be read in one place. Packs are in the store and
+were found there with their sizes before the manifest is put; the manifest is put only if there is none
+under its key, and is read back before anything is reported. Whatever fails before that leaves objects
+that no manifest names, beneath a prefix that is this snapshot's alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from domain.contracts import ObjectStore, Watch
+from domain.errors import Damaged, NotFound, ObjectMissing, Refused
+from domain.failpoint import failpoint
+from domain.restore import ManifestSummary
+from domain.snapshot import SnapshotRequest
+from storage.archive import layout, published
+from storage.archive.cache import Cache, manifest_name
+from storage.archive.chunker import LARGEST
+from storage.archive.condense import Condenser
+from storage.archive.entries import Entries
+from storage.archive.exclusion import Exclusion
+from storage.archive.feeder import Feeder, Opener
+from storage.archive.former import Former
+from storage.archive.freeze import empty_tree, freeze
+from storage.archive.jobs import BLOCK, Job
+from storage.archive.known import Known
+from storage.archive.manifest import Header, Manifest, Tree, encode, holders, root_digest
+from storage.archive.pipeline import Channel, Crew
+from storage.archive.shipper import Pack, Shipper
+from storage.archive.walker import Walker
+from storage.sealing import KeyRing
+
+#: Packs on their way to the store at once; with one that fills and one that waits, at most 80 MiB.
+UPLOADERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What making a snapshot needs from outside."""
+
+    store: ObjectStore
+    keyring: KeyRing
+    cache_dir: str | None
+    threads: int
+    wall_ms: Callable[[], int]
+    opener: Opener
+
+
+def create(tools: Tools, request: SnapshotRequest, watch: Watch) -> ManifestSummary:
+    """See the port `Archive`."""
+    key = layout.manifest_key(request.tenant_id, request.service_id, request.snapshot_id)
+    if tools.store.size(key) is not None:
+        return _adopt(tools, key)
+    cache = Cache(tools.cache_dir, request.tenant_id, request.service_id)
+    taken_at = tools.wall_ms()
+    tree, packs, parent_id = empty_tree(), list[Pack](), None
+    if request.directory is not None:
+        former = _former(tools, request, cache)
+        parent_id = former.header.snapshot_id if former is not None else None
+        tree, packs = _read_tree(tools, request, former, watch)
+    manifest = _manifest(tools, request, taken_at, tree, packs, parent_id)
+    root = layout.pack_root(request.tenant_id)
+    _look_for_packs(tools.store, root, packs, watch)
+    blob = encode(manifest)
+    watch.check()
+    failpoint("archive.before-publish")
+    first = tools.store.create(key, [blob])
+    failpoint("archive.after-publish")
+    if not first:
+        return _adopt(tools, key)
+    if tools.store.get(key) != blob:
+        raise Damaged(f"manifest {key} reads back as other bytes than were stored")
+    header, checked, _ = published.read_manifest(blob, key)
+    cache.put(manifest_name(request.snapshot_id), blob)
+    cache.keep_only({manifest_name(request.snapshot_id), *checked.packs})
+    return published.summary(key, len(blob), header, checked, request.configuration)
+
+
+def _adopt(tools: Tools, key: str) -> ManifestSummary:
+    """An earlier attempt has published: its snapshot is the snapshot."""
+    blob = published.fetch_manifest(tools.store, key)
+    header, tree, sealed = published.read_manifest(blob, key)
+    configuration = published.open_configuration(header, sealed, tools.keyring)
+    return published.summary(key, len(blob), header, tree, configuration)
+
+
+def _former(tools: Tools, request: SnapshotRequest, cache: Cache) -> Former | None:
+    """The parent, if it is whole; else this becomes a snapshot that shares nothing."""
+    parent = request.parent
+    if parent is None or (parent.tenant_id, parent.service_id) != (request.tenant_id, request.service_id):
+        return None
+    name = manifest_name(parent.snapshot_id)
+    root = layout.pack_root(request.tenant_id)
+    try:
+        blob = cache.get(name) or published.fetch_manifest(tools.store, parent.manifest_key)
+        try:
+            header, tree, _ = published.read_manifest(blob, parent.manifest_key)
+        except Damaged:
+            blob = published.fetch_manifest(tools.store, parent.manifest_key)
+            header, tree, _ = published.read_manifest(blob, parent.manifest_key)
+        if not tree.names or not _all_there(tools.store, root, tree):
+            return None
+        former = Former(header, tree, published.Indexes(tools.store, root, cache).load)
+    except Damaged:
+        return None
+    cache.put(name, blob)
+    return former
+
+
+def _all_there(store: ObjectStore, root: str, tree: Tree) -> bool:
+    """Whether every pack of the parent is in the store with its size: one listing per ancestor."""
+    found: dict[str, int] = {}
+    for snapshot_id in {name.partition("/")[0] for name in tree.packs}:
+        found.update((info.key, info.size) for info in store.list(f"{root}{snapshot_id}/"))
+    return all(found.get(root + name) == size for name, size in zip(tree.packs, tree.pack_bytes.tolist(), strict=True))
+
+
+def _read_tree(tools: Tools, request: SnapshotRequest, former: Former | None, watch: Watch) -> tuple[Tree, list[Pack]]:
+    """Read the directory and store what is new."""
+    exclusion = Exclusion(request.exclude)
+    root = _open_root(request.directory or "", request.service_id)
+    entries, known = Entries(), Known(former.load_chunks if former is not None else None)
+    try:
+        with Crew() as crew:
+            jobs: Channel[Job] = crew.channel(tools.threads)
+            buffers: Channel[bytearray] = crew.channel(tools.threads + 2)
+            full: Channel[Pack] = crew.channel(1)
+            shipper = Shipper(tools.store, layout.pack_root(request.tenant_id), request.snapshot_id, full, watch)
+            for _ in range(tools.threads + 2):
+                buffers.put(bytearray(BLOCK + LARGEST))
+            for number in range(tools.threads):
+                condenser = Condenser(known, buffers, shipper.add)
+                crew.start(f"compress-{number}", partial(condenser.run, jobs), consumes=jobs)
+            for number in range(UPLOADERS):
+                crew.start(f"upload-{number}", shipper.upload, consumes=full)
+            feeder = Feeder(entries, known, jobs, buffers, watch, tools.opener)
+            try:
+                walker = Walker(root, entries, exclusion, former, feeder.take, watch)
+                walker.run()
+                feeder.finish()
+            finally:
+                feeder.close()
+            jobs.finish()
+            crew.wait("compress", watch.check)
+            shipper.finish()
+            crew.wait("upload", watch.check)
+        return freeze(entries, walker, feeder, former, shipper), shipper.packs
+    finally:
+        os.close(root)
+
+
+def _open_root(directory: str, service_id: str) -> int:
+    try:
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise NotFound(f"the directory of service {service_id} is gone", code="directory-not-found") from None
+    except OSError as error:
+        raise Refused(
+            f"the directory of service {service_id} cannot be read: {os.strerror(error.errno or 0)}",
+            code="directory-unreadable",
+            next_step="give the worker's user the right to read it",
+        ) from error
+
+
+def _manifest(
+    tools: Tools, request: SnapshotRequest, taken_at: int, tree: Tree, packs: list[Pack], parent_id: str | None
+) -> Manifest:
+    plain = sealed = None
+    if request.configuration is not None:
+        plain = json.dumps(request.configuration, sort_keys=True, separators=(",", ":")).encode("ascii")
+        sealed = tools.keyring.seal(plain, published.aad_of(request.tenant_id, request.service_id, request.snapshot_id))
+    include = (("configuration",) if plain is not None else ()) + (("data",) if request.directory is not None else ())
+    held = holders(tree.mode, tree.twins)
+    header = Header(
+        snapshot_id=request.snapshot_id,
+        tenant_id=request.tenant_id,
+        service_id=request.service_id,
+        parent_id=parent_id,
+        taken_at=taken_at,
+        labels=tuple(map(str, request.labels)),
+        include=include,
+        root_digest=root_digest(tree, None if plain is None else tools.keyring.fingerprint(plain)),
+        files=int(((tree.mode & 0o170000) != 0o040000).sum()),
+        logical_bytes=int(np.sum(tree.size[held], dtype=np.int64)),
+        pack_bytes=sum(pack.size for pack in packs),
+    )
+    return Manifest(header, tree, sealed)
+
+
+def _look_for_packs(store: ObjectStore, root: str, packs: list[Pack], watch: Watch) -> None:
+    """Ask the store for each pack before a manifest promises it."""
+
+    def look(pack: Pack) -> None:
+        watch.check()
+        found = store.size(root + pack.name)
+        if found is None:
+            raise ObjectMissing(f"pack {pack.name} is not in the store although it was just stored")
+        if found != pack.size:
+            raise Damaged(f"pack {pack.name} has {found} bytes in the store, {pack.size} were stored")
+
+    with ThreadPoolExecutor(8, thread_name_prefix="archive-look") as pool:
+        for _ in pool.map(look, packs):
+            pass

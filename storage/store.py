@@ -1,0 +1,26 @@
+"""From a URL to an object store.
+
+Apart from the backends, because adding one must not mean editing this: a backend is one file in
+`storage/objects/`, and its name is the scheme. Refuses unknown schemes with the list of known ones.
+"""
+
+from __future__ import annotations
+
+from domain.contracts import ObjectStore
+from domain.errors import Refused
+from domain.registry import members
+from storage import objects
+from storage.backend import Backend
+
+
+def open_store(url: str) -> ObjectStore:
+    """The store behind `scheme://…`. Raises Refused(code="bad-store-url"); contacts nothing."""
+    scheme, separator, _ = url.partition("://")
+    backends = members(objects, "backend", Backend)
+    if not separator or scheme not in backends:
+        raise Refused(
+            f"the store URL must begin with one of {', '.join(f'{name}://' for name in backends)}; got {scheme[:20]!r}",
+            code="bad-store-url",
+            next_step="set BACKSTAY_STORE_URL, for example file:///var/lib/backstay/store or s3://bucket/prefix",
+        )
+    return backends[scheme].open(url)
