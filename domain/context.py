@@ -48,7 +48,7 @@ class Context:
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """The snapshot, if it can be restored and belongs to the publisher's tenant."""
         found = self.catalogue.get(snapshot_id)
-        if found is None or found.state is not SnapshotState.AVAILABLE:
+        if found is None or found.state is SnapshotState.DELETING:
             raise NotFound(
                 f"snapshot {snapshot_id} does not exist or is being deleted",
                 code="snapshot-not-found",

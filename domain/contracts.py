@@ -159,7 +159,8 @@ class Catalogue(Protocol):
     def find(
         self, tenant_id: str | None, service_ids: Sequence[str], labels: Sequence[Label], limit: int, before: str | None
     ) -> list[Snapshot]:
-        """Available snapshots, newest first: of any of the services (all if empty) with all of the labels."""
+        """Snapshots that are not being deleted, newest first: of any of the services (all if empty) with all
+        of the labels."""
 
     def garbage(self, limit: int) -> list[Garbage]:
         """Objects that may be removed from the store, manifests first."""

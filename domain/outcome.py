@@ -12,7 +12,7 @@ from typing import Any
 from domain.errors import BackstayError
 from domain.operation import State
 from domain.service import Service
-from domain.snapshot import Snapshot
+from domain.snapshot import Snapshot, SnapshotState
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ class MarkDeleting:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkSnapshot:
+    """What reading it has shown: `corrupt`, or `available` after all. Nothing happens to one that is deleting."""
+
+    snapshot_id: str
+    state: SnapshotState
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveSnapshot:
     """Forget the snapshot's row and labels. Garbage rows stay until their objects are gone."""
 
@@ -60,7 +68,7 @@ class AbandonSnapshot:
     pack_prefix: str
 
 
-Change = SaveService | AddSnapshot | MarkDeleting | RemoveSnapshot | AbandonSnapshot
+Change = SaveService | AddSnapshot | MarkDeleting | MarkSnapshot | RemoveSnapshot | AbandonSnapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ class SnapshotState(StrEnum):
     """A snapshot is invisible until it is AVAILABLE."""
 
     AVAILABLE = "available"  # every byte is stored and was read back; it can be restored
+    CORRUPT = "corrupt"  # a restore found stored bytes missing or wrong; listed, never a parent, may be tried again
     DELETING = "deleting"  # its objects are being removed; it can no longer be restored
 
 

@@ -17,12 +17,12 @@ from typing import Annotated, Literal
 import pydantic
 
 from domain.context import Context
-from domain.errors import PathEscape, Refused
+from domain.errors import Damaged, PathEscape, Refused
 from domain.operation import StepState
-from domain.outcome import Item, Outcome, SaveService
+from domain.outcome import Change, Item, MarkSnapshot, Outcome, SaveService
 from domain.restore import RestoreMode
 from domain.service import Service, relative_directory
-from domain.snapshot import Snapshot
+from domain.snapshot import Snapshot, SnapshotState
 from domain.subscription import Subscription
 from handlers import Id, Name, Payload
 
@@ -64,11 +64,19 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
             f"snapshot {snapshot.snapshot_id} holds no {missing[0]}; it holds {', '.join(snapshot.include)}",
             code="not-in-snapshot",
         )
-    wanted = _record(command, context, service, snapshot, include)
-    figures, items = _restore_data(command, context, service, snapshot) if "data" in include else ({}, ())
+    try:
+        wanted = _record(command, context, service, snapshot, include)
+        figures, items = _restore_data(command, context, service, snapshot) if "data" in include else ({}, ())
+    except Damaged as error:
+        # Whatever says `available` can be restored, so this one must stop saying it.
+        marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT)
+        return dataclasses.replace(Outcome.failed(error), changes=(marked,))
+    changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
+    if snapshot.state is SnapshotState.CORRUPT and set(include) == set(snapshot.include):
+        changes += (MarkSnapshot(snapshot.snapshot_id, SnapshotState.AVAILABLE),)
     return Outcome.succeeded(
         f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}",
-        changes=(SaveService(wanted),) if wanted != service else (),
+        changes=changes,
         items=items,
         snapshot_id=snapshot.snapshot_id,
         **figures,

@@ -102,6 +102,7 @@ class Settings:
     lease_seconds: int = _setting("BACKSTAY_LEASE_SECONDS", _count, "how long a silent worker keeps an operation")
     shutdown_seconds: int = _setting("BACKSTAY_SHUTDOWN_SECONDS", _count, "how long a stopping worker may finish")
     backlog_limit: int = _setting("BACKSTAY_BACKLOG_LIMIT", _count, "queued operations beyond which intake pauses")
+    index_label: str = _setting("BACKSTAY_INDEX_LABEL", _text, "the label whose value stands in compatibility keys")
     http: str = _setting("BACKSTAY_HTTP", _address, "address of health, metrics and API")
     log_level: str = _setting("BACKSTAY_LOG_LEVEL", _level, "debug, info, warning or error")
     origins: dict[str, str] = field(default_factory=dict, compare=False)
@@ -173,6 +174,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "lease_seconds": "60",
         "shutdown_seconds": "25",
         "backlog_limit": "10000",
+        "index_label": "owner",
         "http": "127.0.0.1:8321",
         "log_level": "info",
     }

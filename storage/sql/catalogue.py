@@ -20,6 +20,7 @@ from storage.sql.tables import garbage, pack, snapshot, snapshot_label, snapshot
 from storage.sql.transactions import Transactions
 
 _AVAILABLE = snapshot.c.state == literal_column("'available'")
+_LISTED = snapshot.c.state != literal_column("'deleting'")
 _NEWEST_FIRST = (snapshot.c.taken_at.desc(), snapshot.c.snapshot_id.desc())
 #: Keys per statement, well below the parameter limit of either database.
 _CHUNK = 500
@@ -42,7 +43,7 @@ class SqlCatalogue:
         with self._tx.read() as connection:
             row = connection.execute(
                 select(snapshot)
-                .where(_AVAILABLE, snapshot.c.service_id == service_id, snapshot.c.has_data == 1)
+                .where(_LISTED, _AVAILABLE, snapshot.c.service_id == service_id, snapshot.c.has_data == 1)
                 .order_by(*_NEWEST_FIRST)
                 .limit(1)
             ).first()
@@ -51,8 +52,8 @@ class SqlCatalogue:
     def find(
         self, tenant_id: str | None, service_ids: Sequence[str], labels: Sequence[Label], limit: int, before: str | None
     ) -> list[Snapshot]:
-        """Available snapshots, newest first, without their packs."""
-        wanted = select(snapshot).where(_AVAILABLE).order_by(*_NEWEST_FIRST).limit(limit)
+        """Snapshots that are not being deleted, newest first, without their packs."""
+        wanted = select(snapshot).where(_LISTED).order_by(*_NEWEST_FIRST).limit(limit)
         if tenant_id is not None:
             wanted = wanted.where(snapshot.c.tenant_id == tenant_id)
         if service_ids:

@@ -13,7 +13,15 @@ from sqlalchemy import ColumnElement, Connection, case, delete, insert, literal_
 
 from domain.errors import Damaged, WrongTenant
 from domain.operation import Operation, State
-from domain.outcome import AbandonSnapshot, AddSnapshot, Change, MarkDeleting, RemoveSnapshot, SaveService
+from domain.outcome import (
+    AbandonSnapshot,
+    AddSnapshot,
+    Change,
+    MarkDeleting,
+    MarkSnapshot,
+    RemoveSnapshot,
+    SaveService,
+)
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql.rows import service_values, snapshot_values
@@ -47,6 +55,12 @@ def apply(
                     discard_prefix(tx, connection, pack_prefix, now)
             case MarkDeleting(snapshot_id):
                 _mark_deleting(tx, connection, snapshot_id, now)
+            case MarkSnapshot(snapshot_id, state):
+                connection.execute(
+                    update(snapshot)
+                    .where(snapshot.c.snapshot_id == snapshot_id, snapshot.c.state != SnapshotState.DELETING.value)
+                    .values(state=state.value, updated_at=now)
+                )
             case RemoveSnapshot(snapshot_id):
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
@@ -122,7 +136,7 @@ def _count_packs(connection: Connection, snapshot_id: str, keys: list[str], now:
 def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, now: int) -> None:
     marked = connection.execute(
         update(snapshot)
-        .where(snapshot.c.snapshot_id == snapshot_id, snapshot.c.state == SnapshotState.AVAILABLE.value)
+        .where(snapshot.c.snapshot_id == snapshot_id, snapshot.c.state != SnapshotState.DELETING.value)
         .values(state=SnapshotState.DELETING.value, updated_at=now)
         .returning(snapshot.c.manifest_key)
     ).first()

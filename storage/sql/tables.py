@@ -211,9 +211,9 @@ snapshot = Table(
     Column("parent_id", ForeignText),
     Column("skipped", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
-    CheckConstraint("state IN ('available','deleting')", name="state"),
-    partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state = 'available'"),
-    partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state = 'available'"),
+    CheckConstraint("state IN ('available','corrupt','deleting')", name="state"),
+    partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),
+    partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),
 )
 
 snapshot_label = Table(

@@ -22,12 +22,11 @@ def test_this_process_is_alive() -> None:
 
 
 def test_a_process_that_was_killed_is_dead() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    other = _of(child.pid)
     me = Owner.of_this_process("web-1")
-    assert not me.is_dead(str(other))
-    child.kill()
-    child.wait()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        other = _of(child.pid)
+        assert not me.is_dead(str(other))
+        child.kill()
     assert me.is_dead(str(other))
 
 

@@ -186,14 +186,14 @@ CREATE TABLE snapshot (
     skipped TEXT NOT NULL,
     updated_at BIGINT NOT NULL,
     CONSTRAINT pk_snapshot PRIMARY KEY (snapshot_id),
-    CONSTRAINT ck_snapshot_state CHECK (state IN ('available','deleting'))
+    CONSTRAINT ck_snapshot_state CHECK (state IN ('available','corrupt','deleting'))
 );
 
 CREATE INDEX snapshot_service ON snapshot (service_id, taken_at, snapshot_id)
-    WHERE state = 'available';
+    WHERE state <> 'deleting';
 
 CREATE INDEX snapshot_tenant ON snapshot (tenant_id, taken_at, snapshot_id)
-    WHERE state = 'available';
+    WHERE state <> 'deleting';
 
 CREATE TABLE snapshot_label (
     snapshot_id TEXT NOT NULL,
