@@ -18,7 +18,7 @@ from workers.config import Settings
 
 if TYPE_CHECKING:
     from storage.sealing import KeyRing
-    from storage.sql import Database
+    from storage.sql import Database as Database  # named again so that commands can annotate
 
 PACKAGES = ("workers", "handlers", "domain", "storage")
 
@@ -44,6 +44,13 @@ def check_packages() -> None:
             code="shadowed-packages",
             next_step="install Backstay in an environment of its own",
         )
+
+
+def new_key() -> str:
+    """A fresh key ring of one random key, in the form that BACKSTAY_SECRET_KEYS takes."""
+    from storage.sealing import KeyRing
+
+    return KeyRing.generate_text()
 
 
 class System:

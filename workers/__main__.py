@@ -1,0 +1,17 @@
+"""`python -m workers`, and the console script `backstay`: the command line, and nothing before it is read."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; always ends in SystemExit with a code of `workers.cli.exits`."""
+    from workers.cli.app import build
+
+    build()(prog_name="backstay")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

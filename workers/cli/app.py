@@ -1,0 +1,27 @@
+"""The tree of commands, put together in one place.
+
+Apart from `__main__` so that tests can run it in their own process. Importing this imports no database,
+broker or model library; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from workers.cli import node, operations, publish
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Snapshots of services, and their restoration, driven by messages. `backstay demo` shows it.",
+    )
+    for run in (node.serve, node.worker, node.web, node.migrate):
+        app.command()(run)
+    app.command()(publish.publish)
+    app.add_typer(operations.group, name="operations")
+    return app

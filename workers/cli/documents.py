@@ -1,0 +1,132 @@
+"""The JSON forms of what the command line shows: a public contract, documented in docs/cli.md.
+
+Apart from the domain's records because those may change shape and these may only grow. Times are RFC 3339
+in UTC. Nothing here holds a command's data, a service's configuration or a raw message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.contracts import DeadLetter
+from domain.operation import Operation, State, Step
+from domain.service import Service
+from domain.snapshot import Snapshot
+
+#: States in which an operation has an outcome, and nothing more happens by itself.
+ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.ROLLED_BACK, State.STUCK})
+
+
+def moment(milliseconds: int) -> str | None:
+    """RFC 3339 with milliseconds; None for 0, which means never."""
+    if not milliseconds:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def operation_document(operation: Operation, waits_for: str | None) -> dict[str, Any]:
+    """An operation; the fields of its outcome are null (or empty) until it has ended."""
+    ended = operation.state in ENDED
+    outcome = (operation.outcome or {}) if ended else {}
+    return {
+        "operation_id": operation.op_id,
+        "kind": operation.kind,
+        "tenant_id": operation.tenant_id,
+        "service_id": operation.service_id,
+        "state": operation.state.value,
+        "outcome": outcome.get("outcome"),
+        "error_code": outcome.get("code") if ended else operation.error_code,
+        "sentence": outcome.get("sentence"),
+        "next_step": outcome.get("next_step"),
+        "complete": outcome.get("complete"),
+        "items": outcome.get("items", []),
+        "figures": outcome.get("figures", {}),
+        "progress": operation.progress,
+        "waits_for": None if ended else waits_for,
+        "source": operation.source,
+        "message_id": operation.message_id,
+        "node": operation.node,
+        "owner": operation.owner,
+        "fence": operation.fence,
+        "attempts": operation.attempts,
+        "cancel_requested": operation.cancel_requested,
+        "correlation_id": operation.correlation_id,
+        "causation_id": operation.causation_id,
+        "deadline_at": moment(operation.deadline_at),
+        "created_at": moment(operation.created_at),
+        "updated_at": moment(operation.updated_at),
+    }
+
+
+def step_document(step: Step) -> dict[str, Any]:
+    """A journalled step."""
+    return {
+        "ordinal": step.ordinal,
+        "kind": step.kind,
+        "state": step.state.value,
+        "request": step.request,
+        "reply": step.reply,
+    }
+
+
+def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
+    """A snapshot, without the list of its packs."""
+    return {
+        "snapshot_id": snapshot.snapshot_id,
+        "tenant_id": snapshot.tenant_id,
+        "service_id": snapshot.service_id,
+        "state": snapshot.state.value,
+        "taken_at": moment(snapshot.taken_at),
+        "labels": [str(label) for label in snapshot.labels],
+        "include": list(snapshot.include),
+        "consistency": snapshot.consistency.value,
+        "files": snapshot.files,
+        "logical_bytes": snapshot.logical_bytes,
+        "stored_bytes": snapshot.stored_bytes,
+        "root_digest": snapshot.root_digest,
+        "parent_id": snapshot.parent_id,
+        "skipped": list(snapshot.skipped),
+        "manifest_key": snapshot.manifest_key,
+    }
+
+
+def service_document(service: Service) -> dict[str, Any]:
+    """A service, without its configuration."""
+    return {
+        "service_id": service.service_id,
+        "tenant_id": service.tenant_id,
+        "alias": service.alias,
+        "directory": service.directory,
+        "node": service.node,
+        "region": service.region,
+        "generation": service.generation,
+    }
+
+
+def letter_document(letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter, without its raw bytes and traceback."""
+    return {
+        "dead_letter_id": letter.dead_letter_id,
+        "operation_id": letter.op_id,
+        "kind": letter.kind,
+        "subject": letter.subject,
+        "source": letter.source,
+        "message_id": letter.message_id,
+        "reason": letter.reason,
+        "sentence": letter.sentence,
+        "fingerprint": letter.fingerprint,
+        "seen": letter.seen,
+        "created_at": moment(letter.created_at),
+        "resolution": letter.resolution,
+        "resolved_by": letter.resolved_by,
+        "resolved_note": letter.resolved_note,
+        "replay_operation_id": letter.replay_op_id,
+    }
+
+
+def page(name: str, documents: Sequence[dict[str, Any]], limit: int, id_field: str) -> dict[str, Any]:
+    """One page out of at most `limit` + 1 documents; `next` is for --before, null on the last page."""
+    shown = list(documents[:limit])
+    return {name: shown, "next": shown[-1][id_field] if len(documents) > limit else None}

@@ -1,0 +1,67 @@
+"""Commands that run until they are told to stop, and `migrate`, which has to come before them.
+
+Apart from the rest because these work and the rest asks. Their exit code is 0 after SIGTERM or Ctrl-C:
+stopping is what they were asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from domain.errors import Refused
+from workers.cli.screen import reporting
+from workers.cli.session import AsJson, session
+from workers.config import load
+
+Http = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Address of health and metrics; port 0: any.")]
+Count = Annotated[int | None, typer.Option(min=1, help="Instead of the configured number.")]
+
+
+def serve(
+    data_dir: Annotated[str | None, typer.Option(metavar="DIR", help="Where everything embedded lives.")] = None,
+    http: Http = None,
+) -> None:
+    """Run everything in this one process: migrate, worker, health and metrics."""
+    with reporting():
+        settings = load(data_dir=data_dir, http=http, processes="1")
+        from workers.runtime import run_worker
+
+        raise typer.Exit(run_worker(settings, http=settings.http, migrate=True))
+
+
+def worker(processes: Count = None, threads: Count = None, http: Http = None) -> None:
+    """Run this node: intake, executors, relay, sweeper. Needs a migrated database."""
+    with reporting():
+        settings = load(processes=_text(processes), threads=_text(threads), http=http)
+        if http is not None and settings.processes > 1:
+            raise Refused(
+                "several processes cannot share one HTTP address",
+                code="one-process-only",
+                next_step="leave --http out and run `backstay web` beside the worker, or run one process",
+            )
+        from workers.runtime import run_worker
+
+        raise typer.Exit(run_worker(settings, http=settings.http if http else None, migrate=False))
+
+
+def web(http: Http = None) -> None:
+    """Serve health and metrics without working."""
+    with reporting():
+        settings = load(http=http)
+        from workers.runtime import run_web
+
+        raise typer.Exit(run_web(settings, settings.http))
+
+
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the database's schema up to date; safe when several nodes do it at once."""
+    with session(as_json) as here:
+        here.system.database.migrate()
+        here.screen.document({"migrated": True})
+        here.screen.line("the database has this program's schema")
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)

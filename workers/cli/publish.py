@@ -1,0 +1,38 @@
+"""`backstay publish`: send any command, as any other system would, and follow it if asked.
+
+Apart from the commands that publish for you (`snapshots create`, `services apply`) because this one knows
+no message type: a new file in `handlers/` needs nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from workers.cli.following import send_and_follow
+from workers.cli.session import AsJson, Timeout, session
+
+
+def publish(
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="create-snapshot, or backstay.create-snapshot.v1.")],
+    subject: Annotated[str, typer.Option(metavar="tenant/T/service/S", help="Whom the command is about.")],
+    data: Annotated[str, typer.Option(metavar="JSON|@FILE|-", help="The payload; - reads standard input.")] = "{}",
+    message_id: Annotated[str | None, typer.Option("--id", help="Message id; the same one again is no repeat.")] = None,
+    source: Annotated[str | None, typer.Option(help="Who publishes; default /cli/USER@HOST.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the operation to its outcome.")] = False,
+    timeout: Timeout = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a command; with --wait its outcome is the exit code. `backstay messages` lists the types."""
+    from workers.cli import sending
+
+    with session(as_json) as here:
+        event = sending.cloud_event(kind, subject, sending.read_data(data), message_id, source)
+        if wait:
+            sending.judged(event)  # a wrong payload is wrong with or without a database
+            send_and_follow(here, event, timeout)
+        sent = sending.publish(here.settings, event)
+        here.screen.document({"message_id": event["id"], "source": event["source"], "published": True})
+        here.screen.line(f"published {sent.command.kind} as message {event['id']} of {event['source']}")
+        here.screen.line("next: `backstay operations list` shows it; --wait would have followed it")

@@ -1,0 +1,112 @@
+"""What a command shows: one JSON document, or text for people; answers on stdout, the rest on stderr.
+
+Apart from the commands because they say what, and only this file how. Colours and live displays exist on a
+terminal only, and NO_COLOR is honoured; what is piped is plain, unwrapped and without trailing blanks.
+Texts from messages never reach a terminal with control characters in them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from domain.errors import BackstayError
+from workers.cli.exits import Exit, of_error
+from workers.config import ConfigError
+
+#: Colours of words that stand in tables.
+STYLES = {
+    "SUCCEEDED": "green", "FAILED": "red", "STUCK": "red", "ROLLED_BACK": "yellow", "CANCELLED": "yellow",
+    "ok": "green", "warn": "yellow", "fail": "red",
+}  # fmt: skip
+
+
+class Screen:
+    """Where one command shows things. With `as_json` all that is meant for people goes nowhere."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.out = Console(highlight=False, markup=False, emoji=False)
+        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """The answer as JSON, if that was asked for; the only thing on stdout then."""
+        if self.as_json:
+            typer.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
+
+    def line(self, text: str, style: str = "") -> None:
+        """One line of the answer for people."""
+        if not self.as_json:
+            self._write(self.out, text, style)
+
+    def note(self, text: str) -> None:
+        """Something beside the answer, on stderr."""
+        self._write(self.err, text, "")
+
+    def table(self, titles: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> None:
+        """Rows for people; the sentence `empty` when there are none. None is shown as a dash."""
+        if self.as_json:
+            return
+        if not rows:
+            self.line(empty)
+            return
+        cells = [[clean("-" if cell is None or cell == "" else str(cell)) for cell in row] for row in rows]
+        if not self.out.is_terminal:
+            self._plain([list(titles), *cells])
+            return
+        table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+        for row in cells:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, ""), overflow="fold") for cell in row))
+        self.out.print(table)
+
+    def facts(self, facts: Sequence[tuple[str, Any]]) -> None:
+        """Names and values, one per line; what is None or empty is left out."""
+        shown = [(name, str(value)) for name, value in facts if value not in (None, "", [], {})]
+        width = max((len(name) for name, _ in shown), default=0)
+        for name, value in shown:
+            self.line(f"{name:<{width}}  {value}", STYLES.get(value, ""))
+
+    def failed(self, sentence: str, next_step: str, code: str, **more: Any) -> None:
+        """An error for people on stderr, and as a document if JSON was asked for."""
+        self._write(self.err, f"error: {sentence}", "red")
+        if next_step:
+            self.note(f"next: {next_step}")
+        self.document({"error": {"code": code, "sentence": sentence, "next_step": next_step}} | more)
+
+    def _plain(self, rows: list[list[str]]) -> None:
+        widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+        for row in rows:
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    def _write(self, console: Console, text: str, style: str) -> None:
+        console.print(Text(clean(text), style=style), soft_wrap=True)
+
+
+def clean(text: str) -> str:
+    """`text` on one line, with nothing in it that a terminal would act on."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+@contextmanager
+def reporting(as_json: bool = False) -> Iterator[Screen]:
+    """A screen; errors of ours that leave the block are shown on it and become the exit code."""
+    screen = Screen(as_json)
+    try:
+        yield screen
+    except ConfigError as error:
+        for problem in error.problems:
+            screen.note(f"error: {problem}")
+        screen.note("next: correct the configuration; `backstay config show --origin` tells where a value is from")
+        screen.document({"error": {"code": "configuration", "sentence": str(error), "problems": error.problems}})
+        raise typer.Exit(Exit.USAGE) from None
+    except BackstayError as error:
+        screen.failed(str(error), error.next_step, error.code)
+        raise typer.Exit(of_error(error)) from None

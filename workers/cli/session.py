@@ -1,0 +1,73 @@
+"""What most commands begin with: settings, the ports behind them, a screen, and an end for all three.
+
+Apart from the screen because some commands need no configuration at all. Nothing is opened before a
+command asks for it: publishing never touches the database, listing never the broker.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from domain.errors import DatabaseUnavailable
+from workers.cli.screen import Screen, reporting
+from workers.config import Settings, load
+
+if TYPE_CHECKING:
+    from workers.bootstrap import Database, System
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")]
+Before = Annotated[str | None, typer.Option(help="Go on after this id: `next` of the page before.")]
+Timeout = Annotated[float, typer.Option(min=0, help="Seconds to wait for the outcome.")]
+
+
+class Session:
+    """One command with its configuration."""
+
+    def __init__(self, settings: Settings, system: System, screen: Screen) -> None:
+        self.settings, self.system, self.screen = settings, system, screen
+
+    def database(self) -> Database:
+        """The database with this program's schema; DatabaseUnavailable says what to do when it is not."""
+        path = self.settings.database_url.removeprefix("sqlite:///")
+        if path != self.settings.database_url and not os.path.exists(path):
+            # Looking must not make an empty database, least of all in a directory that was misspelt.
+            trouble: str | None = f"there is no database {path} yet; run `backstay migrate` or `backstay serve`"
+        else:
+            trouble = self.system.database.check_schema()
+        if trouble:
+            sentence, _, next_step = trouble.partition("; ")
+            raise DatabaseUnavailable(sentence, code="schema-not-ready", next_step=next_step)
+        return self.system.database
+
+
+@contextmanager
+def session(as_json: bool = False) -> Iterator[Session]:
+    """A session; errors of ours become messages and exit codes, and everything opened is closed."""
+    with reporting(as_json) as screen:
+        settings = load()
+        from workers import log
+        from workers.bootstrap import System
+
+        log.configure("error", settings.node)  # what went wrong is said once, by the screen
+        system = System(settings)
+        try:
+            yield Session(settings, system, screen)
+        finally:
+            system.close()
+
+
+def operator() -> str:
+    """Who types: `user@host`, for lineage."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
