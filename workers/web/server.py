@@ -30,6 +30,7 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             log_config=None,  # the process has configured logging already
+            log_level="warning",
             access_log=False,
             lifespan="off",
             server_header=False,
@@ -57,6 +58,8 @@ class HttpServer:
 def _bind(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     try:
+        if not 0 <= int(port) <= 65535:  # the resolver would take it modulo 65536 and listen elsewhere
+            raise ValueError("a port is a number from 0 to 65535")
         family, _, _, _, place = socket.getaddrinfo(
             host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
