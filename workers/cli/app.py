@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from workers.cli import node, operations, publish
+from workers.cli import config, dead_letters, demo, doctor, messages, node, operations, publish, services, snapshots
 
 
 def build() -> typer.Typer:
@@ -20,8 +20,10 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Snapshots of services, and their restoration, driven by messages. `backstay demo` shows it.",
     )
-    for run in (node.serve, node.worker, node.web, node.migrate):
-        app.command()(run)
-    app.command()(publish.publish)
-    app.add_typer(operations.group, name="operations")
+    for command in (node.serve, node.worker, node.web, node.migrate, publish.publish):
+        app.command()(command)
+    for group in (operations, dead_letters, snapshots, services, config):
+        app.add_typer(group.group, name=group.__name__.rpartition(".")[2].replace("_", "-"))
+    for question in (doctor.doctor, messages.messages, demo.demo):
+        app.command()(question)
     return app
