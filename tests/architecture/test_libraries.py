@@ -29,6 +29,7 @@ HOMES = {
     "starlette": ("workers/web/", "only the web process speaks HTTP"),
     "structlog": ("workers/", "what happened is told by the process that did it"),
     "tenacity": ("domain/retry.py", "one retry policy"),
+    "types_boto3_s3": ("storage/objects/s3.py", "the types of the S3 client, seen by mypy only"),
     "typer": ("workers/cli/", "only the command line parses arguments"),
     "urllib3": ("storage/objects/s3.py", "its errors are translated where S3 is spoken"),
     "uuid_utils": ("storage/sql/ids.py", "identifiers are made next to the rows that they name"),
