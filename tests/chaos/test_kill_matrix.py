@@ -20,8 +20,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A service with one snapshot and a changed tree, and everything that the run is about in the spool."""
     home = tmp_path_factory.mktemp("world") / "data"
     world = prepare(home)
-    setting_up = World(home, ("register", "first"), 0, world.first_tree, world.second_tree)
-    end = run_node(settings_of(home), setting_up.finished, home.parent / "trace")
+    end = run_node(settings_of(home), world.finished, home.parent / "trace")
     assert end.exit_code == 0, "the world could not be set up"
     system = System(settings_of(home))
     first = system.database.find_by_message(SOURCE, "first")
@@ -46,7 +45,7 @@ def points(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Death
 def test_the_run_reaches_every_kind_of_effect(points: list[Death]) -> None:
     """A matrix that silently lost a part of the path would prove nothing about it."""
     parts = {death.point.partition(".")[0] for death in points}
-    assert {"ingress", "settle", "relay", "swap"} <= parts, f"reached only {sorted(parts)}"
+    assert {"ingress", "accept", "settle", "relay", "trees"} <= parts, f"reached only {sorted(parts)}"
 
 
 def test_whoever_is_killed_wherever_another_finishes(

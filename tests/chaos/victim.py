@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain import failpoint
+from storage.sql import changes
 from workers.bootstrap import System
 from workers.config import Settings
 from workers.runtime import NodeProcess
@@ -62,6 +63,7 @@ def _child(settings: Settings, finished: Callable[[System], bool], trace: Path, 
     """Never returns. Leaves without clean-up: a node that ends normally must not need any."""
     code = 1
     try:
+        changes.LATE_WRITES_MS = 0  # left-overs are collected at once, so that the run can look for them
         _arm(trace, death)
         system = System(settings)
         node = NodeProcess(system)
