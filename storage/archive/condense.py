@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from storage.archive import digest, segment
 from storage.archive.compression import Compressor
@@ -65,7 +66,7 @@ class Condenser:
 
     def _block(self, job: BlockJob) -> None:
         view, cuts = memoryview(job.buffer), job.cuts
-        ids = [digest.short(view[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+        ids = [digest.short(view[start:end]) for start, end in pairwise(cuts)]
         places: list[Place | None] = self._known.find_old(ids)
         # Nothing heavy under the mutex: places are promised here and filled below.
         with self._known.mutex:

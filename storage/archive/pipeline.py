@@ -114,12 +114,10 @@ class Crew:
         """Run `work` in a thread. It must not return before `consumes` is finished and empty."""
 
         def run() -> None:
-            try:
+            with _Reporting(self):
                 work()
                 if consumes is not None and not consumes.drained():
                     raise LeftEarly(f"{name} returned before it had taken everything")
-            except BaseException as error:  # whatever ends a thread must end the operation
-                self.fail(error)
 
         thread = threading.Thread(target=run, name=f"archive-{name}", daemon=True)
         self._threads.append(thread)
@@ -170,3 +168,20 @@ class Crew:
                 thread.join()
             return  # the body's own failure goes on as it is
         self.join()
+
+
+class _Reporting:
+    """Ends a thread quietly: whatever ended its work, `SystemExit` included, is the crew's to raise."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self._crew.fail(error)
+        return True

@@ -1,0 +1,277 @@
+"""`s3://bucket/prefix?endpoint=…&region=…&addressing=…&checksums=…`: objects in any S3-compatible store.
+
+Apart from `file`, because here the store makes objects appear whole, and what must be got right is the
+doubt: a request without an answer may have been done. Creating is one conditional PUT that carries a
+token, so a refusal after a lost answer is recognised as our own success. Credentials come from AWS's own
+chain and never from the URL. The options are
+those of `storage/s3_address.py`.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import io
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from domain.contracts import Buffer, ObjectInfo, ObjectStore
+from domain.errors import BackstayError, Damaged, ObjectMissing, Refused, StoreUnavailable
+from domain.failpoint import failpoint
+from domain.retry import within_call
+from storage.backend import Backend
+from storage.object_keys import check_key, check_prefix
+from storage.s3_address import S3Address, parse
+
+T = TypeVar("T")
+#: botocore makes the classes of its clients and errors while it runs.
+Client = Any
+
+#: Above this an object is uploaded in parts.
+SINGLE_PUT = 32 << 20
+#: Seconds of trying again inside one call, on top of botocore's own three attempts.
+PATIENCE = 30.0
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+_TOKEN = "backstay-token"
+_WEATHER = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_WEATHER_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable"})
+
+
+class S3Store:
+    """Objects in one bucket, beneath one prefix. One client per process, made at the first call."""
+
+    def __init__(self, place: S3Address) -> None:
+        self._place = place
+        self._mutex = threading.Lock()
+        self._made: tuple[int, Client] | None = None
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """See the port."""
+        name = self._name(key)
+        failpoint("object.before-put")
+        body = b"".join(parts)
+        if len(body) <= SINGLE_PUT:
+            self._call(f"store {key}", lambda s3: s3.put_object(Bucket=self._place.bucket, Key=name, Body=body))
+        else:
+            self._call(f"store {key}", lambda s3: self._upload(s3, name, body))
+        failpoint("object.after-put")
+
+    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """See the port."""
+        name, token = self._name(key), secrets.token_hex(16)
+        body = b"".join(parts)
+
+        def attempt(s3: Client) -> bool:
+            from botocore.exceptions import ClientError
+
+            try:
+                s3.put_object(Bucket=self._place.bucket, Key=name, Body=body, IfNoneMatch="*", Metadata={_TOKEN: token})
+            except ClientError as error:
+                if _status(error) != 412:
+                    raise
+                # Somebody's object is there: ours, if an earlier attempt was done but not answered.
+                found = s3.head_object(Bucket=self._place.bucket, Key=name)
+                return bool(found.get("Metadata", {}).get(_TOKEN) == token)
+            return True
+
+        failpoint("object.before-create")
+        made = self._call(f"create {key}", attempt)
+        failpoint("object.after-create")
+        return made
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """See the port."""
+        name = self._name(key)
+        if length == 0:
+            return b""
+
+        def attempt(s3: Client) -> bytes:
+            if offset == 0 and length is None:
+                answer = s3.get_object(Bucket=self._place.bucket, Key=name)
+            else:
+                end = "" if length is None else str(offset + length - 1)
+                answer = s3.get_object(Bucket=self._place.bucket, Key=name, Range=f"bytes={offset}-{end}")
+            data: bytes = answer["Body"].read()
+            if len(data) != answer["ContentLength"]:
+                raise StoreUnavailable(f"object {key} came with {len(data)} of {answer['ContentLength']} bytes")
+            return data
+
+        data = self._call(f"read {key}", attempt)
+        if length is not None and len(data) != length:
+            raise Damaged(f"object {key} ends {length - len(data)} bytes too early", code="object-short")
+        return data
+
+    def size(self, key: str) -> int | None:
+        """See the port."""
+        name = self._name(key)
+        try:
+            found = self._call(f"look at {key}", lambda s3: s3.head_object(Bucket=self._place.bucket, Key=name))
+        except ObjectMissing:
+            return None
+        return int(found["ContentLength"])
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See the port."""
+        name = self._place.prefix + check_prefix(prefix)
+        token: str | None = None
+        while True:
+            more = {"ContinuationToken": token} if token else {}
+            page = self._call(
+                f"list {prefix}",
+                partial(self._page, name, more),
+            )
+            for item in page.get("Contents", []):
+                yield ObjectInfo(item["Key"][len(self._place.prefix) :], item["Size"])
+            token = page.get("NextContinuationToken")
+            if not page.get("IsTruncated") or not token:
+                return
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See the port. A thousand keys per request; the store's answer is checked key by key."""
+        names = iter([self._name(key) for key in keys])
+        while batch := list(islice(names, 1000)):
+            failpoint("object.before-delete")
+            self._call("delete objects", partial(self._delete, batch))
+            failpoint("object.after-delete")
+
+    def sweep(self, older_than_seconds: int) -> int:
+        """Abort multipart uploads that began long ago, by the store's own clock."""
+        return self._call("sweep uploads", lambda s3: self._abort_uploads(s3, older_than_seconds))
+
+    def _name(self, key: str) -> str:
+        return self._place.prefix + check_key(key)
+
+    def _page(self, name: str, more: dict[str, str], s3: Client) -> dict[str, Any]:
+        page: dict[str, Any] = s3.list_objects_v2(Bucket=self._place.bucket, Prefix=name, **more)
+        return page
+
+    def _upload(self, s3: Client, name: str, body: bytes) -> None:
+        from boto3.s3.transfer import TransferConfig
+
+        # s3transfer aborts the upload when a part fails; what a killed process leaves, `sweep` aborts.
+        config = TransferConfig(multipart_threshold=SINGLE_PUT, multipart_chunksize=SINGLE_PUT // 2, max_concurrency=2)
+        s3.upload_fileobj(io.BytesIO(body), self._place.bucket, name, Config=config)
+
+    def _delete(self, names: Sequence[str], s3: Client) -> None:
+        wanted = [{"Key": name} for name in names]
+        answer = s3.delete_objects(Bucket=self._place.bucket, Delete={"Objects": wanted, "Quiet": True})
+        errors = [item for item in answer.get("Errors", []) if item.get("Code") not in ("NoSuchKey", "NotFound")]
+        if errors:
+            first = errors[0]
+            sentence = f"{len(errors)} objects were not deleted, the first is {first.get('Key')}: {first.get('Code')}"
+            if first.get("Code") in ("AccessDenied", "MethodNotAllowed"):
+                raise Refused(sentence, code="store-denied", next_step=_RIGHTS)
+            raise StoreUnavailable(sentence)
+
+    def _abort_uploads(self, s3: Client, older_than_seconds: int) -> int:
+        aborted = 0
+        bucket, prefix = self._place.bucket, self._place.prefix
+        for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+            now = email.utils.parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+            for upload in page.get("Uploads", []):
+                if (now - upload["Initiated"]).total_seconds() >= older_than_seconds:
+                    failpoint("object.before-abort")
+                    s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+                    aborted += 1
+        return aborted
+
+    def _client(self) -> Client:
+        """The client of this process; a child after a fork makes its own."""
+        with self._mutex:
+            if self._made is None or self._made[0] != os.getpid():
+                self._made = (os.getpid(), _connect(self._place))
+            return self._made[1]
+
+    def _call(self, doing: str, attempt: Callable[[Client], T]) -> T:
+        """Run `attempt`, again while the weather is bad, and answer in the port's errors."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        for trial in within_call(seconds=PATIENCE):
+            with trial:
+                try:
+                    return attempt(self._client())
+                except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
+                    raise _explain(error, doing, self._place.bucket) from error
+        raise AssertionError("within_call either returns or raises")
+
+
+_RIGHTS = "give the worker's credentials GetObject, PutObject, DeleteObject, ListBucket and AbortMultipartUpload"
+
+
+def _connect(place: S3Address) -> Client:
+    import boto3
+    from botocore.config import Config
+
+    options: dict[str, Any] = {
+        "s3": {"addressing_style": place.addressing},
+        "request_checksum_calculation": place.checksums,
+        "response_checksum_validation": place.checksums,
+    }
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=16,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        **options,
+    )
+    session = boto3.session.Session()
+    return session.client("s3", endpoint_url=place.endpoint, region_name=place.region, config=config)
+
+
+def _explain(error: Exception, doing: str, bucket: str) -> BackstayError:
+    """The port's error for one of boto's."""
+    from boto3.exceptions import S3UploadFailedError
+    from botocore import exceptions as botocore
+
+    if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, botocore.ClientError):
+        error = error.__context__
+    if isinstance(error, botocore.ClientError):
+        return _explain_answer(error, doing, bucket)
+    wrong_setting = (
+        botocore.NoCredentialsError,
+        botocore.PartialCredentialsError,
+        botocore.NoRegionError,
+        botocore.ProfileNotFound,
+        botocore.ParamValidationError,
+        botocore.ConfigParseError,
+        botocore.InvalidRegionError,
+    )
+    if isinstance(error, wrong_setting):
+        return Refused(
+            f"the store cannot be used to {doing}: {error}",
+            code="store-misconfigured",
+            next_step="look at BACKSTAY_STORE_URL and at the AWS settings of the worker's environment",
+        )
+    return StoreUnavailable(f"the store did not answer a request to {doing}: {type(error).__name__}")
+
+
+def _explain_answer(error: Any, doing: str, bucket: str) -> BackstayError:
+    status, code = _status(error), str(error.response.get("Error", {}).get("Code", ""))
+    sentence = f"the store answered {status} {code} to a request to {doing}"
+    if code == "NoSuchBucket":
+        return Refused(
+            f"bucket {bucket} does not exist", code="bucket-missing", next_step="create it, or correct the store URL"
+        )
+    if status == 404:
+        return ObjectMissing(f"the store has no object to {doing}")
+    if status == 416:
+        return Damaged(f"an object is shorter than a request to {doing} expected", code="object-short")
+    if status in _WEATHER or code in _WEATHER_CODES or status >= 500:
+        return StoreUnavailable(sentence)
+    return Refused(sentence, code="store-denied" if status in (401, 403) else "store-refused", next_step=_RIGHTS)
+
+
+def _status(error: Any) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _open(url: str) -> ObjectStore:
+    return S3Store(parse(url))
+
+
+backend = Backend(open=_open)
