@@ -53,10 +53,8 @@ def session(as_json: bool = False) -> Iterator[Session]:
     """A session; errors of ours become messages and exit codes, and everything opened is closed."""
     with reporting(as_json) as screen:
         settings = load()
-        from workers import log
         from workers.bootstrap import System
 
-        log.configure("error", settings.node)  # what went wrong is said once, by the screen
         system = System(settings)
         try:
             yield Session(settings, system, screen)

@@ -1,0 +1,102 @@
+"""The command line as a test runs it: in this process where that is fast, as a program where it matters.
+
+Apart from the suites because all of them need it. Nothing of the environment that runs the tests reaches a
+command: each has a data directory of its own and no other setting.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from domain.contracts import Accepted, Claim
+from domain.decoding import request_hash
+from domain.identity import Subject
+from domain.message import Command
+from workers.bootstrap import System
+from workers.cli.app import build
+from workers.config import load
+
+ROOT = Path(__file__).parent.parent
+FOREIGN = ("BACKSTAY_", "DATABASE_URL", "BROKER_URL", "NO_COLOR", "FORCE_COLOR", "XDG_DATA_HOME")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on stdout."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+class CommandLine:
+    """Commands on one data directory, and the ports behind them for preparing and checking."""
+
+    def __init__(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+            monkeypatch.delenv(name)
+        self.data_dir = data_dir
+        self.environment = {"BACKSTAY_DATA_DIR": str(data_dir), "BACKSTAY_NODE": "n1"}
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+        self.system = System(load(self.environment))
+
+    def run(self, *arguments: str, stdin: str | None = None) -> Answer:
+        """In this process."""
+        found = CliRunner().invoke(build(), list(arguments), input=stdin)
+        if found.exception is not None and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        return Answer(found.exit_code, found.stdout, found.stderr)
+
+    def accept(self, kind: str = "create-snapshot", service: str = "web", message_id: str = "m1", **data: Any) -> str:
+        """Put an operation into the inbox, as intake would; its id."""
+        command = Command("/test", message_id, kind, 1, Subject("acme", service), data)
+        (receipt,) = self.system.database.inbox.accept([Accepted(command, request_hash(command), True, False)])
+        assert receipt.op_id
+        return receipt.op_id
+
+    def claim(self) -> Claim:
+        """Begin the oldest operation, as a worker would."""
+        (claim,) = self.system.database.ledger.claim("n1", "n1|boot|ns|1|1", 1, 60_000)
+        return claim
+
+
+def program(arguments: Sequence[str], environment: dict[str, str], **options: Any) -> subprocess.Popen[str]:
+    """`backstay` as a program of its own, its output piped."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "workers", *arguments],
+        env=kept | environment,
+        cwd=ROOT,
+        text=True,
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=options.pop("stderr", subprocess.PIPE),
+        **options,
+    )
+
+
+def finished(process: subprocess.Popen[str], seconds: float = 60.0) -> Answer:
+    """What a program left; it must end within `seconds`."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"{process.args!r} did not end within {seconds} s\n{out}\n{err}")
+    return Answer(process.returncode, out, err)
