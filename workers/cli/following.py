@@ -170,7 +170,7 @@ def _detached(screen: Screen, sent: Sent, operation: Operation | None) -> None:
         "no longer waiting; what was published goes on",
         _how_to_go_on(sent, operation),
         "detached",
-        **(operation_document(operation, None) if operation else _published(sent)),
+        operation_document(operation, None) if operation else _published(sent),
     )
     raise typer.Exit(Exit.INTERRUPTED)
 
@@ -181,7 +181,7 @@ def _gave_up(session: Session, sent: Sent, operation: Operation | None, timeout:
         f"{sent.command.kind} has not ended within {timeout:g} s; it waits for {waits}",
         _how_to_go_on(sent, operation),
         "unknown-outcome",
-        **(operation_document(operation, waits) if operation else _published(sent)),
+        operation_document(operation, waits) if operation else _published(sent),
     )
     raise typer.Exit(Exit.UNKNOWN)
 
@@ -191,8 +191,7 @@ def _buried(screen: Screen, sent: Sent, letter: DeadLetter) -> None:
         letter.sentence,
         f"`backstay dead-letters show {letter.dead_letter_id}` has the details",
         letter.reason,
-        **_published(sent),
-        dead_letter=letter_document(letter),
+        _published(sent) | {"dead_letter": letter_document(letter)},
     )
     raise typer.Exit(Exit.FAILED)
 

@@ -74,12 +74,12 @@ class Screen:
         for name, value in shown:
             self.line(f"{name:<{width}}  {value}", STYLES.get(value, ""))
 
-    def failed(self, sentence: str, next_step: str, code: str, **more: Any) -> None:
-        """An error for people on stderr, and as a document if JSON was asked for."""
+    def failed(self, sentence: str, next_step: str, code: str, more: Mapping[str, Any] | None = None) -> None:
+        """An error for people on stderr, and as a document with `more` in it if JSON was asked for."""
         self._write(self.err, f"error: {sentence}", "red")
         if next_step:
             self.note(f"next: {next_step}")
-        self.document({"error": {"code": code, "sentence": sentence, "next_step": next_step}} | more)
+        self.document({"error": {"code": code, "sentence": sentence, "next_step": next_step}} | dict(more or {}))
 
     def _plain(self, rows: list[list[str]]) -> None:
         widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
