@@ -31,8 +31,8 @@ types: $(VENV)/.dev ## mypy --strict over everything
 bench: $(VENV)/.dev ## the measurements behind docs/performance.md
 	@$(BIN)/python -m bench
 
-whats-here: $(VENV)/.dev ## what docs/whats-here.md lacks, and what it lists that is gone
-	@$(BIN)/python -m tests.architecture.whats_here
+whats-here: $(VENV)/.dev ## what docs/whats-here.md lacks, and what it lists that is gone (ARGS=--add writes it)
+	@$(BIN)/python -m tests.architecture.whats_here $(ARGS)
 
 lock: ## both locks anew from pyproject.toml (needs uv)
 	@tools/lock
