@@ -133,7 +133,7 @@ class Ledger(Protocol):
         """Free leases whose owner string names a process that is certainly gone; how many."""
 
     def request_cancel(self, op_id: str) -> State | None:
-        """QUEUED and never started: settle CANCELLED at once. RUNNING: set the flag. The state after; None if unknown."""
+        """QUEUED, never started: settle CANCELLED at once. RUNNING: set the flag. The state after; None if unknown."""
 
     def get(self, op_id: str) -> Operation | None:
         """One operation by id."""
