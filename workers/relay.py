@@ -20,7 +20,7 @@ from workers.loop import Loop
 log = structlog.get_logger("relay")
 
 #: Events taken at a time, and milliseconds for which no other relay takes them.
-BATCH, HOLD_MS = 100, 30_000
+BATCH, HOLD_MS = 100, 15_000
 #: Seconds between looks when nobody has announced an event.
 POLL_SECONDS = 1.0
 

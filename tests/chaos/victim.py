@@ -19,6 +19,7 @@ from pathlib import Path
 
 from domain import failpoint
 from storage.sql import changes
+from workers import relay
 from workers.bootstrap import System
 from workers.config import Settings
 from workers.runtime import NodeProcess
@@ -64,6 +65,7 @@ def _child(settings: Settings, finished: Callable[[System], bool], trace: Path, 
     code = 1
     try:
         changes.LATE_WRITES_MS = 0  # left-overs are collected at once, so that the run can look for them
+        relay.HOLD_MS = 500  # and events that a dead relay held are told soon
         _arm(trace, death)
         system = System(settings)
         node = NodeProcess(system)

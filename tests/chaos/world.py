@@ -79,7 +79,10 @@ class World:
     def finished(self, system: System) -> bool:
         """Every published command has ended, every event is told, nothing is left in the spool."""
         queue = self.home / "spool" / "backstay.inbox"
-        if list((queue / "new").iterdir()) or list((queue / "cur").glob("*/*/*")):
+        try:
+            if any((queue / "new").iterdir()) or any((queue / "cur").glob("*/*/*")):
+                return False
+        except FileNotFoundError:  # a folder of the spool went away under the look
             return False
         found = [system.database.find_by_message(SOURCE, message_id) for message_id in self.messages]
         ended = all(operation is not None and operation.state in TERMINAL for operation in found)
