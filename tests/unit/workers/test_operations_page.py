@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import re
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,20 @@ def logged() -> set[str]:
 
 
 def told() -> set[str]:
-    """The events in the first column of the table of events."""
-    table = PAGE.partition("| event | level |")[2].partition("\n\n")[0]
+    """The events in the first column of the table of events; `sweep.*` stands for a family."""
+    table = PAGE.partition("| event | when |")[2].partition("\n\n")[0]
     first_cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
-    return {name for cell in first_cells for name in re.findall(r"`([a-z]+\.[a-z-]+)`", cell)}
+    return {name for cell in first_cells for name in re.findall(r"`([a-z]+\.[a-z*-]+)`", cell)}
 
 
 def test_the_page_has_every_metric_and_no_other() -> None:
     assert set(re.findall(r"^\| `(backstay_\w+)` \|", PAGE, re.MULTILINE)) == exported()
 
 
-def test_the_page_has_every_event_and_no_other() -> None:
-    assert told() == logged()
+def test_every_event_that_a_node_logs_is_on_the_page() -> None:
+    assert not [event for event in logged() if not any(fnmatch.fnmatchcase(event, name) for name in told())]
+
+
+def test_every_event_on_the_page_is_logged_somewhere() -> None:
+    assert told(), "the table of events was not found"
+    assert not [name for name in told() if not any(fnmatch.fnmatchcase(event, name) for event in logged())]
