@@ -1,0 +1,235 @@
+"""The swap of a live tree, and everything that must stay beneath the apps root."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.errors import PathEscape, Refused
+from storage.archive import open_trees, syscalls
+from storage.archive.beneath import READ_DIRECTORY, remove_tree
+from storage.archive.trees import AppsRoot
+
+OP = "0192f0c1-0000-7000-8000-000000000001"
+
+
+@pytest.fixture
+def apps(tmp_path: Path) -> Path:
+    (tmp_path / "apps" / "acme" / "web").mkdir(parents=True)
+    return tmp_path / "apps"
+
+
+@pytest.fixture
+def trees(apps: Path) -> AppsRoot:
+    opened = open_trees(str(apps))
+    assert isinstance(opened, AppsRoot)
+    return opened
+
+
+def _staged(trees: AppsRoot, target: str, word: str = "new") -> tuple[str, int]:
+    staging = trees.staging_path(OP, target)
+    os.makedirs(staging)
+    Path(staging, "word").write_text(word)
+    return staging, os.stat(staging).st_ino
+
+
+def _word(path: str) -> str:
+    return Path(path, "word").read_text()
+
+
+def test_a_swap_puts_the_new_tree_live_and_keeps_the_old_one(trees: AppsRoot, apps: Path) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+
+    assert trees.swap(staging, target, inode) is True
+    assert (_word(target), _word(staging)) == ("new", "old")
+
+
+def test_a_swap_that_was_done_is_recognised_and_not_done_twice(trees: AppsRoot) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    trees.swap(staging, target, inode)
+
+    assert trees.swap(staging, target, inode) is False
+    assert (_word(target), _word(staging)) == ("new", "old")
+
+
+def test_swapping_back_returns_the_old_tree_however_often_it_is_asked(trees: AppsRoot) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    trees.swap(staging, target, inode)
+
+    assert trees.swap_back(staging, target, inode) is True
+    assert trees.swap_back(staging, target, inode) is False
+    assert (_word(target), _word(staging)) == ("old", "new")
+
+
+def test_swapping_back_what_was_never_swapped_changes_nothing(trees: AppsRoot) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+
+    assert trees.swap_back(staging, target, inode) is False
+    assert _word(target) == "old"
+
+
+def test_a_swap_and_back_onto_nothing_leaves_nothing(trees: AppsRoot, apps: Path) -> None:
+    target = trees.resolve("acme/other/deep")
+    staging, inode = _staged(trees, target)
+
+    assert trees.is_absent(target)
+    assert trees.swap(staging, target, inode) is True
+    assert _word(target) == "new" and trees.is_absent(staging)
+    assert trees.swap_back(staging, target, inode) is True
+    assert trees.is_absent(target) and _word(staging) == "new"
+
+
+def test_a_staged_tree_that_is_gone_is_refused_and_the_live_one_stays(trees: AppsRoot) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    trees.discard(OP)
+
+    with pytest.raises(Refused) as caught:
+        trees.swap(staging, target, inode)
+
+    assert caught.value.code == "staged-tree-gone" and _word(target) == "old"
+
+
+def test_a_swap_is_on_disk_in_both_folders_before_it_is_reported(
+    trees: AppsRoot, apps: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = trees.resolve("acme/web")
+    staging, inode = _staged(trees, target)
+    effects: list[str] = []
+    rename, fsync = syscalls.rename, os.fsync
+
+    def note_rename(*arguments: Any) -> None:
+        rename(*arguments)
+        effects.append("rename")
+
+    def note_fsync(handle: int) -> None:
+        fsync(handle)
+        effects.append(os.readlink(f"/proc/self/fd/{handle}"))
+
+    monkeypatch.setattr(syscalls, "rename", note_rename)
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    trees.swap(staging, target, inode)
+
+    assert effects[0] == "rename"
+    assert set(effects[1:]) == {str(apps / "acme"), str(apps / ".backstay" / OP)}
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.EBUSY, "mount-point"), (errno.EXDEV, "mount-point"), (errno.EINVAL, "no-exchange")]
+)
+def test_a_file_system_that_cannot_exchange_refuses_in_words(
+    trees: AppsRoot, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    target = trees.resolve("acme/web")
+    staging, inode = _staged(trees, target)
+
+    def cannot(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(syscalls, "rename", cannot)
+    with pytest.raises(Refused) as caught:
+        trees.swap(staging, target, inode)
+
+    assert caught.value.code == code and caught.value.next_step
+
+
+def test_a_target_that_is_a_mount_point_is_refused_before_anything_is_staged(
+    trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = trees.resolve("acme/web")
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == target)
+
+    with pytest.raises(Refused) as caught:
+        trees.staging_path(OP, target)
+
+    assert caught.value.code == "mount-point"
+
+
+@pytest.mark.parametrize("directory", ["../etc", "/etc", "a/../../b", "", ".", ".backstay/x", "a\0b"])
+def test_a_directory_that_leads_outside_is_refused(trees: AppsRoot, directory: str) -> None:
+    with pytest.raises(PathEscape):
+        trees.resolve(directory)
+
+
+@pytest.mark.parametrize("directory", ["link", "link/x", "acme/link/web"])
+def test_a_link_on_the_way_is_refused_wherever_it_leads(trees: AppsRoot, apps: Path, directory: str) -> None:
+    (apps / "link").symlink_to(apps / "acme")
+    (apps / "acme" / "link").symlink_to(".")
+
+    with pytest.raises(PathEscape, match="symbolic link"):
+        trees.resolve(directory)
+
+
+@pytest.mark.parametrize("op_id", ["..", ".", "", "a/b", "/etc", "-x", "a\0"])
+def test_an_operations_id_is_never_a_way_out_of_the_staging_folder(trees: AppsRoot, op_id: str) -> None:
+    with pytest.raises(PathEscape):
+        trees.discard(op_id)
+    with pytest.raises(PathEscape):
+        trees.staging_path(op_id, trees.resolve("acme/web"))
+
+
+def test_emptiness_is_nothing_at_all_or_nothing_inside(trees: AppsRoot, apps: Path) -> None:
+    target = trees.resolve("acme/web")
+
+    assert trees.is_empty(target) and not trees.is_absent(target)
+    assert trees.is_empty(str(apps / "never")) and trees.is_absent(str(apps / "never"))
+    Path(target, ".hidden").write_bytes(b"")
+    assert not trees.is_empty(target)
+
+
+def test_discarding_removes_what_was_staged_and_can_be_repeated(trees: AppsRoot) -> None:
+    staging, _ = _staged(trees, trees.resolve("acme/web"))
+    os.makedirs(os.path.join(staging, "locked", "inner"))
+    os.chmod(os.path.join(staging, "locked"), 0)
+
+    assert trees.staged_operations() == [OP]
+    trees.discard(OP)
+    trees.discard(OP)
+
+    assert trees.staged_operations() == []
+
+
+def test_a_very_deep_tree_is_removed(tmp_path: Path) -> None:
+    handle = os.open(tmp_path, READ_DIRECTORY)
+    try:
+        here = os.dup(handle)
+        for _ in range(3000):
+            os.mkdir("d", dir_fd=here)
+            inner = os.open("d", READ_DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = inner
+        os.close(here)
+
+        remove_tree(b"d", handle)
+
+        assert os.listdir(handle) == []
+    finally:
+        os.close(handle)
+
+
+def test_removing_never_follows_a_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "precious").write_bytes(b"x")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "outside")
+    handle = os.open(tmp_path, READ_DIRECTORY)
+    try:
+        remove_tree(b"tree", handle)
+        remove_tree(b"never-there", handle)
+    finally:
+        os.close(handle)
+
+    assert (tmp_path / "outside" / "precious").exists() and not (tmp_path / "tree").exists()
