@@ -5,14 +5,16 @@ WORKDIR /build
 RUN python -m venv /opt/backstay
 COPY requirements.lock ./
 RUN /opt/backstay/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+# A second environment builds the wheel: what only builds does not belong in the image.
+RUN python -m venv /tmp/builder
+COPY requirements-build.lock ./
+RUN /tmp/builder/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY workers ./workers
 COPY handlers ./handlers
 COPY domain ./domain
 COPY storage ./storage
-# setuptools is the one thing that builds and does not run; it stays in this stage.
-RUN python -m venv /tmp/builder \
-    && /tmp/builder/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /tmp/wheels . \
+RUN /tmp/builder/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /tmp/wheels . \
     && /opt/backstay/bin/pip install --no-cache-dir --no-deps /tmp/wheels/*.whl
 
 FROM python:3.13-slim

@@ -34,7 +34,7 @@ bench: $(VENV)/.dev ## the measurements behind docs/performance.md
 whats-here: $(VENV)/.dev ## what docs/whats-here.md lacks, and what it lists that is gone (ARGS=--add writes it)
 	@$(BIN)/python -m tests.architecture.whats_here $(ARGS)
 
-lock: ## both locks anew from pyproject.toml (needs uv)
+lock: ## the locks anew from pyproject.toml (needs uv)
 	@tools/lock
 
 clean: ## remove the environment and everything that tools left
