@@ -9,7 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,17 +22,14 @@ HEAVY = ("sqlalchemy", "boto3", "botocore", "kombu", "dramatiq", "alembic", "pyd
 
 
 class Node:
-    """One `backstay serve` and the commands of an operator on its data directory."""
+    """One process that runs on, by default `backstay serve`, and the commands of an operator on its data directory."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, command: Sequence[str] = ("serve", "--http", "127.0.0.1:0")) -> None:
         self.home, self.log = home, home / "serve.log"
         self.environment = {"BACKSTAY_DATA_DIR": str(home), "BACKSTAY_NODE": "n1"}
         self.screens = ""
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[str]:
         with open(self.log, "a") as log:
-            return program(["serve", "--http", "127.0.0.1:0"], self.environment, stderr=log)
+            self.process = program(command, self.environment, stderr=log)
 
     def run(self, *arguments: str) -> Answer:
         """One command; what it shows is kept, to look for secrets in."""
@@ -205,6 +202,27 @@ def test_sigterm_ends_a_node_with_code_0(tmp_path: Path) -> None:
     other.process.send_signal(signal.SIGTERM)
     assert finished(other.process).code == 0
     assert '"event": "node.stopped"' in other.log.read_text()
+
+
+@pytest.mark.parametrize("command", [["web"], ["worker", "--threads", "1"]])
+def test_the_parts_run_as_processes_of_their_own(command: list[str], tmp_path: Path) -> None:
+    environment = {"BACKSTAY_DATA_DIR": str(tmp_path)}
+    assert finished(program(["migrate"], environment)).code == 0
+    part = Node(tmp_path, [*command, "--http", "127.0.0.1:0"])
+    host, _, port = part.address().rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection.request("GET", "/readyz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    part.process.send_signal(signal.SIGTERM)
+    assert finished(part.process).code == 0
+
+
+def test_several_processes_cannot_share_an_address(tmp_path: Path) -> None:
+    arguments = ["worker", "--processes", "2", "--http", "127.0.0.1:0"]
+    answer = finished(program(arguments, {"BACKSTAY_DATA_DIR": str(tmp_path)}))
+    assert answer.code == 1
+    assert "backstay web" in answer.err
 
 
 def test_a_worker_without_a_schema_does_not_start(tmp_path: Path) -> None:

@@ -235,6 +235,30 @@ def test_services_are_listed_by_tenant_and_shown_without_their_configuration(cli
     assert shown["newest_snapshot_id"] is None
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("s.json", '{"service": "web"}', "tenant"),
+        ("s.json", '{"tenant": "acme", "service": "web", "colour": 1}', "colour"),
+        ("s.json", "[1]", "one object"),
+        ("s.json", "{", "is not JSON (line 1)"),
+        ("s.toml", "=", "is not TOML"),
+        ("s.toml", 'tenant = "acme"\nservice = "web"\n[configuration]\nsince = 2026-11-20', "holds a date"),
+        ("absent.json", None, "No such file"),
+        ("s.json", '{"tenant": "acme", "service": "web", "directory": "../etc"}', "data.directory"),
+    ],
+)
+def test_a_service_file_with_a_mistake_is_code_2_and_publishes_nothing(
+    cli: CommandLine, tmp_path: Path, name: str, text: str | None, named: str
+) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    answer = cli.run("services", "apply", str(tmp_path / name))
+    assert answer.code == 2
+    assert named in answer.err
+    assert not (cli.data_dir / "spool").exists()
+
+
 # ---------------------------------------------------------------- configuration and the rest
 def test_every_mistake_in_the_configuration_is_told_at_once(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKSTAY_THREADS", "none")

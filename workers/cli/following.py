@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -32,7 +32,7 @@ FIRST_LOOK, LAST_LOOK = 0.02, 0.5
 Show = Callable[["Operation | None"], None]
 
 
-def send_and_follow(session: Session, event: dict[str, Any], timeout: float) -> None:
+def send_and_follow(session: Session, event: dict[str, Any], timeout: float) -> NoReturn:
     """Publish a command, follow it, show how it ended, and exit with what that means."""
     from workers.cli.sending import publish
 
@@ -47,10 +47,9 @@ def send_and_follow(session: Session, event: dict[str, Any], timeout: float) -> 
         _detached(session.screen, sent, watched.operation)
     if found is None:
         _gave_up(session, sent, watched.operation, timeout)
-    elif isinstance(found, str):
+    if isinstance(found, str):
         tell_end(session, found)
-    else:
-        _buried(session.screen, sent, found)
+    _buried(session.screen, sent, found)
 
 
 def until(
@@ -74,7 +73,7 @@ def until(
         pause = min(pause * 1.3, LAST_LOOK)
 
 
-def tell_end(session: Session, op_id: str) -> None:
+def tell_end(session: Session, op_id: str) -> NoReturn:
     """Show an operation that has ended; exits with the code of its outcome."""
     database = session.system.database
     operation = database.ledger.get(op_id)
@@ -165,7 +164,7 @@ def _how_to_go_on(sent: Sent, operation: Operation | None) -> str:
     return f"`backstay operations list` shows it once a worker has accepted message {sent.command.message_id}"
 
 
-def _detached(screen: Screen, sent: Sent, operation: Operation | None) -> None:
+def _detached(screen: Screen, sent: Sent, operation: Operation | None) -> NoReturn:
     screen.failed(
         "no longer waiting; what was published goes on",
         _how_to_go_on(sent, operation),
@@ -175,7 +174,7 @@ def _detached(screen: Screen, sent: Sent, operation: Operation | None) -> None:
     raise typer.Exit(Exit.INTERRUPTED)
 
 
-def _gave_up(session: Session, sent: Sent, operation: Operation | None, timeout: float) -> None:
+def _gave_up(session: Session, sent: Sent, operation: Operation | None, timeout: float) -> NoReturn:
     waits = session.system.database.waits_for(operation) if operation else "a worker to accept the message"
     session.screen.failed(
         f"{sent.command.kind} has not ended within {timeout:g} s; it waits for {waits}",
@@ -186,7 +185,7 @@ def _gave_up(session: Session, sent: Sent, operation: Operation | None, timeout:
     raise typer.Exit(Exit.UNKNOWN)
 
 
-def _buried(screen: Screen, sent: Sent, letter: DeadLetter) -> None:
+def _buried(screen: Screen, sent: Sent, letter: DeadLetter) -> NoReturn:
     screen.failed(
         letter.sentence,
         f"`backstay dead-letters show {letter.dead_letter_id}` has the details",

@@ -6,7 +6,7 @@ data only names outside `configuration` are shown; what a service's configuratio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -141,7 +141,7 @@ def _brief(fields: dict[str, Any]) -> str:
     return " ".join(f"{name}={value}" for name, value in fields.items())
 
 
-def _watch_one(here: Session, operation_id: str) -> None:
+def _watch_one(here: Session, operation_id: str) -> NoReturn:
     from workers.cli.following import bar, tell_end, until
 
     database = here.database()
@@ -164,7 +164,7 @@ def _watch_one(here: Session, operation_id: str) -> None:
     tell_end(here, operation_id)
 
 
-def _watch_all(here: Session) -> None:
+def _watch_all(here: Session) -> NoReturn:
     """A table that follows on a terminal; a line for each change when piped. Ends with Ctrl-C."""
     import time
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from domain.errors import InvalidMessage, Refused
+from domain.errors import InvalidMessage
 from workers.cli.session import operator
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def read_data(text: str) -> dict[str, Any]:
     except ValueError as error:
         where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "not UTF-8"
         raise InvalidMessage(f"data: is not JSON ({where})", field="data") from None
+    except RecursionError:
+        raise InvalidMessage("data: is nested too deep", field="data") from None
     if not isinstance(found, dict):
         raise InvalidMessage("data: must be a JSON object", field="data")
     return found
@@ -95,12 +97,6 @@ def publish(settings: Settings, event: dict[str, Any]) -> Sent:
     publisher = Publisher(settings.broker_url)
     try:
         publisher.command(event)
-    except OSError as error:
-        raise Refused(
-            f"the spool cannot be written: {error}",
-            code="broker-not-writable",
-            next_step="run as the user that the worker runs as, or set BROKER_URL",
-        ) from None
     finally:
         publisher.close()
     return Sent(command)

@@ -87,11 +87,14 @@ def read(file: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = file.read_text(encoding="utf-8")
         found = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        json.dumps(found)
     except OSError as error:
         raise InvalidMessage(f"cannot read {file}: {error.strerror}") from None
     except ValueError as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise InvalidMessage(f"{file} is not {'TOML' if file.suffix == '.toml' else 'JSON'}{where}") from None
+    except TypeError:
+        raise InvalidMessage(f"{file} holds a date or a time, which JSON does not have; write it as a text") from None
     if not isinstance(found, dict):
         raise InvalidMessage(f"{file} must hold one object")
     if unknown := sorted(found.keys() - {"tenant", "service", *FIELDS}):
