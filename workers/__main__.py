@@ -7,9 +7,12 @@ import sys
 
 def main() -> None:
     """Run the command line; always ends in SystemExit with a code of `workers.cli.exits`."""
-    from workers.cli.app import build
+    try:
+        from workers.cli.app import build
 
-    build()(prog_name="backstay")
+        build()(prog_name="backstay")
+    except KeyboardInterrupt:  # before the command line could take care of it
+        sys.exit(130)
     sys.exit(0)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from domain.errors import Damaged
 from domain.operation import State
 from workers.cli.session import Session
 
@@ -58,6 +59,24 @@ def database(here: Session) -> Report:
     began = time.monotonic()
     here.system.database.round_trip()
     return Report("database", "ok", f"schema is current; answered in {(time.monotonic() - began) * 1000:.0f} ms")
+
+
+def sealed(here: Session) -> Report:
+    """The ring opens what this database holds: a ring that is in order may still be another one."""
+    data = here.database()
+    newest = data.list_operations(limit=1)
+    if not newest:
+        return Report("sealed data", "ok", "nothing is sealed yet")
+    try:
+        data.ledger.get(newest[0].op_id)
+    except Damaged as error:
+        return Report(
+            "sealed data",
+            "fail",
+            f"the data of operation {newest[0].op_id} does not open: {error}",
+            "put the key ring back that this database was written with; without it nothing queued can run",
+        )
+    return Report("sealed data", "ok", f"the ring opens the newest operation, {newest[0].op_id}")
 
 
 def broker(here: Session) -> Report:
@@ -152,6 +171,7 @@ CHECKS: tuple[tuple[str, Callable[[Session], Report]], ...] = (
     ("configuration", configuration),
     ("keys", keys),
     ("database", database),
+    ("sealed data", sealed),
     ("broker", broker),
     ("store", store),
     ("apps root", apps_root),

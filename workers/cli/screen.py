@@ -28,6 +28,8 @@ STYLES = {
     "ok": "green", "warn": "yellow", "fail": "red",
 }  # fmt: skip
 
+_OWNER = "look at its owner and mode, or set another place; `backstay config show --origin` tells where it is from"
+
 
 class Screen:
     """Where one command shows things. With `as_json` all that is meant for people goes nowhere."""
@@ -62,7 +64,9 @@ class Screen:
         if not self.out.is_terminal:
             self._plain([list(titles), *cells])
             return
-        table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in titles:
+            table.add_column(title, no_wrap=title == "ID")  # an id in pieces cannot be copied
         for row in cells:
             table.add_row(*(Text(cell, style=STYLES.get(cell, ""), overflow="fold") for cell in row))
         self.out.print(table)
@@ -110,3 +114,8 @@ def reporting(as_json: bool = False) -> Iterator[Screen]:
     except BackstayError as error:
         screen.failed(str(error), error.next_step, error.code)
         raise typer.Exit(of_error(error)) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        screen.failed(f"cannot use {error.filename}: {error.strerror}", _OWNER, "not-usable")
+        raise typer.Exit(Exit.FAILED) from None

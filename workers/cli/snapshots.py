@@ -23,6 +23,8 @@ group = typer.Typer(no_args_is_help=True, help="Find, make, restore and delete s
 
 Id = Annotated[str, typer.Argument(metavar="SNAPSHOT_ID")]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="NAME:VALUE", help="Repeatable.")]
+Service = Annotated[str | None, typer.Option(metavar="S", help="The service; its tenant is looked up.")]
+Subject = Annotated[str | None, typer.Option(metavar="tenant/T/service/S", help="The same, with nothing looked up.")]
 Include = Annotated[list[str] | None, typer.Option(help="configuration, data; repeatable. Default: both.")]
 
 
@@ -35,7 +37,7 @@ def list_(
     before: Before = None,
     as_json: AsJson = False,
 ) -> None:
-    """List snapshots that can be restored, newest first; with several labels those that carry all of them."""
+    """List snapshots, newest first; with several labels those that carry all of them."""
     with session(as_json) as here:
         wanted = [_wanted(text) for text in label or ()]
         found = here.database().catalogue.find(tenant, service or (), wanted, limit + 1, before)
@@ -59,7 +61,8 @@ def show(snapshot_id: Id, as_json: AsJson = False) -> None:
 
 @group.command()
 def create(
-    service: Annotated[str, typer.Option(metavar="S")],
+    service: Service = None,
+    subject: Subject = None,
     label: Labels = None,
     include: Include = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Like .gitignore; repeatable.")] = None,
@@ -69,13 +72,14 @@ def create(
     """Take a snapshot of a service and wait until it can be restored."""
     data = {"labels": label, "include": include, "exclude": exclude}
     with session(as_json) as here:
-        _ask(here, "create-snapshot", service, data, timeout)
+        _ask(here, "create-snapshot", _whom(here, service, subject, None), data, timeout)
 
 
 @group.command()
 def restore(
     snapshot_id: Id,
-    service: Annotated[str | None, typer.Option(metavar="S", help="The service to change; default: its own.")] = None,
+    service: Service = None,
+    subject: Subject = None,
     mode: Annotated[RestoreMode, typer.Option(help="What happens to files that the snapshot does not have.")] = (
         RestoreMode.REPLACE
     ),
@@ -85,19 +89,24 @@ def restore(
     timeout: Timeout = 3600,
     as_json: AsJson = False,
 ) -> None:
-    """Put a service back to a snapshot and wait for the outcome."""
+    """Put a service back to a snapshot and wait for the outcome; by default the service that it is of."""
     target = _given({"node": target_node, "directory": target_directory})
     data = {"snapshot_id": snapshot_id, "mode": mode.value, "include": include, "target": target or None}
     with session(as_json) as here:
-        _ask(here, "restore-snapshot", service or find(here.database(), snapshot_id).service_id, data, timeout)
+        _ask(here, "restore-snapshot", _whom(here, service, subject, snapshot_id), data, timeout)
 
 
 @group.command()
-def delete(snapshot_id: Id, timeout: Timeout = 600, as_json: AsJson = False) -> None:
+def delete(
+    snapshot_id: Id,
+    service: Service = None,
+    subject: Subject = None,
+    timeout: Timeout = 600,
+    as_json: AsJson = False,
+) -> None:
     """Delete a snapshot and wait until its objects are gone."""
     with session(as_json) as here:
-        service = find(here.database(), snapshot_id).service_id
-        _ask(here, "delete-snapshot", service, {"snapshot_id": snapshot_id}, timeout)
+        _ask(here, "delete-snapshot", _whom(here, service, subject, snapshot_id), {"snapshot_id": snapshot_id}, timeout)
 
 
 def find(database: Database, snapshot_id: str) -> Snapshot:
@@ -112,14 +121,23 @@ def find(database: Database, snapshot_id: str) -> Snapshot:
     return snapshot
 
 
-def _ask(here: Session, kind: str, service_id: str, data: dict[str, Any], timeout: float) -> None:
-    """Publish for the service in the name of its tenant, and follow."""
-    from workers.cli.following import send_and_follow
-    from workers.cli.sending import cloud_event
+def _whom(here: Session, service: str | None, subject: str | None, snapshot_id: str | None) -> str:
+    """The subject of the command: as given, else of the service, else of the one that the snapshot is of."""
     from workers.cli.services import find as find_service
 
-    service = find_service(here.database(), service_id)
-    subject = f"tenant/{service.tenant_id}/service/{service.service_id}"
+    if subject is not None and service is None:
+        return subject
+    if subject is not None or (service is None and snapshot_id is None):
+        raise InvalidMessage("give either --service or --subject", field="subject")
+    owner = find(here.database(), snapshot_id or "") if service is None else find_service(here.database(), service)
+    return f"tenant/{owner.tenant_id}/service/{owner.service_id}"
+
+
+def _ask(here: Session, kind: str, subject: str, data: dict[str, Any], timeout: float) -> None:
+    """Publish, and follow."""
+    from workers.cli.following import send_and_follow
+    from workers.cli.sending import cloud_event
+
     send_and_follow(here, cloud_event(kind, subject, _given(data), None, None), timeout)
 
 
@@ -144,6 +162,12 @@ def _row(document: dict[str, Any]) -> tuple[Any, ...]:
         document["files"],
         document["logical_bytes"],
         document["stored_bytes"],
-        document["consistency"],
+        _condition(document),
         " ".join(document["labels"]),
     )
+
+
+def _condition(document: dict[str, Any]) -> str:
+    """Its state; `partial` beside it when files were left out. A corrupt one must not look like any other."""
+    partial = ", partial" if document["consistency"] == "partial" else ""
+    return f"{document['state']}{partial}"
