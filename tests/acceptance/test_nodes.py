@@ -1,0 +1,72 @@
+"""Several nodes: data work goes where the directory is, everything else anywhere, and a service can move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.operation import State
+from tests.acceptance.platform import Platform, digest
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Platform]:
+    """Two nodes, each with its own apps root."""
+    made = Platform(tmp_path)
+    made.start("web-1")
+    made.start("web-2")
+    yield made
+    made.close()
+
+
+def test_data_work_is_done_by_the_node_that_has_the_directory(two: Platform) -> None:
+    for node in ("web-1", "web-2"):
+        two.service(f"on-{node}", node=node)
+        operation = two.run("create-snapshot", {}, service=f"on-{node}")
+        assert operation.state is State.SUCCEEDED
+        assert (operation.owner or "").startswith(f"{node}|")
+
+
+def test_a_snapshot_is_restored_on_another_node_and_the_service_lives_there_from_then_on(two: Platform) -> None:
+    tree = two.service("moving", node="web-1")
+    before = digest(tree)
+    snapshot = two.snapshot("moving")
+    data = {"snapshot_id": snapshot.snapshot_id, "target": {"node": "web-2"}}
+    assert two.run("restore-snapshot", data, service="moving").state is State.SUCCEEDED
+    assert digest(two.apps("web-2") / "moving") == before
+    found = two.system.database.services.get("moving")
+    assert found is not None and found.node == "web-2"
+    assert (two.run("create-snapshot", {}, service="moving").owner or "").startswith("web-2|")
+
+
+def test_work_for_a_node_that_is_away_waits_for_it_and_says_so(two: Platform) -> None:
+    two.service("patient", node="web-2")
+    two.stop("web-2")
+    message_id = two.publish("create-snapshot", {}, service="patient")
+    waiting = eventually(lambda: two.find(message_id), what="the command is accepted")
+    assert waiting is not None
+    assert "web-2" in two.system.database.waits_for(waiting)
+    two.start("web-2")
+    assert two.outcome(message_id).state is State.SUCCEEDED
+
+
+def test_a_node_that_is_gone_for_good_is_left_by_restoring_elsewhere(two: Platform) -> None:
+    tree = two.service("refugee", node="web-2")
+    before = digest(tree)
+    snapshot = two.snapshot("refugee")
+    two.stop("web-2")
+    data = {"snapshot_id": snapshot.snapshot_id, "target": {"node": "web-1"}}
+    assert two.run("restore-snapshot", data, service="refugee").state is State.SUCCEEDED
+    assert digest(two.apps("web-1") / "refugee") == before
+
+
+def test_one_service_s_commands_are_done_in_order(two: Platform) -> None:
+    two.service("ordered")
+    messages = [two.publish("create-snapshot", {"labels": [f"n:{n}"]}, service="ordered") for n in range(6)]
+    ended = [two.outcome(message) for message in messages]
+    fences = [operation.fence for operation in ended]
+    assert fences == sorted(fences) and len(set(fences)) == 6
+    assert list(reversed(two.listed("ordered"))) == [operation.op_id for operation in ended]

@@ -1,0 +1,214 @@
+"""restore-snapshot: the whole old tree or the whole snapshot, in every mode, on any node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from domain.operation import State
+from tests.acceptance.platform import Platform, code, digest, grow
+from tests.waiting import eventually
+
+
+def pack_file(platform: Platform, snapshot_id: str) -> Path:
+    """The first pack of a snapshot, as a file of the folder store."""
+    found = platform.system.database.catalogue.get(snapshot_id)
+    assert found is not None
+    return platform.home / "store" / found.packs[0]
+
+
+def test_replace_makes_the_tree_equal_to_the_snapshot(platform: Platform) -> None:
+    """RS-17: what is not in the snapshot disappears."""
+    tree = platform.service("rs-replace")
+    before = digest(tree)
+    snapshot = platform.snapshot("rs-replace")
+    grow(tree, seed=9)
+    (tree / "extra.txt").write_text("extra")
+    operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-replace")
+    assert operation.state is State.SUCCEEDED
+    assert digest(tree) == before
+
+
+def test_merge_keeps_what_only_the_target_has(platform: Platform) -> None:
+    """RS-17."""
+    tree = platform.service("rs-merge")
+    snapshot = platform.snapshot("rs-merge")
+    (tree / "extra.txt").write_text("extra")
+    victim = next((tree / "lib").glob("*.txt"))
+    original = victim.read_bytes()
+    victim.write_text("spoilt")
+    platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id, "mode": "merge"}, service="rs-merge")
+    assert ((tree / "extra.txt").read_text(), victim.read_bytes()) == ("extra", original)
+
+
+def test_refuse_non_empty_changes_nothing_in_a_full_target(platform: Platform) -> None:
+    tree = platform.service("rs-refuse")
+    snapshot = platform.snapshot("rs-refuse")
+    grow(tree, seed=9)
+    before = digest(tree)
+    data = {"snapshot_id": snapshot.snapshot_id, "mode": "refuse-non-empty"}
+    assert code(platform.run("restore-snapshot", data, service="rs-refuse")) == (State.FAILED, "target-not-empty")
+    assert digest(tree) == before
+
+
+def test_a_directory_that_is_gone_comes_back(platform: Platform) -> None:
+    tree = platform.service("rs-gone")
+    before = digest(tree)
+    snapshot = platform.snapshot("rs-gone")
+    tree.rename(tree.with_name("rs-gone-elsewhere"))
+    data = {"snapshot_id": snapshot.snapshot_id, "mode": "refuse-non-empty"}
+    assert platform.run("restore-snapshot", data, service="rs-gone").state is State.SUCCEEDED
+    assert digest(tree) == before
+
+
+def test_one_snapshot_is_restored_to_two_services_at_once(platform: Platform) -> None:
+    """RS-20."""
+    tree = platform.service("rs-source")
+    snapshot = platform.snapshot("rs-source")
+    targets = ("rs-twin-a", "rs-twin-b")
+    for name in targets:
+        platform.run("register-service", {}, service=name)
+    messages = [
+        platform.publish("restore-snapshot", {"snapshot_id": snapshot.snapshot_id, "include": ["data"]}, service=name)
+        for name in targets
+    ]
+    assert {platform.outcome(message).state for message in messages} == {State.SUCCEEDED}
+    assert {digest(platform.apps("web-1") / name) for name in targets} == {digest(tree)}
+
+
+def test_the_chowned_marker_is_gone_after_a_restore(platform: Platform) -> None:
+    """RS-06: the platform's start script then mends ownership."""
+    tree = platform.service("rs-chowned")
+    (tree / ".chowned").touch()
+    snapshot = platform.snapshot("rs-chowned")
+    assert platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-chowned").outcome
+    assert not (tree / ".chowned").exists()
+
+
+def test_a_chowned_directory_is_kept_and_reported(platform: Platform) -> None:
+    """RS-06."""
+    tree = platform.service("rs-chowned-dir")
+    (tree / ".chowned").mkdir()
+    snapshot = platform.snapshot("rs-chowned-dir")
+    operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-chowned-dir")
+    assert operation.outcome is not None and operation.outcome["complete"] is False
+    assert (tree / ".chowned").is_dir()
+
+
+def test_a_snapshot_whose_data_is_missing_fails_before_the_target_and_says_so_in_lists(platform: Platform) -> None:
+    """RS-09, FZ-09: it stops saying available; all others are listed as before."""
+    tree = platform.service("rs-missing")
+    other, broken = platform.snapshot("rs-missing", "n:1"), None
+    grow(tree, seed=3)
+    broken = platform.snapshot("rs-missing", "n:2")
+    own = [pack for pack in broken.packs if broken.snapshot_id in pack]
+    (platform.home / "store" / own[0]).unlink()
+    before = digest(tree)
+    operation = platform.run("restore-snapshot", {"snapshot_id": broken.snapshot_id}, service="rs-missing")
+    assert code(operation) == (State.FAILED, "object-missing")
+    assert digest(tree) == before
+    found = platform.system.database.catalogue.find(None, ["rs-missing"], [], 10, None)
+    assert {s.snapshot_id: s.state.value for s in found} == {
+        broken.snapshot_id: "corrupt",
+        other.snapshot_id: "available",
+    }
+
+
+def test_a_corrupt_snapshot_whose_data_is_back_can_be_restored_and_is_available_again(platform: Platform) -> None:
+    platform.service("rs-healed")
+    snapshot = platform.snapshot("rs-healed")
+    pack = pack_file(platform, snapshot.snapshot_id)
+    pack.rename(pack.with_suffix(".aside"))
+    platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-healed")
+    pack.with_suffix(".aside").rename(pack)
+    operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-healed")
+    assert operation.state is State.SUCCEEDED
+    found = platform.system.database.catalogue.get(snapshot.snapshot_id)
+    assert found is not None and found.state.value == "available"
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate"])
+def test_damaged_bytes_are_found_before_the_target_is_touched(platform: Platform, damage: str) -> None:
+    """FZ-09."""
+    name = f"rs-{damage}"
+    tree = platform.service(name)
+    snapshot = platform.snapshot(name)
+    pack = pack_file(platform, snapshot.snapshot_id)
+    stored = bytearray(pack.read_bytes())
+    if damage == "flip":
+        stored[100] ^= 1
+    else:
+        del stored[len(stored) // 2 :]
+    pack.chmod(0o600)
+    pack.write_bytes(stored)
+    before = digest(tree)
+    operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service=name)
+    assert operation.state is State.FAILED and operation.error_code in ("snapshot-damaged", "object-short")
+    assert digest(tree) == before
+
+
+def test_a_missing_snapshot_changes_nothing(platform: Platform) -> None:
+    tree = platform.service("rs-none")
+    before = digest(tree)
+    data = {"snapshot_id": "0192f0c1-7c9a-7c3f-b7a5-d5e2c1a0b9f8"}
+    assert code(platform.run("restore-snapshot", data, service="rs-none")) == (State.FAILED, "snapshot-not-found")
+    assert digest(tree) == before
+
+
+def test_a_snapshot_of_another_tenant_is_refused(platform: Platform) -> None:
+    """RS-22 in spirit: whoever knows an id does not thereby own it."""
+    platform.service("rs-acme")
+    snapshot = platform.snapshot("rs-acme")
+    platform.run("register-service", {}, service="rs-evil", tenant="evil")
+    operation = platform.run(
+        "restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-evil", tenant="evil"
+    )
+    assert code(operation) == (State.FAILED, "wrong-tenant")
+    assert not (platform.apps("web-1") / "rs-evil").exists()
+
+
+def test_a_target_outside_the_apps_root_is_refused_at_the_door(platform: Platform) -> None:
+    """RS-19."""
+    platform.service("rs-escape")
+    snapshot = platform.snapshot("rs-escape")
+    data = {"snapshot_id": snapshot.snapshot_id, "target": {"directory": "../../etc"}}
+    message_id = platform.publish("restore-snapshot", data, service="rs-escape")
+    assert "data.target.directory" in platform.letter_reason(message_id)
+
+
+def test_snapshot_and_restore_without_a_change_leave_every_record_as_it_was(platform: Platform) -> None:
+    """S35."""
+    platform.service("rs-same", configuration={"image": "shop:1.4", "envs": [{"name": "A", "value": "b"}]})
+    before = platform.system.database.services.get("rs-same")
+    snapshot = platform.snapshot("rs-same")
+    platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-same")
+    assert platform.system.database.services.get("rs-same") == before
+
+
+def test_a_changed_configuration_is_put_back(platform: Platform) -> None:
+    platform.service("rs-conf", configuration={"image": "shop:1"})
+    snapshot = platform.snapshot("rs-conf")
+    platform.run("register-service", {"configuration": {"image": "shop:2"}}, service="rs-conf")
+    data = {"snapshot_id": snapshot.snapshot_id, "include": ["configuration"]}
+    assert platform.run("restore-snapshot", data, service="rs-conf").state is State.SUCCEEDED
+    found = platform.system.database.services.get("rs-conf")
+    assert found is not None and found.document == {"image": "shop:1"}
+
+
+def test_a_changed_configuration_is_not_claimed_for_a_service_with_a_region(platform: Platform) -> None:
+    """The record must not say what the region does not."""
+    platform.service("rs-region", configuration={"image": "shop:1"}, region="eu-1")
+    snapshot = platform.snapshot("rs-region")
+    platform.run("register-service", {"configuration": {"image": "shop:2"}, "region": "eu-1"}, service="rs-region")
+    operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-region")
+    assert code(operation) == (State.FAILED, "configuration-differs")
+
+
+def test_nothing_is_left_beside_the_trees(platform: Platform) -> None:
+    """I17."""
+    platform.service("rs-tidy")
+    snapshot = platform.snapshot("rs-tidy")
+    platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-tidy")
+    staging = platform.apps("web-1") / ".backstay"
+    eventually(lambda: not any(staging.iterdir()), what="the old tree is removed after the outcome")
