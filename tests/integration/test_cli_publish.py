@@ -14,6 +14,7 @@ import pytest
 
 from domain.contracts import Accepted, Rejected
 from domain.message import Envelope
+from domain.outcome import Outcome
 from handlers import subscriptions
 from tests.command_line import CommandLine, finished, program
 from tests.waiting import eventually
@@ -182,6 +183,37 @@ def test_ctrl_c_detaches_and_says_how_to_go_on(cli: CommandLine) -> None:
     assert "backstay operations" in answer.err
     (operation,) = cli.system.database.list_operations()
     assert operation.state == "QUEUED"
+
+
+# ---------------------------------------------------------------- watching
+def test_watching_one_operation_ends_when_it_does(cli: CommandLine, tmp_path: Path) -> None:
+    cli.system.database.migrate()
+    op_id = cli.accept()
+    with open(tmp_path / "notes", "w") as notes:
+        watching = program(["operations", "watch", op_id, "--json"], cli.environment, stderr=notes)
+    eventually(lambda: "QUEUED: waits for" in (tmp_path / "notes").read_text(), 30, "it is being watched")
+    cli.system.database.ledger.settle(cli.claim(), Outcome.succeeded("done"))
+    answer = finished(watching)
+    assert (answer.code, answer.document()["sentence"]) == (0, "done")
+
+
+def test_watching_everything_tells_each_change_until_ctrl_c(cli: CommandLine, tmp_path: Path) -> None:
+    cli.system.database.migrate()
+    op_id = cli.accept()
+
+    def told() -> list[str]:
+        lines = (tmp_path / "lines").read_text().splitlines()
+        return [line.split("  ")[3] for line in lines if line.startswith(op_id)]
+
+    with open(tmp_path / "lines", "w") as lines:
+        watching = program(["operations", "watch"], cli.environment, stdout=lines)
+    eventually(lambda: told() == ["QUEUED"], 30, "what is queued was told")
+    claim = cli.claim()
+    eventually(lambda: told() == ["QUEUED", "RUNNING"], 30, "that it runs was told")
+    cli.system.database.ledger.settle(claim, Outcome.succeeded("done"))
+    eventually(lambda: told() == ["QUEUED", "RUNNING", "SUCCEEDED"], 30, "its end was told")
+    watching.send_signal(signal.SIGINT)
+    assert finished(watching).code == 130
 
 
 def test_the_judge_of_publish_is_that_of_intake() -> None:

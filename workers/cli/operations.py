@@ -180,9 +180,12 @@ def _watch_all(here: Session) -> NoReturn:
         found = database.list_operations(states=UNFINISHED, limit=here.screen.out.height)
         return [(o.op_id, o.kind, o.service_id, o.state.value, clean(database.waits_for(o))) for o in found]
 
-    def table() -> Table:
+    def table() -> Table | Text:
+        rows = running()
+        if not rows:
+            return Text("no unfinished operations; Ctrl-C ends this")
         shown = Table("ID", "TYPE", "SERVICE", "STATE", "WAITS FOR", box=None, pad_edge=False)
-        for row in running():
+        for row in rows:
             shown.add_row(*(Text(cell) for cell in row))
         return shown
 
