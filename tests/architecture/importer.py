@@ -20,7 +20,12 @@ from typing import Any
 
 #: Libraries that look around when we use them to declare something, and why that is not our doing.
 HABITS = {"pydantic": "making a model class looks for installed plugins"}
-EVENTS = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "sqlite3.connect", "os.mkdir")
+PROCESSES = ("subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn")
+EVENTS = (*PROCESSES, "socket.", "sqlite3.connect", "os.mkdir", "os.listdir", "os.scandir")
+CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+THREADS = {"start_new_thread", "start_joinable_thread"}
+#: Written in C and out of the reach of the other traps; the profiler sees them called.
+PROFILED = {*CLOCKS, *THREADS, "urandom"}
 
 judged = ""
 deeds: list[str] = []
@@ -46,11 +51,17 @@ def report(deed: str) -> None:
 
 
 def audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Files opened, sockets made, processes started."""
+    """Files opened, folders listed, sockets made, processes started."""
     if event == "open" and not str(arguments[0]).endswith((".py", ".pyc")):
         report(f"opens {arguments[0]}")
     elif event.startswith(EVENTS):
         report(event)
+
+
+def profile(frame: types.FrameType, event: str, function: Any) -> None:
+    """The clock of `datetime`, random bytes and threads."""
+    if event == "c_call" and getattr(function, "__qualname__", "") in PROFILED:
+        report(f"calls {function.__qualname__}")
 
 
 class WatchedEnvironment(os._Environ):  # type: ignore[type-arg]
@@ -86,8 +97,10 @@ def main(folder: str, names: list[str]) -> None:
     for name in ("gethostname", "getfqdn"):
         watch(importlib.import_module("socket"), name)
     sys.addaudithook(audit)
+    sys.setprofile(profile)
     for name in names:
         importlib.import_module(name)
+    sys.setprofile(None)
     found = sorted(set(deeds))
     print(json.dumps(found))
 
