@@ -47,7 +47,7 @@ def read_data(text: str) -> dict[str, Any]:
         elif text.startswith("@"):
             with open(text[1:], encoding="utf-8") as file:
                 text = file.read()
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=named_once)
     except OSError as error:
         raise InvalidMessage(f"data: cannot read {error.filename}: {error.strerror}", field="data") from None
     except ValueError as error:
@@ -57,6 +57,14 @@ def read_data(text: str) -> dict[str, Any]:
         raise InvalidMessage("data: is nested too deep", field="data") from None
     if not isinstance(found, dict):
         raise InvalidMessage("data: must be a JSON object", field="data")
+    return found
+
+
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For json.loads: an object that names a key twice is refused here as intake would, before one value is lost."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidMessage("data: an object names a key twice", field="data")
     return found
 
 

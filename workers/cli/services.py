@@ -84,9 +84,11 @@ def read(file: Path) -> tuple[str, dict[str, Any]]:
     import json
     import tomllib
 
+    from workers.cli.sending import named_once
+
     try:
         text = file.read_text(encoding="utf-8")
-        found = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        found = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, object_pairs_hook=named_once)
         json.dumps(found)
     except OSError as error:
         raise InvalidMessage(f"cannot read {file}: {error.strerror}") from None

@@ -34,6 +34,13 @@ def test_a_payload_that_is_no_object_is_refused_by_name(text: str) -> None:
     assert refused.value.field == "data"
 
 
+@pytest.mark.parametrize("text", ['{"labels": ["a:1"], "labels": []}', '{"target": {"node": "a", "node": "b"}}'])
+def test_a_payload_that_names_a_key_twice_is_refused_and_not_halved(text: str) -> None:
+    """Intake refuses it too; a parser that keeps the last value would send what nobody has written."""
+    with pytest.raises(InvalidMessage, match="names a key twice"):
+        read_data(text)
+
+
 def test_id_and_source_have_defaults_that_identify_the_sender() -> None:
     event = cloud_event("create-snapshot", SUBJECT, {}, None, None)
     assert uuid.UUID(event["id"]).version == 7
