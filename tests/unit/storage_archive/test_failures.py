@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_a_published_snapshot_is_adopted_and_nothing_is_read_again(shop: Worksho
 def test_who_loses_the_race_to_publish_adopts_the_winners_snapshot(shop: Workshop, tree: Path) -> None:
     assert isinstance(shop.store, MemoryStore)
     rival = Workshop(shop.root / "rival", store=shop.store)
-    won = []
+    won: list[Any] = []
 
     def publish_first(call: str, key: str) -> None:
         if call == "create" and not won:
@@ -204,7 +205,8 @@ def test_a_file_that_keeps_changing_is_listed_and_the_rest_is_sound(tmp_path: Pa
 @pytest.mark.parametrize("name", ["small-7", "big"])
 def test_a_file_that_changes_once_is_read_again_and_is_sound(tmp_path: Path, tree: Path, name: str) -> None:
     shop = Workshop(tmp_path)
-    real, changed = os.preadv, []
+    changed: list[bool] = []
+    real = os.preadv
 
     def changing(handle: int, buffers: object, offset: int) -> int:
         found = real(handle, buffers, offset)  # type: ignore[arg-type]

@@ -179,7 +179,8 @@ def test_a_put_whose_empty_folder_is_swept_under_it_succeeds(tmp_path: Path, mon
     store = FileStore(str(tmp_path))
     store.put("p/1/pack", [b"x"])
     store.delete(["p/1/pack"])
-    real, swept = os.rename, []
+    swept: list[str] = []
+    real = os.rename
 
     def rename_after_a_sweep(source: str, target: str) -> None:
         if not swept:
