@@ -31,7 +31,7 @@ def list_(
     service: Annotated[str | None, typer.Option(metavar="S", help="Of this service.")] = None,
     tenant: Annotated[str | None, typer.Option(metavar="T", help="Of this tenant.")] = None,
     state: Annotated[list[State] | None, typer.Option(case_sensitive=False, help="In this state; repeatable.")] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Of this message type; repeatable.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(metavar="TYPE", help="Of this message type; repeatable.")] = None,
     limit: Limit = 50,
     before: Before = None,
     as_json: AsJson = False,

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from workers.bootstrap import Database, System
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")]
-Before = Annotated[str | None, typer.Option(help="Go on after this id: `next` of the page before.")]
-Timeout = Annotated[float, typer.Option(min=0, help="Seconds to wait for the outcome.")]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At most this many.")]
+Before = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this id: `next` of the page before.")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Seconds to wait for the outcome.")]
 
 
 class Session:

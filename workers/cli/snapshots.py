@@ -25,7 +25,9 @@ Id = Annotated[str, typer.Argument(metavar="SNAPSHOT_ID")]
 Labels = Annotated[list[str] | None, typer.Option("--label", metavar="NAME:VALUE", help="Repeatable.")]
 Service = Annotated[str | None, typer.Option(metavar="S", help="The service; its tenant is looked up.")]
 Subject = Annotated[str | None, typer.Option(metavar="tenant/T/service/S", help="The same, with nothing looked up.")]
-Include = Annotated[list[str] | None, typer.Option(help="configuration, data; repeatable. Default: both.")]
+Include = Annotated[
+    list[str] | None, typer.Option(metavar="PART", help="configuration, data; repeatable. Default: both.")
+]
 
 
 @group.command("list")
