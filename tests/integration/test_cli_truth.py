@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import workers.__main__
 import workers.cli.app
 from domain.outcome import AddSnapshot, Change, MarkSnapshot, Outcome
 from domain.snapshot import Consistency, Snapshot, SnapshotState
-from tests.command_line import CommandLine
+from tests.command_line import Answer, CommandLine
 from workers.cli.screen import Screen
 
 OTHER_KEY = base64.b64encode(bytes(32)).decode()
@@ -103,6 +104,31 @@ def test_doctor_tells_a_ring_that_does_not_open_what_the_database_holds(
     assert verdicts(cli)["keys"] == "ok"
     assert verdicts(cli)["sealed data"] == "fail"
     assert cli.run("doctor").code == 1
+
+
+# ---------------------------------------------------------------- cancelling
+def audited(answer: Answer) -> list[dict[str, str]]:
+    lines = [json.loads(line) for line in answer.err.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "operation.cancel-requested"]
+
+
+def test_a_cancel_leaves_a_line_that_names_who_asked(cli: CommandLine) -> None:
+    """SQL keeps that it was asked, not by whom."""
+    op_id = cli.accept()
+    (line,) = audited(cli.run("operations", "cancel", op_id))
+    assert (line["operation"], line["was"], line["state"]) == (op_id, "QUEUED", "CANCELLED")
+    assert "@" in line["by"]
+    assert not audited(cli.run("operations", "cancel", op_id)), "nothing was done again"
+
+
+def test_a_cancel_that_comes_too_late_is_an_error_in_the_document_too(cli: CommandLine) -> None:
+    op_id = cli.accept()
+    cli.system.database.ledger.settle(cli.claim(), Outcome.succeeded("done"))
+    answer = cli.run("operations", "cancel", op_id, "--json")
+    document = answer.document()
+    assert answer.code == 12
+    assert (document["error"]["code"], document["state"]) == ("already-ended", "SUCCEEDED")
+    assert not audited(answer)
 
 
 # ---------------------------------------------------------------- places

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from domain.errors import NotFound
-from domain.operation import TERMINAL, Operation, State
+from domain.operation import Operation, State
 from workers.cli.documents import ENDED, moment, operation_document, page, step_document
 from workers.cli.exits import Exit
 from workers.cli.screen import Screen
@@ -71,15 +71,14 @@ def cancel(operation_id: Id, as_json: AsJson = False) -> None:
         database = here.database()
         was = find(database, operation_id).state
         state = database.ledger.request_cancel(operation_id)
-        here.screen.document(_document(database, find(database, operation_id)))
+        document = _document(database, find(database, operation_id))
+        if state in ENDED - {State.CANCELLED}:
+            _too_late(here.screen, document)
+        if was is not State.CANCELLED:
+            here.audit("operation.cancel-requested", operation=operation_id, was=was.value, state=document["state"])
+        here.screen.document(document)
         if state is State.CANCELLED:
             here.screen.line(f"operation {operation_id} is cancelled; nothing was changed")
-        elif state in TERMINAL:
-            here.screen.note(f"error: operation {operation_id} has already ended: {state}")
-            raise typer.Exit(Exit.NOT_ALLOWED)
-        elif state is State.STUCK:
-            here.screen.note(f"error: operation {operation_id} is STUCK; a person has to put its service right")
-            raise typer.Exit(Exit.NOT_ALLOWED)
         elif was is State.COMPENSATING:
             here.screen.line(f"operation {operation_id} is putting back what it touched already")
         else:
@@ -114,6 +113,14 @@ def find(database: Database, operation_id: str) -> Operation:
 
 def _document(database: Database, operation: Operation) -> dict[str, Any]:
     return operation_document(operation, None if operation.state in ENDED else database.waits_for(operation))
+
+
+def _too_late(screen: Screen, document: dict[str, Any]) -> NoReturn:
+    what, next_step = f"has already ended: {document['state']}", "`backstay operations show` tells how"
+    if document["state"] == State.STUCK:
+        what, next_step = "is STUCK", "a person has to put its service right"
+    screen.failed(f"operation {document['operation_id']} {what}", next_step, "already-ended", document)
+    raise typer.Exit(Exit.NOT_ALLOWED)
 
 
 def _table(screen: Screen, documents: list[dict[str, Any]]) -> None:

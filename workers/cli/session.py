@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -46,6 +47,21 @@ class Session:
             sentence, _, next_step = trouble.partition("; ")
             raise DatabaseUnavailable(sentence, code="schema-not-ready", next_step=next_step)
         return self.system.database
+
+    def audit(self, event: str, **fields: str) -> None:
+        """One line of log on stderr that names who typed; for acts that leave no name in SQL."""
+        import structlog
+
+        # A logger of its own: a command must not set up logging for the whole process that it runs in.
+        processors: list[structlog.typing.Processor] = [
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ]
+        logger = structlog.wrap_logger(
+            structlog.WriteLogger(sys.stderr), processors, wrapper_class=structlog.BoundLogger
+        )
+        logger.info(event, by=operator(), node=self.settings.node, **fields)
 
 
 @contextmanager
