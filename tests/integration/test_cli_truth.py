@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 from rich.console import Console
 
 import workers.__main__
+import workers.border
 import workers.cli.app
+from domain.errors import DatabaseUnavailable
 from domain.outcome import AddSnapshot, Change, MarkSnapshot, Outcome
 from domain.snapshot import Consistency, Snapshot, SnapshotState
 from tests.command_line import Answer, CommandLine
@@ -104,6 +107,34 @@ def test_doctor_tells_a_ring_that_does_not_open_what_the_database_holds(
     assert verdicts(cli)["keys"] == "ok"
     assert verdicts(cli)["sealed data"] == "fail"
     assert cli.run("doctor").code == 1
+
+
+# ---------------------------------------------------------------- publishing into the unknown
+def test_an_unconfirmed_message_can_be_repeated_under_its_own_key(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker may have it: whoever tries again must be able to name it, or it is done twice."""
+    monkeypatch.setenv("BROKER_URL", "amqp://guest:guest@127.0.0.1:1//")
+    monkeypatch.setattr(workers.border, "PUBLISH_SECONDS", 0.1)
+    answer = cli.run("publish", "create-snapshot", "--subject", "tenant/acme/service/web", "--source", "/s", "--json")
+    assert answer.code == 75
+    assert re.search(r"--id [0-9a-f-]{36} --source /s", answer.document()["error"]["next_step"])
+
+
+def test_a_database_that_goes_away_while_waiting_leaves_the_outcome_unknown(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never 75, which reads as "not sent": the command has been accepted and goes on."""
+    op_id = cli.accept(kind="create-snapshot", message_id="m1")
+
+    def away(*_: object) -> str:
+        raise DatabaseUnavailable("connection refused")
+
+    monkeypatch.setattr(type(cli.system.database), "waits_for", away)
+    command = ["publish", "create-snapshot", "--subject", "tenant/acme/service/web", "--id", "m1", "--source", "/test"]
+    answer = cli.run(*command, "--wait", "--timeout", "0.1", "--json")
+    assert answer.code == 14
+    assert (answer.document()["error"]["code"], answer.document()["operation_id"]) == ("unknown-outcome", op_id)
 
 
 # ---------------------------------------------------------------- cancelling

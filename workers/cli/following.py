@@ -175,7 +175,7 @@ def _detached(screen: Screen, sent: Sent, operation: Operation | None) -> NoRetu
 
 
 def _gave_up(session: Session, sent: Sent, operation: Operation | None, timeout: float) -> NoReturn:
-    waits = session.system.database.waits_for(operation) if operation else "a worker to accept the message"
+    waits = _what_is_missing(session.system.database, operation)
     session.screen.failed(
         f"{sent.command.kind} has not ended within {timeout:g} s; it waits for {waits}",
         _how_to_go_on(sent, operation),
@@ -183,6 +183,16 @@ def _gave_up(session: Session, sent: Sent, operation: Operation | None, timeout:
         operation_document(operation, waits) if operation else _published(sent),
     )
     raise typer.Exit(Exit.UNKNOWN)
+
+
+def _what_is_missing(database: Database, operation: Operation | None) -> str:
+    if operation is None:
+        return "a worker to accept the message"
+    try:
+        return database.waits_for(operation)
+    except DatabaseUnavailable:
+        # It was published all the same; "try later" would invite a second command under a new id.
+        return "nobody knows what, because the database does not answer"
 
 
 def _buried(screen: Screen, sent: Sent, letter: DeadLetter) -> NoReturn:

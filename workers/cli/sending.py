@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from domain.errors import InvalidMessage
+from domain.errors import BrokerUnavailable, InvalidMessage
 from workers.cli.session import operator
 
 if TYPE_CHECKING:
@@ -105,6 +105,10 @@ def publish(settings: Settings, event: dict[str, Any]) -> Sent:
     publisher = Publisher(settings.broker_url)
     try:
         publisher.command(event)
+    except BrokerUnavailable as error:
+        # It may have arrived: only the same key makes a repeat harmless, and nobody else has seen it yet.
+        repeat = f"with --id {event['id']} --source {event['source']} a repeat is the same message"
+        raise BrokerUnavailable(str(error), next_step=f"{error.next_step}; {repeat}") from error
     finally:
         publisher.close()
     return Sent(command)
