@@ -35,16 +35,16 @@ whats-here: $(VENV)/.dev ## what docs/whats-here.md lacks, and what it lists tha
 	@$(BIN)/python -m tests.architecture.whats_here $(ARGS)
 
 lock: ## the locks anew from pyproject.toml (needs uv)
-	@tools/lock
+	@.ci/lock
 
 clean: ## remove the environment and everything that tools left
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.runtime: requirements.lock tools/venv
-	@tools/venv $(VENV) requirements.lock
+$(VENV)/.runtime: requirements.lock .ci/venv
+	@.ci/venv $(VENV) requirements.lock
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock tools/venv
-	@tools/venv $(VENV) requirements-dev.lock
+$(VENV)/.dev: requirements-dev.lock .ci/venv
+	@.ci/venv $(VENV) requirements-dev.lock
 	@touch $@ $(VENV)/.runtime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -51,7 +52,8 @@ def run(script: str, **environment: str) -> None:
 
 def needs(program: str) -> None:
     if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+        absent = pytest.fail if os.environ.get("BACKSTAY_REQUIRE_SERVERS") == "1" else pytest.skip
+        absent(f"{program} is not installed: apt-get install amqp-tools redis-tools")
 
 
 @pytest.mark.parametrize("border_url", ["amqp"], indirect=True)

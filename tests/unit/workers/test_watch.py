@@ -55,7 +55,8 @@ def test_progress_renews_the_lease_once_a_second_and_not_more_often() -> None:
         work.watch.advance(bytes_done=10)
     assert 9 <= len(work.ledger.progress) <= 10
     assert work.lease.left() > 58
-    assert work.ledger.progress[-1]["bytes_done"] > 900
+    last = work.ledger.progress[-1]
+    assert last is not None and last["bytes_done"] > 900
 
 
 def test_waiting_without_progress_renews_but_does_not_count_as_progress() -> None:

@@ -1,0 +1,40 @@
+"""The ports: what handlers and the executor need from SQL, the store and the file system.
+
+Each promise is written here once; the contract suites in `tests/contract` hold every implementation to
+it. Nothing here is thread-bound unless it says so: all implementations may be shared between threads.
+"""
+
+from __future__ import annotations
+
+from domain.contracts.clock import Clock
+from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
+from domain.contracts.ledger import Claim, Ledger
+from domain.contracts.rows import Catalogue, Garbage, Services
+from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, Trees, Watch
+from domain.contracts.telling import DeadLetter, DeadLetters, Event, Nodes, NodeSeen, Outbox, Wake
+
+__all__ = [
+    "Accepted",
+    "Archive",
+    "Buffer",
+    "Catalogue",
+    "Claim",
+    "Clock",
+    "DeadLetter",
+    "DeadLetters",
+    "Event",
+    "Garbage",
+    "Inbox",
+    "Ledger",
+    "NodeSeen",
+    "Nodes",
+    "ObjectInfo",
+    "ObjectStore",
+    "Outbox",
+    "Receipt",
+    "Rejected",
+    "Services",
+    "Trees",
+    "Wake",
+    "Watch",
+]

@@ -1,0 +1,70 @@
+"""The port of claims: who works on what, under which fence, and how it ends.
+
+Apart from the rest of SQL because every write here is conditional on a claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from domain.operation import Operation, State, Step
+from domain.outcome import Change, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on an operation until the lease ends. `operation.fence` is its token."""
+
+    operation: Operation
+    takeover: bool  # somebody held it before: look for what they left
+
+
+class Ledger(Protocol):
+    """Claim, renew, journal, settle. Every write is conditional on the claim's fence and raises
+    LeaseLost when it matches no row; then nothing at all was written."""
+
+    def claim(self, node: str, owner: str, limit: int, lease_ms: int) -> list[Claim]:
+        """Take up to `limit` ready operations that this node can do, oldest first, at most one
+        exclusive operation per service, never past an older one of the same service."""
+
+    def renew(self, claim: Claim, lease_ms: int, progress: dict[str, Any] | None = None) -> bool:
+        """Extend the lease; True when a cancel was requested. `progress` resets the poison count and is
+        kept for whoever watches."""
+
+    def steps(self, op_id: str) -> list[Step]:
+        """The journal so far, by ordinal."""
+
+    def intend(
+        self, claim: Claim, ordinal: int, kind: str, request: dict[str, Any], changes: Sequence[Change], lease_ms: int
+    ) -> None:
+        """Commit a step as INTENT (insert or overwrite), apply `changes`, renew the lease."""
+
+    def conclude(self, claim: Claim, ordinal: int, state: str, reply: dict[str, Any], lease_ms: int) -> None:
+        """Commit a step as DONE, UNDONE or IGNORED with its reply; renew the lease."""
+
+    def turn_back(self, claim: Claim, outcome: Outcome) -> None:
+        """RUNNING -> COMPENSATING; keeps `outcome` as the reason; the claim stays held."""
+
+    def settle(self, claim: Claim, outcome: Outcome) -> None:
+        """One transaction: domain changes, terminal state (or STUCK), outbox event, dead letter for
+        FAILED and STUCK, lease released."""
+
+    def retry_later(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
+        """Durable backoff: attempts + 1, lease released, claimable again after the delay."""
+
+    def reroute(self, claim: Claim, node: str | None) -> None:
+        """Give the operation to another node; costs nothing of its budget."""
+
+    def release(self, claim: Claim) -> None:
+        """Put it back unharmed, claimable at once (a graceful stop costs no budget). Never raises LeaseLost."""
+
+    def release_dead(self, owner_is_dead: Callable[[str], bool]) -> int:
+        """Free leases whose owner string names a process that is certainly gone; how many."""
+
+    def request_cancel(self, op_id: str) -> State | None:
+        """QUEUED, never started: settle CANCELLED at once. RUNNING: set the flag. The state after; None if unknown."""
+
+    def get(self, op_id: str) -> Operation | None:
+        """One operation by id."""

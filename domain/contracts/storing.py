@@ -1,0 +1,126 @@
+"""The ports of bytes: archive, live trees, object store, and the watch over long work.
+
+Apart from SQL because its promise is another: whole or not at all, and found again by its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.contracts.rows import Garbage
+from domain.restore import ManifestSummary, RestoreMode, Staged
+from domain.snapshot import SnapshotRequest
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Watch(Protocol):
+    """How long work says that it lives and asks whether it may go on. Safe to call from any thread."""
+
+    def check(self) -> None:
+        """Raise LeaseLost, Cancelled, DeadlineExceeded or ShuttingDown; cheap, call it often."""
+
+    def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
+        """Count progress (increments), then `check`."""
+
+    def expect(self, bytes_total: int, files_total: int) -> None:
+        """State the totals as soon as they are known."""
+
+
+class Archive(Protocol):
+    """Snapshots in the object store, self-contained: manifest and packs."""
+
+    def create(self, request: SnapshotRequest, watch: Watch) -> ManifestSummary:
+        """Read the directory, store what is new, publish the manifest last, read it back.
+
+        If a manifest with this snapshot id is already published (an earlier attempt died after it), it
+        is adopted: nothing is read again. On any exception nothing is published.
+        """
+
+    def read(self, manifest_key: str) -> ManifestSummary:
+        """Fetch and check a manifest; ObjectMissing or Damaged if it is not whole."""
+
+    def stage(self, manifest_key: str, target: str, staging: str, mode: RestoreMode, watch: Watch) -> Staged:
+        """Build the complete tree at `staging` (absent before; same file system as `target`), every
+        byte verified, files and directories fsynced. MERGE adds what only `target` has."""
+
+    def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
+        """Where that snapshot's manifest lives."""
+
+    def pack_prefix(self, tenant_id: str, snapshot_id: str) -> str:
+        """The prefix of all packs that the attempts of that snapshot may write."""
+
+    def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
+        """Delete garbage from the store, manifests before packs; the keys whose objects are gone."""
+
+
+class Trees(Protocol):
+    """The live directories of this node, all beneath its apps root."""
+
+    def resolve(self, directory: str) -> str:
+        """The absolute path of a service's directory; PathEscape if it, or a link in it, leads outside."""
+
+    def staging_path(self, op_id: str, target: str) -> str:
+        """Where that operation stages a tree: on the target's file system, outside every live tree."""
+
+    def is_absent(self, path: str) -> bool:
+        """True when there is nothing at that path."""
+
+    def is_empty(self, path: str) -> bool:
+        """True when the directory is absent or holds nothing."""
+
+    def swap(self, staging: str, target: str, inode: int) -> bool:
+        """Make the staged tree (recognised by `inode`) the live one, atomically and durably. The old
+        tree is then at `staging`. Idempotent; False when it had been swapped already."""
+
+    def swap_back(self, staging: str, target: str, inode: int) -> bool:
+        """Undo `swap`, if it happened. Idempotent."""
+
+    def discard(self, op_id: str) -> None:
+        """Remove everything that operation staged or set aside."""
+
+    def staged_operations(self) -> list[str]:
+        """Ids of operations that have left something in the staging folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One line of a listing."""
+
+    key: str
+    size: int
+
+
+class ObjectStore(Protocol):
+    """Where packs and manifests live.
+
+    The world must guarantee: an object appears whole or not at all; after `put` or `create` returned it
+    is durable and every reader sees it; deleting is idempotent. Listing may lag behind writes, so no
+    decision that destroys data rests on an object being absent from a listing. No clock is trusted.
+
+    Errors: StoreUnavailable for weather (already retried inside the call), ObjectMissing for a key
+    that is not there, Refused for denied access or an unusable configuration.
+    """
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Write one object from the parts in order, replacing any former one."""
+
+    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
+        """Write one object if there is none under the key; False if there is one already."""
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Bytes of the object; a short read is an error, never a short answer."""
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object; None when it is absent."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object whose key begins with `prefix`, in any order."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove the objects; absent ones are fine."""
+
+    def sweep(self, older_than_seconds: int) -> int:
+        """Remove what interrupted writes left (temporary files, multipart uploads); how many."""

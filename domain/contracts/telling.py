@@ -1,0 +1,113 @@
+"""The ports of telling people and programs: outbox, dead letters, nodes, and the wake-up.
+
+Apart from the ledger because nothing here decides how an operation ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from domain.contracts.intake import Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the outbox: an event that must be told at least once."""
+
+    event_id: str  # also the CloudEvents id, so that listeners can drop repeats
+    op_id: str  # the operation, or the dead letter of a rejected message
+    topic: str  # routing key on the events exchange: <command>.<outcome>.<tenant>
+    reply_to: str | None  # a second routing key that the publisher asked for
+    payload: dict[str, Any] = field(repr=False)  # the whole CloudEvent
+
+
+class Outbox(Protocol):
+    """Events waiting to be told. Rows are written only by accepting, settling and progress."""
+
+    def take(self, limit: int, hold_ms: int) -> list[Event]:
+        """Unsent events, oldest first, held for this relay until `hold_ms` have passed."""
+
+    def sent(self, event_ids: Sequence[str]) -> None:
+        """The broker confirmed them."""
+
+    def waiting(self) -> tuple[int, int]:
+        """How many are unsent, and the age of the oldest in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An operation or a raw message that needs a person."""
+
+    dead_letter_id: str
+    op_id: str | None
+    kind: str | None
+    subject: str | None
+    source: str | None
+    message_id: str | None
+    reason: str
+    sentence: str
+    fingerprint: str
+    traceback: str
+    seen: int
+    created_at: int
+    resolution: str | None = None  # replayed | discarded
+    resolved_by: str | None = None
+    resolved_note: str | None = None
+    replay_op_id: str | None = None
+    raw: bytes | None = field(default=None, repr=False)  # only for messages that were never accepted
+    headers: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+class DeadLetters(Protocol):
+    """What needs a person. Nothing expires; each is resolved once, by compare-and-set."""
+
+    def list(self, *, resolved: bool, limit: int, before: str | None) -> list[DeadLetter]:
+        """Newest first; unresolved only unless `resolved`."""
+
+    def get(self, dead_letter_id: str) -> DeadLetter | None:
+        """One, with its raw bytes."""
+
+    def replay_operation(self, dead_letter_id: str, by: str) -> str | None:
+        """A new operation with the failed one's command and lineage in both directions; its id.
+        None when the letter had been resolved already: a second click changes nothing."""
+
+    def replay_message(self, dead_letter_id: str, by: str, item: Accepted) -> str | None:
+        """The same for a raw message that decodes by now."""
+
+    def discard(self, dead_letter_id: str, by: str, note: str) -> bool:
+        """Resolve without replaying; False when it had been resolved already."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """A node that runs, or ran, a worker."""
+
+    node: str
+    seen_at: int  # UTC milliseconds by the database's clock
+    age_ms: int
+    version: str
+
+
+class Nodes(Protocol):
+    """Which nodes are alive, for people and for routing."""
+
+    def beat(self, node: str, boot_id: str, version: str) -> None:
+        """This node is alive now."""
+
+    def list(self) -> list[NodeSeen]:
+        """All nodes ever seen, by name."""
+
+
+class Wake(Protocol):
+    """Something to wait on for new work; a missed wake only costs the poll interval."""
+
+    def wait(self, seconds: float) -> bool:
+        """Return early, True, when there may be new work."""
+
+    def set(self) -> None:
+        """There may be new work (from this process)."""
+
+    def close(self) -> None:
+        """Stop listening."""
