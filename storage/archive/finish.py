@@ -13,6 +13,8 @@ import stat
 import threading
 from collections.abc import Callable
 
+import numpy as np
+
 from storage.archive import attributes
 from storage.archive.manifest import Tree
 
@@ -46,34 +48,41 @@ class Finisher:
     """Applies the metadata of a tree's rows to open files. Safe to share between threads."""
 
     def __init__(self, tree: Tree, name_of: Callable[[int], str], warnings: Warnings) -> None:
-        self._mode, self._mtime = tree.mode.tolist(), tree.mtime.tolist()
-        self._uid, self._gid = tree.uid.tolist(), tree.gid.tolist()
-        self._attributes = tree.attributes
-        self._name_of, self._warnings = name_of, warnings
+        self._tree, self._name_of, self._warnings = tree, name_of, warnings
         self._root = os.geteuid() == 0
-        self._own = (os.geteuid(), os.getegid())
+        file = (tree.mode & 0o170000) == stat.S_IFREG
+        privileged = file & ((tree.mode & (stat.S_ISUID | stat.S_ISGID)) != 0)
+        foreign = ((tree.uid != os.geteuid()) | (tree.gid != os.getegid())) & self._root
+        # Worked out for all rows at once: most files need nothing but their mode and time.
+        self._unusual = set(np.nonzero(privileged | foreign)[0].tolist()) | set(tree.attributes)
+        self._modes = np.where(file, tree.mode & 0o777, tree.mode & 0o7777).tolist()
+        self._mtimes = tree.mtime.tolist()
 
     def apply(self, handle: int, row: int) -> None:
         """Everything, the times last."""
-        mode = self._mode[row]
-        if stat.S_ISREG(mode):
-            if mode & (stat.S_ISUID | stat.S_ISGID):
-                self._warnings.add("setuid or setgid was dropped", self._name_of(row))
-            mode &= 0o777
-        if (encoded := self._attributes.get(row)) and not attributes.apply(handle, encoded):
+        if row in self._unusual:
+            self._apply_unusual(handle, row)
+        os.fchmod(handle, self._modes[row])
+        os.utime(handle, ns=(self._mtimes[row], self._mtimes[row]))
+
+    def _apply_unusual(self, handle: int, row: int) -> None:
+        """Attributes and owner, and the warning that a privilege was left out."""
+        tree, mode = self._tree, int(self._tree.mode[row])
+        if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+            self._warnings.add("setuid or setgid was dropped", self._name_of(row))
+        if (encoded := tree.attributes.get(row)) and not attributes.apply(handle, encoded):
             self._warnings.add("extended attributes could not be set", self._name_of(row))
-        if self._root and (self._uid[row], self._gid[row]) != self._own:
+        if self._root:
             try:
-                os.fchown(handle, self._uid[row], self._gid[row])
+                os.fchown(handle, int(tree.uid[row]), int(tree.gid[row]))
             except OSError as error:
                 if error.errno not in (errno.EPERM, errno.EINVAL):
                     raise
                 self._warnings.add("the owner could not be set", self._name_of(row))
-        os.fchmod(handle, stat.S_IMODE(mode))
-        os.utime(handle, ns=(self._mtime[row], self._mtime[row]))
 
     def apply_to_link(self, name: bytes, directory: int, row: int) -> None:
         """Owner and times of a symbolic link."""
-        if self._root and (self._uid[row], self._gid[row]) != self._own:
-            os.chown(name, self._uid[row], self._gid[row], dir_fd=directory, follow_symlinks=False)
-        os.utime(name, ns=(self._mtime[row], self._mtime[row]), dir_fd=directory, follow_symlinks=False)
+        if row in self._unusual:
+            uid, gid = int(self._tree.uid[row]), int(self._tree.gid[row])
+            os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
+        os.utime(name, ns=(self._mtimes[row], self._mtimes[row]), dir_fd=directory, follow_symlinks=False)

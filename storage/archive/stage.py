@@ -64,6 +64,9 @@ def stage(
             failpoint("stage.before-write")
             root = os.open(name, READ_DIRECTORY, dir_fd=parent)
             try:
+                # An apps root with setgid would give its group to everything that is made beneath it.
+                os.fchown(root, -1, os.getegid())
+                os.fchmod(root, 0o700)
                 warnings = _Staging(store, header, tree, plan, root, threads, watch).build(target, mode)
                 watch.check()
                 syscalls.sync_file_system(root)
@@ -240,18 +243,23 @@ class _Writer:
     def write(self, plain: Buffer, writes: Iterator[tuple[int, int, int, int]]) -> tuple[int, int]:
         """Put the parts of a segment where they go; bytes and whole files written."""
         view, total, files = memoryview(plain), 0, 0
+        above, place = -1, -1
         for row, start, length, offset in writes:
             data = view[start : start + length]
             if self._whole[row]:
-                place = self._directories.handle(self._parents[row])
+                if self._parents[row] != above:  # files of one directory mostly lie together
+                    above = self._parents[row]
+                    place = self._directories.handle(above)
                 handle = os.open(self._names[row], NEW_FILE, 0o600, dir_fd=place)
                 try:
-                    _write_all(handle, data, 0)
+                    if (done := os.write(handle, data)) != length:
+                        _write_all(handle, data[done:], done)
                     self._finisher.apply(handle, row)
                 finally:
                     os.close(handle)
                 files += 1
             else:
+                above = -1  # opening another file may close the directory in hand
                 _write_all(self._big(row), data, offset)
             total += length
         return total, files

@@ -216,6 +216,17 @@ def test_setuid_of_files_is_dropped_and_said_and_setgid_of_directories_stays(sho
     assert staged.warnings == ("setuid or setgid was dropped: tool",)
 
 
+def test_an_apps_root_with_setgid_does_not_change_the_groups_of_a_restored_tree(shop: Workshop, tree: Path) -> None:
+    before = describe(plant(tree))
+    above = shop.root / "staging"
+    above.mkdir()
+    if os.geteuid() == 0:
+        os.chown(above, 0, 12345)
+    os.chmod(above, 0o2755)
+
+    assert describe(Path(shop.stage(shop.create(tree)).path)) == before
+
+
 def test_the_platforms_marker_is_gone_after_a_restore(shop: Workshop, tree: Path) -> None:
     """RS-06"""
     (tree / ".chowned").write_bytes(b"")
