@@ -39,6 +39,7 @@ def supervise(main: Callable[[], int], count: int) -> int:
     context = multiprocessing.get_context("spawn")
     stopping = threading.Event()
     children: list[SpawnProcess] = []
+    asked: set[SpawnProcess] = set()  # whoever was alive when we were told to stop; only their ends count
 
     def spawn() -> SpawnProcess:
         child = context.Process(target=_child, args=(main, os.getpid()))
@@ -49,6 +50,7 @@ def supervise(main: Callable[[], int], count: int) -> int:
         stopping.set()
         for child in children:
             if child.is_alive() and child.pid:
+                asked.add(child)
                 os.kill(child.pid, signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, pass_on)
@@ -64,4 +66,4 @@ def supervise(main: Callable[[], int], count: int) -> int:
                     children[index] = spawn()
     for child in children:
         child.join()
-    return max((abs(child.exitcode or 0) for child in children), default=0)
+    return max((abs(child.exitcode or 0) for child in asked), default=0)
