@@ -2,17 +2,21 @@
 
 Structured mode (the whole CloudEvent is the body) and binary mode (attributes are headers with one of
 the prefixes `cloudEvents:`, `cloudEvents_`, `ce-`, `ce_`; the body is `data`), both as JSON in UTF-8.
-Every refusal names the field and never repeats its value; unknown attributes are ignored, as CloudEvents
-demands. Sources: CloudEvents 1.0.2 core, JSON format, AMQP and HTTP protocol bindings.
+Every refusal names the field and never repeats a value of `data`; unknown attributes are ignored, as
+CloudEvents demands. Whatever the bytes are, the answer is a command or InvalidMessage, in time linear in
+their number: one message that made intake fail or hang would hold back all others for ever.
+Sources: CloudEvents 1.0.2 core, JSON format, AMQP and HTTP protocol bindings.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from domain.contracts import Rejected
@@ -22,11 +26,18 @@ from domain.message import MAX_BYTES, Command, Envelope
 
 #: Deeper nesting than any payload has; far below what would exhaust the parser's stack.
 MAX_DEPTH = 32
+_STRUCTURED = "application/cloudevents"
 _PREFIXES = ("cloudevents:", "cloudevents_", "ce-", "ce_")
 _TYPE = re.compile(r"backstay\.([a-z][a-z-]{0,62})\.v([1-9][0-9]{0,3})\Z")
 _ROUTING_KEY = re.compile(r"[A-Za-z0-9._:/-]{1,128}\Z")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII)
+#: A whole text (also one that never ends) or one bracket. Possessive: what it has read is never read again,
+#: so that a text of a million escaped quotes takes no longer than any other.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+#: Characters of a field's name that a sentence repeats, and headers that a dead letter keeps.
+_PATH_CHARACTERS, _KEPT_HEADERS = 120, 64
 
 
 def decode(envelope: Envelope, known: Mapping[str, frozenset[int]]) -> Command:
@@ -66,10 +77,7 @@ def request_hash(command: Command) -> str:
 
 def reject(envelope: Envelope, error: InvalidMessage) -> Rejected:
     """The dead letter for a message that `decode` or the payload's model refused."""
-    try:
-        readable, _ = _open(envelope)
-    except InvalidMessage:
-        readable = _headers(envelope)
+    readable = _readable(envelope)
     type_name = _legible(readable, "type")
     found = _TYPE.match(type_name or "")
     return Rejected(
@@ -80,45 +88,70 @@ def reject(envelope: Envelope, error: InvalidMessage) -> Rejected:
         message_id=_legible(readable, "id"),
         kind=found[1] if found else None,
         subject=_legible(readable, "subject"),
-        reply_to=_legible(readable, "replyto"),
-        headers={name: str(value)[:255] for name, value in envelope.headers.items() if isinstance(value, str | int)},
+        reply_to=_legible(readable, "replyto", _ROUTING_KEY),
+        headers={name[:255]: str(value)[:255] for name, value in islice(_texts(envelope), _KEPT_HEADERS)},
     )
 
 
 # ---------------------------------------------------------------- the two modes
 def _open(envelope: Envelope) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Attributes and data; every text in both can be stored."""
     if len(envelope.body) > MAX_BYTES:
         raise InvalidMessage(
             f"the message has {len(envelope.body)} bytes, at most {MAX_BYTES} are allowed", code="too-large"
         )
-    headers = _headers(envelope)
     body = _json(envelope.body)
-    if "specversion" in headers:
-        return headers, _object(body)
-    if "specversion" not in body:
+    if _is_binary(envelope):
+        data = _object(body)
+        _check_texts(data, "data")
+        return _headers(envelope), data
+    whole = _object(body, "the body must be a JSON object", code="undecodable")
+    _check_texts(whole, "")
+    if "specversion" not in whole:
         raise InvalidMessage("specversion: missing; the message is not a CloudEvent", field="specversion")
-    if "data_base64" in body:
+    if "data_base64" in whole:
         raise InvalidMessage("data_base64: binary data is not understood; send data as JSON", field="data_base64")
-    return body, _object(body.get("data", {}))
+    return whole, _object(whole.get("data", {}))
+
+
+def _is_binary(envelope: Envelope) -> bool:
+    return not envelope.content_type.lower().startswith(_STRUCTURED) and "specversion" in _headers(envelope)
+
+
+def _readable(envelope: Envelope) -> dict[str, Any]:
+    """The attributes of a message that was refused, as far as there are any."""
+    if len(envelope.body) > MAX_BYTES or _is_binary(envelope):
+        return _headers(envelope)
+    try:
+        return _object(_json(envelope.body))
+    except InvalidMessage:
+        return _headers(envelope)
 
 
 def _headers(envelope: Envelope) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in envelope.headers.items():
-        lower = str(name).lower()
+    for name, value in _texts(envelope):
+        lower = name.lower()
         prefix = next((p for p in _PREFIXES if lower.startswith(p)), None)
         if prefix:
             found[lower.removeprefix(prefix)] = value
     return found
 
 
-def _object(data: Any) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise InvalidMessage("data: must be a JSON object", field="data")
-    return data
+def _texts(envelope: Envelope) -> Iterator[tuple[str, str]]:
+    """Headers that are texts; transports may hand over times (CloudEvents allows it), numbers, tables and bytes."""
+    for name, value in envelope.headers.items():
+        if isinstance(name, str) and isinstance(value, str | int | datetime):
+            yield name, value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def _object(value: Any, sentence: str = "data: must be a JSON object", code: str | None = None) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidMessage(sentence, field="" if code else "data", code=code)
+    return value
+
+
+def _json(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -126,22 +159,18 @@ def _json(body: bytes) -> dict[str, Any]:
     if _depth(text) > MAX_DEPTH:
         raise InvalidMessage(f"the body is nested more than {MAX_DEPTH} deep", code="undecodable")
     try:
-        found = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant, parse_int=_whole)
-    except InvalidMessage:
-        raise
+        return json.loads(
+            text, object_pairs_hook=_pairs, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
+        )
     except ValueError as error:
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise InvalidMessage(f"the body is not JSON{where}", code="undecodable") from None
-    _check_texts(found, "")
-    if not isinstance(found, dict):
-        raise InvalidMessage("the body must be a JSON object", code="undecodable")
-    return found
 
 
 def _depth(text: str) -> int:
-    """The deepest nesting; brackets inside strings do not count."""
+    """The deepest nesting; brackets inside texts do not count."""
     depth = deepest = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+    for token in _TOKEN.finditer(text):
         if token[0] in "[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -168,11 +197,19 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise InvalidMessage("a number in the body is too large", code="undecodable")
+    return number
+
+
 def _check_texts(value: Any, path: str) -> None:
     """No text may hold what SQL or UTF-8 cannot: NUL and lone surrogates."""
     if isinstance(value, str):
         if _UNSTORABLE.search(value):
-            raise InvalidMessage(f"{path or 'body'}: holds a NUL or half a surrogate pair", field=path)
+            field = path[:_PATH_CHARACTERS]
+            raise InvalidMessage(f"{field or 'a key'}: holds a NUL or half a surrogate pair", field=field)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_texts(key, path)
@@ -199,9 +236,9 @@ def _optional(attributes: Mapping[str, Any], name: str, form: re.Pattern[str] | 
     return value
 
 
-def _legible(attributes: Mapping[str, Any], name: str) -> str | None:
+def _legible(attributes: Mapping[str, Any], name: str, form: re.Pattern[str] | None = None) -> str | None:
     try:
-        return _optional(attributes, name)
+        return _optional(attributes, name, form)
     except InvalidMessage:
         return None
 
@@ -220,9 +257,8 @@ def _deadline(attributes: Mapping[str, Any]) -> int | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = datetime.min
-    if moment.tzinfo is None:
-        raise InvalidMessage("deadline: must be an RFC 3339 time with an offset", field="deadline")
-    return round(moment.astimezone(UTC).timestamp() * 1000)
+        if not _RFC3339.match(text):
+            raise ValueError
+        return round(datetime.fromisoformat(text.upper()).astimezone(UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):  # a day that is none, or a time before the year 1 once it is UTC
+        raise InvalidMessage("deadline: must be an RFC 3339 time with an offset", field="deadline") from None

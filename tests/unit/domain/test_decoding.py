@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.contracts import Rejected
 from domain.decoding import MAX_DEPTH, decode, reject, request_hash
 from domain.errors import InvalidMessage
 from domain.message import MAX_BYTES, Command, Envelope
@@ -93,6 +95,10 @@ def test_the_deadline_is_read_with_its_offset() -> None:
         ({"traceparent": "nonsense"}, "traceparent"),
         ({"deadline": "tomorrow"}, "deadline"),
         ({"deadline": "2026-11-20T10:00:00"}, "deadline"),
+        ({"deadline": "2026-W47-5T10:00:00Z"}, "deadline"),
+        ({"deadline": "2026-02-30T10:00:00Z"}, "deadline"),
+        ({"deadline": "0001-01-01T00:00:00+23:00"}, "deadline"),
+        ({"deadline": "9999-12-31T23:59:59-23:00"}, "deadline"),
         ({"data": {"note": "a\0b"}}, "data.note"),
         ({"data": {"note": "\ud800"}}, "data.note"),
     ],
@@ -118,12 +124,22 @@ def test_an_unknown_type_or_a_newer_version_is_told_apart(name: str) -> None:
         b"[]",
         b"null",
         b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b'{"a": -1e999}',
         b'{"a": 1, "a": 2}',
         b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}",
         b'{"a": ' + b"9" * 5000 + b"}",
     ],
 )
 def test_bytes_that_are_no_json_object_are_undecodable(body: bytes) -> None:
+    assert refusal(Envelope(body)).code == "undecodable"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("unit", [b'\\"', b"[", b"[]", b'"', b"\\", b'"\\\n', b'{"":'])
+def test_a_mebibyte_of_anything_is_refused_in_no_time(unit: bytes) -> None:
+    """Reading that took time quadratic in the length would let one message hold back all others for hours."""
+    body = b'"' + unit * ((MAX_BYTES - 1) // len(unit))
     assert refusal(Envelope(body)).code == "undecodable"
 
 
@@ -149,13 +165,52 @@ def test_the_hash_ignores_the_order_of_keys_and_nothing_else() -> None:
     assert len(set(different)) == 4
 
 
-def test_a_rejected_message_keeps_its_bytes_and_whatever_could_be_read() -> None:
-    envelope = structured(event(data={"note": "a\0b"}))
-    rejected = reject(envelope, InvalidMessage("data.note: bad", field="data.note"))
-    assert rejected.raw == envelope.body
-    assert (rejected.reason, rejected.source, rejected.message_id) == ("invalid", None, None)
-    rejected = reject(structured(event(subject="nonsense")), InvalidMessage("subject: bad", field="subject"))
-    assert (rejected.source, rejected.message_id, rejected.kind) == ("/console/eu-1", "m-1", "create-snapshot")
+def rejected(envelope: Envelope) -> Rejected:
+    return reject(envelope, refusal(envelope))
+
+
+@pytest.mark.parametrize("changes", [{"data": {"note": "a\0b"}}, {"subject": "nonsense"}, {"replyto": "a b"}])
+def test_a_rejected_message_keeps_its_bytes_and_whatever_could_be_read(changes: dict[str, Any]) -> None:
+    envelope = structured(event(**changes))
+    letter = rejected(envelope)
+    assert letter.raw == envelope.body
+    assert (letter.reason, letter.source, letter.message_id) == ("invalid", "/console/eu-1", "m-1")
+    assert letter.kind == "create-snapshot"
+
+
+def test_only_a_routing_key_is_kept_to_answer_a_rejected_message() -> None:
+    """The answer is published under it; one that no broker takes would be tried for ever."""
+    assert rejected(structured(event(subject="x", replyto="evt.billing"))).reply_to == "evt.billing"
+    assert rejected(structured(event(subject="x", replyto="é" * 200))).reply_to is None
+
+
+def test_an_unreadable_binary_message_is_known_by_its_headers() -> None:
+    headers = {f"ce-{name}": value for name, value in event().items() if name != "data"}
+    letter = rejected(Envelope(b"\xff", headers, "application/json"))
+    assert (letter.message_id, letter.subject) == ("m-1", "tenant/acme/service/web")
+
+
+def test_a_dead_letter_keeps_a_bounded_part_of_the_headers() -> None:
+    letter = rejected(Envelope(b"", {f"h{n}": "x" * 1000 for n in range(500)} | {"t": {"nested": "table"}}))
+    assert 0 < len(letter.headers) <= 64
+    assert max(map(len, letter.headers.values())) <= 255
+
+
+def test_the_content_type_decides_between_the_two_modes() -> None:
+    """A broker or gateway may add attribute headers to a structured message."""
+    envelope = Envelope(json.dumps(event()).encode(), {"ce-specversion": "1.0"}, "application/cloudevents+json")
+    assert decode(envelope, KNOWN).message_id == "m-1"
+
+
+def test_headers_of_other_types_than_text_are_read_or_ignored() -> None:
+    headers: dict[str, Any] = {f"ce-{name}": value for name, value in event().items() if name != "data"}
+    headers |= {"ce-time": datetime(2026, 11, 20, 10, 0, 0), "ce-blob": b"\xff", "x": {"a": [1]}}
+    assert decode(Envelope(b"{}", headers), KNOWN).time == "2026-11-20T10:00:00"
+
+
+def test_a_field_s_name_is_cut_before_it_is_repeated() -> None:
+    error = refusal(structured(event(data={"k" * 5000: "\0"})))
+    assert len(str(error)) < 300
 
 
 def test_a_refusal_never_repeats_a_value() -> None:
