@@ -80,7 +80,7 @@ class World:
         """Every published command has ended, every event is told, nothing is left in the spool."""
         queue = self.home / "spool" / "backstay.inbox"
         try:
-            if any((queue / "new").iterdir()) or any((queue / "cur").glob("*/*/*")):
+            if any((queue / "new").iterdir()) or any((queue / "cur").glob("*/*")):
                 return False
         except FileNotFoundError:  # a folder of the spool went away under the look
             return False

@@ -25,7 +25,7 @@ def payload(body: bytes, headers: dict[str, str], queue: str, tag: str) -> dict[
     """A message in the form that kombu's virtual channels hand to consumers."""
     return {
         "body": base64.b64encode(body).decode("ascii"),
-        "content-type": headers.get("content-type", "application/cloudevents+json"),
+        "content-type": headers.get("content-type", ""),
         "content-encoding": "binary",
         "headers": headers,
         "properties": {
@@ -42,3 +42,11 @@ def body_of(message: dict[str, Any]) -> bytes:
     if message["properties"].get("body_encoding") == "base64":
         return base64.b64decode(body)
     return body.encode() if isinstance(body, str) else bytes(body)
+
+
+def headers_of(message: dict[str, Any]) -> dict[str, str]:
+    """Its headers; where there are any, the content type too, because it decides how they are meant."""
+    headers = {str(name): str(value) for name, value in (message.get("headers") or {}).items()}
+    if headers and message.get("content-type"):
+        headers["content-type"] = str(message["content-type"])
+    return headers

@@ -1,9 +1,10 @@
 """`redisstream://host:port/db`: one Redis stream per queue, one consumer group.
 
 `XREADGROUP` leases atomically, so there is no moment in which a message is nowhere; `XAUTOCLAIM` takes
-over what a dead consumer had leased; acknowledging is `XACK` and `XDEL`. Any language publishes with
-`XADD backstay.inbox * ce '<CloudEvent as JSON>'`; other fields become headers (binary mode). Needs Redis
-6.2 or newer. Bindings live in Redis, so that publishers in other processes find the queues.
+over what a dead consumer had leased, and a living one renews; acknowledging is `XACK` and `XDEL` in one
+transaction. Any language publishes with `XADD backstay.inbox * ce '<CloudEvent as JSON>'`; other fields
+become headers (binary mode). Needs Redis 6.2 or newer. Bindings live in Redis, so that publishers in
+other processes find the queues.
 """
 
 from __future__ import annotations
@@ -12,30 +13,33 @@ import contextlib
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterable
 from queue import Empty
 from typing import Any
 
 import redis
-from kombu.transport import virtual
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from domain.failpoint import failpoint
-from workers.transports import body_of, payload
+from workers.transports import body_of, headers_of, payload
+from workers.transports.polled import PolledChannel, PolledTransport
 
 GROUP = "backstay"
 BODY = b"ce"
 #: Messages leased at a time.
 BATCH = 200
-#: Seconds after which a lease of a silent consumer is taken over.
-TAKE_OVER_SECONDS = 60.0
+#: Seconds after which a lease of a silent consumer is taken over, and between looks for such leases.
+TAKE_OVER_SECONDS, LOOK_SECONDS = 60.0, 5.0
+#: Seconds that one question may wait for a message, and after which a Redis that does not answer is given up.
+LONGEST_WAIT, SILENT_SECONDS = 1.0, 5.0
 
 
-class StreamChannel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
-    """One consumer or publisher. Not shared between threads, like any kombu channel."""
+class StreamChannel(PolledChannel):
+    """One consumer or publisher."""
 
-    do_restore = False
-    supports_fanout = True
-    from_transport_options = (*virtual.Channel.from_transport_options, "take_over_seconds", "client_factory")
+    from_transport_options = (*PolledChannel.from_transport_options, "take_over_seconds", "client_factory")
     take_over_seconds = TAKE_OVER_SECONDS
     client_factory: Any = None
 
@@ -50,12 +54,34 @@ class StreamChannel(virtual.Channel):  # type: ignore[misc]  # kombu has no type
             username=address.userid,
             password=address.password,
             ssl=self.connection.tls,
+            socket_timeout=SILENT_SECONDS,
+            socket_connect_timeout=SILENT_SECONDS,
+            retry=Retry(NoBackoff(), 0),  # who uses the channel knows how long to try
         )
         self._name = f"{os.uname().nodename}:{os.getpid()}:{os.urandom(4).hex()}"
-        self._buffer: list[tuple[bytes, dict[bytes, bytes]]] = []
-        self._claimed_at = float("-inf")
+        self._leased: deque[tuple[bytes, dict[bytes, bytes]]] = deque()
+        self._held: dict[str, set[bytes]] = {}  # leased and not acknowledged, delivered or not
+        self._looked_at = self._renewed_at = float("-inf")
+        self._cursor: Any = "0-0"
 
-    # ------------------------------------------------------------ what kombu asks of a channel
+    # ------------------------------------------------------------ publishing
+    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
+        failpoint("redisstream.before-add")
+        fields: dict[Any, Any] = {**headers_of(message), BODY: body_of(message)}
+        self._redis.xadd(queue, fields)
+        failpoint("redisstream.after-add")
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
+        self._redis.sadd(f"{exchange}.bindings", json.dumps([routing_key, pattern, queue]))
+
+    def _queue_unbind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
+        self._redis.srem(f"{exchange}.bindings", json.dumps([routing_key, pattern, queue]))
+
+    def get_table(self, exchange: str) -> list[tuple[str, str | None, str]]:
+        """Bindings of an exchange: routing key, pattern, queue."""
+        return [tuple(json.loads(row)) for row in self._redis.smembers(f"{exchange}.bindings")]
+
+    # ------------------------------------------------------------ what else kombu asks of a channel
     def _new_queue(self, queue: str, **_: Any) -> None:
         try:
             self._redis.xgroup_create(queue, GROUP, id="0", mkstream=True)
@@ -66,82 +92,89 @@ class StreamChannel(virtual.Channel):  # type: ignore[misc]  # kombu has no type
     def _has_queue(self, queue: str, **_: Any) -> bool:
         return bool(self._redis.exists(queue))
 
-    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
-        failpoint("redisstream.before-add")
-        fields: dict[Any, Any] = {str(k): str(v) for k, v in (message.get("headers") or {}).items()}
-        self._redis.xadd(queue, fields | {BODY: body_of(message)})
-        failpoint("redisstream.after-add")
+    def _size(self, queue: str) -> int:
+        return int(self._redis.xlen(queue))
 
-    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
-        if not self._buffer:
-            self._buffer = self._lease(queue)
-        if not self._buffer:
-            raise Empty
-        number, fields = self._buffer.pop(0)
-        headers = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items() if k != BODY}
-        return payload(fields.get(BODY, b""), headers, queue, f"{queue}|{number.decode()}")
+    def _purge(self, queue: str) -> int:
+        return int(self._redis.xtrim(queue, maxlen=0, approximate=False))
 
-    def _lease(self, queue: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        if time.monotonic() - self._claimed_at > min(5.0, self.take_over_seconds / 2):
-            self._claimed_at = time.monotonic()
-            idle = round(self.take_over_seconds * 1000)
-            taken = self._redis.xautoclaim(queue, GROUP, self._name, idle, "0-0", count=BATCH)[1]
-            # A message that was acknowledged and deleted meanwhile has no fields any more.
-            if left := [(number, fields) for number, fields in taken if fields]:
-                return left
-        answer: Any = self._redis.xreadgroup(GROUP, self._name, {queue: ">"}, count=BATCH)
-        return list(answer[0][1]) if answer else []
+    def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str | None, *_: Any, **__: Any) -> None:
+        self._queue_unbind(exchange, routing_key, pattern, queue)
+        self._redis.delete(queue)
 
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
         """The message is done with."""
         self.ack_all([delivery_tag])
 
     def ack_all(self, tags: Iterable[str]) -> None:
-        """The same for many, in one round trip."""
-        pipeline = self._redis.pipeline(transaction=False)
+        """The same for many, in one round trip; a message is never gone from the group and left in the stream."""
+        numbers: dict[str, list[bytes]] = {}
         for tag in (tags := list(tags)):
             queue, _, number = tag.rpartition("|")
-            pipeline.xack(queue, GROUP, number)
-            pipeline.xdel(queue, number)
+            numbers.setdefault(queue, []).append(number.encode())
+        pipeline = self._redis.pipeline(transaction=True)
+        for queue, done in numbers.items():
+            pipeline.xack(queue, GROUP, *done)
+            pipeline.xdel(queue, *done)
         pipeline.execute()
+        for queue, done in numbers.items():
+            self._held[queue].difference_update(done)
         for tag in tags:
             super().basic_ack(tag)
 
-    def _size(self, queue: str) -> int:
-        return int(self._redis.xlen(queue))
-
-    def _purge(self, queue: str) -> int:
-        count = self._size(queue)
-        self._redis.xtrim(queue, maxlen=0)
-        return count
-
-    def _delete(self, queue: str, *_: Any, **__: Any) -> None:
-        self._redis.delete(queue)
-
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        self._redis.sadd(f"{exchange}.bindings", json.dumps([routing_key, pattern, queue]))
-
-    def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """Bindings of an exchange: routing key, pattern, queue."""
-        return [tuple(json.loads(row)) for row in self._redis.smembers(f"{exchange}.bindings")]
+    def keep(self) -> None:
+        """Renew the leases of what is in hand, so that nobody takes it over while the database is away."""
+        if time.monotonic() - self._renewed_at > self.take_over_seconds / 4:
+            self._renewed_at = time.monotonic()
+            self._hold(idle_ms=0)
 
     def close(self) -> None:
         """Make what was leased and not acknowledged look long idle, so that anybody takes it over at once."""
         if not self.closed:
             with contextlib.suppress(redis.RedisError):
-                for tag in [*self.qos._delivered, *self._unread()]:
-                    queue, _, number = tag.rpartition("|")
-                    idle = round(self.take_over_seconds * 1000) + 1
-                    self._redis.xclaim(queue, GROUP, self._name, 0, [number], idle=idle, justid=True)
+                self._hold(idle_ms=round(self.take_over_seconds * 1000) + 1)
         super().close()
         with contextlib.suppress(redis.RedisError):
             self._redis.close()
 
-    def _unread(self) -> list[str]:
-        return [f"{self._active_queues[0]}|{number.decode()}" for number, _ in self._buffer if self._active_queues]
+    def _hold(self, idle_ms: int) -> None:
+        for queue, numbers in self._held.items():
+            if numbers:
+                self._redis.xclaim(queue, GROUP, self._name, 0, [*numbers], idle=idle_ms, justid=True)
+
+    # ------------------------------------------------------------ taking
+    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
+        if not self._leased:
+            self._leased.extend(self._abandoned(queue) or self._fresh(queue))
+            self._held.setdefault(queue, set()).update(number for number, _ in self._leased)
+        if not self._leased:
+            raise Empty
+        number, fields = self._leased.popleft()
+        texts = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in fields.items()}
+        tag = f"{queue}|{number.decode()}"
+        if BODY not in fields:  # not as agreed: kept whole, so that the dead letter shows what was sent
+            return payload(json.dumps(texts).encode(), {}, queue, tag)
+        del texts[BODY.decode()]
+        return payload(fields[BODY], texts, queue, tag)
+
+    def _abandoned(self, queue: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """What silent consumers had leased; looked for now and then, one part of the leases at a time."""
+        if self._cursor in ("0-0", b"0-0"):
+            if time.monotonic() - self._looked_at <= min(LOOK_SECONDS, self.take_over_seconds / 2):
+                return []
+            self._looked_at = time.monotonic()
+        idle = round(self.take_over_seconds * 1000)
+        self._cursor, taken, *_ = self._redis.xautoclaim(queue, GROUP, self._name, idle, self._cursor, count=BATCH)
+        # A message that was acknowledged and deleted meanwhile has no fields any more.
+        return [(number, fields) for number, fields in taken if fields]
+
+    def _fresh(self, queue: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        wait = round(1000 * min(self.connection.patience, LONGEST_WAIT)) or None
+        answer: Any = self._redis.xreadgroup(GROUP, self._name, {queue: ">"}, count=BATCH, block=wait)
+        return list(answer[0][1]) if answer else []
 
 
-class StreamTransport(virtual.Transport):  # type: ignore[misc]
+class StreamTransport(PolledTransport):
     """Registered as redisstream://."""
 
     Channel = StreamChannel
@@ -149,14 +182,13 @@ class StreamTransport(virtual.Transport):  # type: ignore[misc]
     driver_type = "redisstream"
     driver_name = "redis"
     default_port = 6379
-    polling_interval = 0.02
     connection_errors = (
-        *virtual.Transport.connection_errors,
+        *PolledTransport.connection_errors,
         redis.ConnectionError,
         redis.TimeoutError,
         redis.ReadOnlyError,
     )
-    channel_errors = (*virtual.Transport.channel_errors, redis.ResponseError)
+    channel_errors = (*PolledTransport.channel_errors, redis.ResponseError)
 
     def driver_version(self) -> str:
         """redis-py's."""
@@ -164,6 +196,6 @@ class StreamTransport(virtual.Transport):  # type: ignore[misc]
 
 
 class TlsStreamTransport(StreamTransport):
-    """Registered as redisstreams://: the same over TLS."""
+    """Registered as redisstreams://: the same over TLS, with the certificate and its name checked."""
 
     tls = True
