@@ -23,7 +23,7 @@ log = structlog.get_logger("broker")
 QUEUE = "operations"
 ACTOR = "execute"
 #: Seconds between looks at the database when nothing has announced new work (backoffs come due, nodes die).
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 
 
 class SqlBroker(dramatiq.Broker):

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, PoolProxiedConnection, exc
 from storage.sql.transactions import CHANNEL
 
 #: Seconds between two looks at SQLite's counter, and between attempts to listen again.
-LOOK_EVERY = 0.05
+LOOK_EVERY = 0.1
 RECONNECT_EVERY = 1.0
 
 
