@@ -10,13 +10,15 @@ import contextlib
 import json
 import threading
 from typing import Any
+from urllib.parse import urlsplit
 
 from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import KombuError, OperationalError
 
-from domain.errors import BrokerUnavailable
+from domain.errors import BrokerUnavailable, Refused
 from domain.retry import within_call
 from workers import transports
+from workers.transports.rabbit import forgiving
 
 COMMANDS = Exchange("backstay", "topic", durable=True)
 EVENTS = Exchange("backstay.events", "topic", durable=True)
@@ -29,19 +31,33 @@ _QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
 #: Seconds for the broker to confirm one publish, and in total with retries.
 CONFIRM_SECONDS = 5.0
 PUBLISH_SECONDS = 15.0
+#: Seconds; a RabbitMQ that hears nothing for twice as long gives a consumer's messages to another.
+HEARTBEAT_SECONDS = 30
 
 
-def connect(url: str, **transport_options: Any) -> Connection:
-    """A kombu connection, not yet opened. TLS by scheme: amqps://, redisstreams://."""
+def connect(url: str, heartbeat: int = HEARTBEAT_SECONDS, **transport_options: Any) -> Connection:
+    """A kombu connection, not yet opened. TLS by scheme: amqps://, redisstreams://; the certificate and its
+    name are checked. Refused when the URL cannot be read."""
     transports.register()
-    tls = {"ssl": True} if url.startswith("amqps://") else {}
-    address = "amqp" + url.removeprefix("amqps") if tls else url
-    options = (
-        {"confirm_publish": True, "read_timeout": 30, **transport_options}
-        if url.startswith("amqp")
-        else transport_options
-    )
-    return Connection(address, heartbeat=30, connect_timeout=5, transport_options=options, **tls)
+    address, options = url, dict[str, Any](transport_options=transport_options)
+    if url.startswith("amqp"):
+        defaults = {"confirm_publish": True, "read_timeout": 30, "write_timeout": 10, "frame_handler": forgiving}
+        options["transport_options"] = defaults | transport_options
+    if url.startswith("amqps://"):
+        # True alone would accept a certificate that is valid for any other host; None would ask for 127.0.0.1
+        # where the URL says localhost.
+        address, options["ssl"] = "amqp" + url.removeprefix("amqps"), {"server_hostname": urlsplit(url).hostname}
+    try:
+        connection = Connection(address, heartbeat=heartbeat, connect_timeout=5, **options)
+        if url.startswith("redisstream"):
+            int((connection.virtual_host or "0").strip("/") or 0)
+        return connection
+    except ValueError:  # its text may hold a part of the password
+        raise Refused(
+            "BROKER_URL cannot be read",
+            code="broker-url",
+            next_step="write it as scheme://user:password@host:port/name, with special characters percent-encoded",
+        ) from None
 
 
 def is_amqp(connection: Connection) -> bool:
@@ -69,8 +85,9 @@ def driver_errors(connection: Connection) -> tuple[type[BaseException], ...]:
 class Publisher:
     """Publishes over one connection, which it opens again when it breaks. Safe to share between threads."""
 
-    def __init__(self, url: str, **transport_options: Any) -> None:
-        self._url, self._options = url, transport_options
+    def __init__(self, url: str, *, seconds: float | None = None, **transport_options: Any) -> None:
+        """`seconds` bounds all attempts at one message together; 0 means one attempt."""
+        self._url, self._seconds, self._options = url, seconds, transport_options
         self._mutex = threading.Lock()
         self._connection: Connection | None = None
         self._producer: Producer | None = None
@@ -103,7 +120,7 @@ class Publisher:
         headers: dict[str, str] | None = None,
         content_type: str = CONTENT_TYPE,
     ) -> None:
-        for attempt in within_call(seconds=PUBLISH_SECONDS):
+        for attempt in within_call(seconds=PUBLISH_SECONDS if self._seconds is None else self._seconds):
             with attempt, self._mutex:
                 connection, producer = self._open()
                 confirm = {"confirm_timeout": CONFIRM_SECONDS} if is_amqp(connection) else {}
@@ -129,7 +146,8 @@ class Publisher:
     def _open(self) -> tuple[Connection, Producer]:
         if self._connection is not None and self._producer is not None:
             return self._connection, self._producer
-        connection = connect(self._url, **self._options)
+        # No heartbeat: between two messages nobody would send it. A dead connection shows when no confirm comes.
+        connection = connect(self._url, heartbeat=0, **self._options)
         try:
             connection.connect()
             channel = connection.channel()
@@ -138,7 +156,9 @@ class Publisher:
         except driver_errors(connection) as error:
             connection.release()
             raise BrokerUnavailable(
-                f"the broker cannot be reached ({type(error).__name__}: {error})", next_step="check BROKER_URL"
+                f"the broker cannot be reached or refuses the queue ({type(error).__name__}: {error})",
+                next_step="check BROKER_URL, the user's permissions and, on RabbitMQ, the arguments of an existing "
+                f"queue {INBOX}",
             ) from error
         self._connection, self._producer = connection, Producer(channel)
         return self._connection, self._producer

@@ -2,12 +2,15 @@
 
 One thread. Messages are taken raw (kombu's own decoding drops what it cannot read), judged, made durable
 in one transaction, then acknowledged. When the database is away nothing is acknowledged and the batch
-waits in memory; when the backlog is full consumption pauses and the broker keeps the rest.
+waits in memory; when the backlog is full consumption pauses and the broker keeps the rest. No single
+message can hold back the others: one that makes the judge fail again and again is a dead letter.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +34,8 @@ BACKLOG_SECONDS, RESUME_AT = 1.0, 0.8
 DATABASE_PAUSE = 1.0
 #: Seconds that one wait for messages lasts when there are none.
 IDLE_WAIT = 0.5
+#: How often judging a message may end in an error of our own before the message is refused unjudged.
+CRASHES = 3
 
 
 class Ingress:
@@ -55,6 +60,8 @@ class Ingress:
         self._first_at = self._try_at = self._look_at = 0.0
         self._paused = self._connected = False
         self._turned_at = clock.boottime()
+        self._judging: Envelope | None = None
+        self._crashes: Counter[bytes] = Counter()
 
     def start(self) -> None:
         """Begin to take messages."""
@@ -80,8 +87,12 @@ class Ingress:
     def _consume(self, stopping: threading.Event) -> None:
         self._turned_at = self._clock.boottime()
         self._buffer.clear()  # whatever an earlier connection had delivered will be delivered again
+        if self._judging is not None:  # that is where the loop was interrupted
+            self._crashes[_digest(self._judging)] += 1
+            self._judging = None
         with connect(self._url, **self._options) as connection:
             channel = connection.channel()
+            channel.auto_decode = False  # py-amqp would decode bodies by whatever encoding a publisher names
             EVENTS(channel).declare()
             queue = inbox(connection)(channel)
             queue.declare()
@@ -95,7 +106,8 @@ class Ingress:
             finally:
                 self._connected = False
             consumer.cancel()
-            self._flush(connection)
+            while self._flush(connection):
+                pass
 
     def _turn(self, connection: Connection, consumer: Consumer) -> None:
         self._turned_at = now = self._clock.boottime()
@@ -103,8 +115,10 @@ class Ingress:
             self._look_at = now + BACKLOG_SECONDS
             self._mind_backlog(consumer)
         try:
-            connection.drain_events(timeout=LINGER if self._buffer else IDLE_WAIT)
+            # While the database is away there is no hurry, and a full hand takes nothing more.
+            connection.drain_events(timeout=max(LINGER, self._try_at - now) if self._buffer else IDLE_WAIT)
         except TimeoutError:
+            self._loop.well()
             if is_amqp(connection):
                 connection.heartbeat_check()
         due = len(self._buffer) >= BATCH or self._clock.boottime() - self._first_at >= LINGER
@@ -131,23 +145,35 @@ class Ingress:
             log.info("ingress.resumed", queued=waiting)
 
     # ------------------------------------------------------------ one batch
-    def _flush(self, connection: Connection) -> None:
+    def _flush(self, connection: Connection) -> bool:
+        """Accept and acknowledge one batch; False when there was none, or the database is away."""
         batch, rest = self._buffer[:BATCH], self._buffer[BATCH:]
         if not batch:
-            return
-        items = [self._judge(_envelope(message)) for message in batch]
+            return False
+        items = [self._decide(_envelope(message)) for message in batch]
         failpoint("ingress.before-accept")
         try:
             receipts = self._door.accept(items)
         except DatabaseUnavailable as error:
             self._try_at = self._clock.boottime() + DATABASE_PAUSE
             log.warning("ingress.database-unavailable", waiting=len(self._buffer), detail=str(error))
-            return
+            return False
         failpoint("ingress.after-accept")
         _acknowledge(connection, batch)
         self._buffer = rest
         failpoint("ingress.after-acknowledge")
+        self._loop.well()
         self._report(items, receipts)
+        return True
+
+    def _decide(self, envelope: Envelope) -> Accepted | Rejected:
+        if self._crashes and self._crashes[_digest(envelope)] >= CRASHES:
+            sentence = f"judging the message failed {CRASHES} times with an error of Backstay itself; see its log"
+            return Rejected(raw=envelope.body, reason="invalid", sentence=sentence)
+        self._judging = envelope
+        item = self._judge(envelope)
+        self._judging = None
+        return item
 
     def _report(self, items: list[Accepted | Rejected], receipts: list[Receipt]) -> None:
         counts = {"accepted": 0, "duplicate": 0, "rejected": 0, "key-reused": 0}
@@ -158,9 +184,13 @@ class Ingress:
         self._on_accepted(counts["accepted"], counts["duplicate"], counts["rejected"] + counts["key-reused"])
 
 
+def _digest(envelope: Envelope) -> bytes:
+    return hashlib.sha256(envelope.body).digest()
+
+
 def _envelope(message: Message) -> Envelope:
     body = message.body
-    raw = body if isinstance(body, bytes) else bytes(body) if isinstance(body, memoryview) else str(body).encode()
+    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body or b"")
     return Envelope(raw, dict(message.headers or {}), message.content_type or "")
 
 

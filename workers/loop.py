@@ -25,6 +25,7 @@ class Loop:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._draw = random.Random()
+        self._failures = 0
 
     def start(self) -> None:
         """Begin."""
@@ -36,18 +37,21 @@ class Loop:
         if self._thread.is_alive():
             self._thread.join(timeout)
 
+    def well(self) -> None:
+        """Called by the body when it got something done: the next failure is a first one again."""
+        self._failures = 0
+
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        failures = 0
         while not self._stopping.is_set():
             try:
                 self._body(self._stopping)
-                failures = 0
+                self.well()
             except Exception as error:  # noqa: BLE001 - brokers and drivers raise what they like; this thread must go on
-                failures += 1
-                pause = self._draw.uniform(0, min(PAUSE_CAP, PAUSE_BASE * 2 ** min(failures, 10)))
+                self._failures += 1
+                pause = self._draw.uniform(0, min(PAUSE_CAP, PAUSE_BASE * 2 ** min(self._failures, 10)))
                 log.warning("loop.interrupted", loop=self._name, error=type(error).__name__, detail=str(error)[:300])
                 self._stopping.wait(pause)

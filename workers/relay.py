@@ -23,13 +23,15 @@ log = structlog.get_logger("relay")
 BATCH, HOLD_MS = 100, 15_000
 #: Seconds between looks when nobody has announced an event.
 POLL_SECONDS = 1.0
+#: Failures in a row after which it is the broker and not the event; the next attempt then waits.
+OUTAGE = 2
 
 
 class Relay:
     """`start()`, `wake()`, `stop()`."""
 
     def __init__(self, url: str, outbox: Outbox, *, clock: Clock, **transport_options: Any) -> None:
-        self._publisher = Publisher(url, **transport_options)
+        self._publisher = Publisher(url, seconds=0, **transport_options)  # this loop is the one that tries again
         self._outbox, self._clock = outbox, clock
         self._woken = threading.Event()
         self._loop = Loop("relay", self._relay)
@@ -51,31 +53,47 @@ class Relay:
     def _relay(self, stopping: threading.Event) -> None:
         self._woken.wait(POLL_SECONDS)
         self._woken.clear()
-        while self._tell():
+        while self._tell(stopping):
             if stopping.is_set():
                 break
 
-    def _tell(self) -> int:
-        """Publish one batch; how many events it had."""
+    def _tell(self, stopping: threading.Event) -> int:
+        """Publish one batch; how many events were told. BrokerUnavailable, after noting those, in an outage."""
         try:
-            events = self._outbox.take(BATCH, HOLD_MS)
-            told = [event.event_id for event in events if self._publish(event)]
+            told, outage = self._publish_all(self._outbox.take(BATCH, HOLD_MS), stopping)
             if told:
+                failpoint("relay.before-sent")
                 self._outbox.sent(told)
                 failpoint("relay.after-sent")
         except DatabaseUnavailable as error:
             log.warning("relay.database-unavailable", detail=str(error))
             return 0
+        if outage:
+            raise outage
         return len(told)
 
-    def _publish(self, event: Event) -> bool:
+    def _publish_all(
+        self, events: list[Event], stopping: threading.Event
+    ) -> tuple[list[str], BrokerUnavailable | None]:
+        """Ids of the events told. One that the broker does not take is passed over; several mean an outage."""
+        told: list[str] = []
+        failures = 0
+        for event in events:
+            try:
+                self._publish(event)
+            except BrokerUnavailable as error:
+                # The row's hold ends by itself; then it is tried again.
+                log.warning("relay.broker-unavailable", event_id=event.event_id, detail=str(error))
+                failures += 1
+                if failures == OUTAGE or stopping.is_set():
+                    return told, error
+            else:
+                told.append(event.event_id)
+                failures = 0
+        return told, None
+
+    def _publish(self, event: Event) -> None:
         failpoint("relay.before-publish")
-        try:
-            for routing_key in filter(None, (event.topic, event.reply_to)):
-                self._publisher.event(event.payload, routing_key)
-        except BrokerUnavailable as error:
-            # The row's hold ends by itself; then it is tried again.
-            log.warning("relay.broker-unavailable", event=event.event_id, detail=str(error))
-            return False
+        for routing_key in filter(None, (event.topic, event.reply_to)):
+            self._publisher.event(event.payload, routing_key)
         failpoint("relay.after-publish")
-        return True

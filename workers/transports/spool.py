@@ -216,13 +216,17 @@ def _names(folder: Path) -> list[str]:
 
 def _bytes_of(place: Path) -> bytes:
     """A plain file's bytes. Never follows a link, never waits for the other end of a pipe."""
-    with open(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        about = os.fstat(file.fileno())
+    handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
             raise PermissionError(errno.EPERM, "it is not a plain file")
         if about.st_size > LARGEST:
             raise OSError(errno.EFBIG, f"it has {about.st_size} bytes, at most {LARGEST} are read")
-        return file.read(LARGEST)
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(LARGEST)
+    finally:
+        os.close(handle)
 
 
 def _text_of(message: dict[str, Any]) -> bytes:

@@ -1,0 +1,199 @@
+"""The relay: every event is told under its topic, again where the publisher asked, and survives every outage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kombu import Connection, Consumer, Queue
+
+from domain.contracts import Event
+from domain.errors import BrokerUnavailable, DatabaseUnavailable
+from tests.waiting import eventually
+from workers import loop, relay
+from workers.border import EVENTS, connect
+from workers.clock import SystemClock
+from workers.relay import Relay
+
+
+def event(event_id: str, reply_to: str | None = None) -> Event:
+    return Event(event_id, "op", "create-snapshot.succeeded.acme", reply_to, {"id": event_id})
+
+
+class FakeOutbox:
+    """The port `Outbox`: a taken event is held, and comes again when `release` is called; outages on request."""
+
+    def __init__(self, *events: Event) -> None:
+        self.unsent = {one.event_id: one for one in events}
+        self.held: set[str] = set()
+        self.outage = 0
+
+    def take(self, limit: int, hold_ms: int) -> list[Event]:
+        self._weather()
+        taken = [one for one in self.unsent.values() if one.event_id not in self.held][:limit]
+        self.held |= {one.event_id for one in taken}
+        return taken
+
+    def sent(self, event_ids: Any) -> None:
+        self._weather()
+        for event_id in event_ids:
+            self.unsent.pop(event_id, None)
+
+    def waiting(self) -> tuple[int, int]:
+        return len(self.unsent), 0
+
+    def release(self) -> None:
+        self.held.clear()
+
+    def _weather(self) -> None:
+        if self.outage:
+            self.outage -= 1
+            raise DatabaseUnavailable("out")
+
+
+class FakePublisher:
+    """Takes events, but not while `broken`, and never those in `refused`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.refused: set[str] = set()
+        self.broken = False
+        self.attempts = 0
+
+    def event(self, payload: dict[str, Any], routing_key: str) -> None:
+        self.attempts += 1
+        if self.broken or payload["id"] in self.refused:
+            raise BrokerUnavailable("no")
+        self.told.append((payload["id"], routing_key))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def publisher(monkeypatch: pytest.MonkeyPatch) -> FakePublisher:
+    made = FakePublisher()
+    monkeypatch.setattr(relay, "Publisher", lambda *_, **__: made)
+    monkeypatch.setattr(relay, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(loop, "PAUSE_BASE", 0.01)
+    return made
+
+
+@pytest.fixture
+def started() -> Iterator[list[Relay]]:
+    relays: list[Relay] = []
+    yield relays
+    for one in relays:
+        one.stop(timeout=5)
+
+
+def start(started: list[Relay], outbox: FakeOutbox, url: str = "spool:///unused") -> Relay:
+    made = Relay(url, outbox, clock=SystemClock())
+    started.append(made)
+    made.start()
+    return made
+
+
+def drain(connection: Connection, queue: Any, count: int) -> list[str]:
+    heard: list[str] = []
+
+    def hear(message: Any) -> None:
+        heard.append(json.loads(message.body)["id"])
+        message.ack()
+
+    with Consumer(connection.default_channel, [queue], on_message=hear, auto_declare=False):
+        while len(heard) < count:
+            connection.drain_events(timeout=10)
+    return heard
+
+
+def test_events_reach_a_real_listener_in_order_and_the_one_who_asked(border_url: str, started: list[Relay]) -> None:
+    with connect(border_url) as connection:
+        channel = connection.default_channel
+        EVENTS(channel).declare()
+        everything = Queue("everything", EVENTS, routing_key="create-snapshot.#", durable=True)(channel)
+        answers = Queue("answers", EVENTS, routing_key="evt.billing", durable=True)(channel)
+        for queue in (everything, answers):
+            queue.declare()
+        outbox = FakeOutbox(event("e-1"), event("e-2", reply_to="evt.billing"), event("e-3"))
+        start(started, outbox, border_url)
+        assert drain(connection, everything, 3) == ["e-1", "e-2", "e-3"]
+        assert drain(connection, answers, 1) == ["e-2"]
+        eventually(lambda: not outbox.unsent, what="all are marked as sent")
+
+
+def test_an_event_is_told_twice_rather_than_never_when_the_database_goes_away_in_between(
+    publisher: FakePublisher, started: list[Relay]
+) -> None:
+    outbox = FakeOutbox(event("e-1"))
+    start(started, outbox)
+    eventually(lambda: not outbox.unsent, what="the first is told")
+    publisher.told.clear()
+    outbox.unsent["e-2"] = event("e-2")
+    taking, outbox.take = outbox.take, lambda *a: _break_after(outbox, taking(*a))  # type: ignore[method-assign]
+    eventually(lambda: publisher.told, what="it is told")
+    eventually(lambda: outbox.outage == 0, what="marking it failed")
+    outbox.take = taking  # type: ignore[method-assign]
+    outbox.release()
+    eventually(lambda: not outbox.unsent, what="it is marked in the end")
+    assert {told for told, _ in publisher.told} == {"e-2"} and len(publisher.told) >= 2
+
+
+def _break_after(outbox: FakeOutbox, taken: list[Event]) -> list[Event]:
+    outbox.outage = 1 if taken else 0
+    return taken
+
+
+def test_nothing_is_marked_as_sent_while_the_broker_is_away_and_everything_is_told_afterwards(
+    publisher: FakePublisher, started: list[Relay]
+) -> None:
+    outbox = FakeOutbox(*(event(f"e-{number}") for number in range(50)))
+    publisher.broken = True
+    start(started, outbox)
+    eventually(lambda: publisher.attempts >= relay.OUTAGE, what="the relay has tried")
+    assert len(outbox.unsent) == 50
+    publisher.broken = False
+    outbox.release()
+    eventually(lambda: not outbox.unsent, what="all are told")
+
+
+def test_an_outage_is_noticed_after_a_few_events_and_not_after_all(
+    publisher: FakePublisher, started: list[Relay]
+) -> None:
+    """A hundred attempts of five seconds each would keep a stopping worker for minutes."""
+    outbox = FakeOutbox(*(event(f"e-{number}") for number in range(50)))
+    publisher.broken = True
+    start(started, outbox)
+    eventually(lambda: len(outbox.held) == 50 and publisher.attempts, what="the batch is given up")
+    started.pop().stop(timeout=5)
+    assert publisher.attempts == relay.OUTAGE
+
+
+def test_one_event_that_the_broker_refuses_does_not_hold_back_the_others(
+    publisher: FakePublisher, started: list[Relay]
+) -> None:
+    outbox = FakeOutbox(event("e-1"), event("refused"), event("e-3"))
+    publisher.refused = {"refused"}
+    start(started, outbox)
+    eventually(lambda: [*outbox.unsent] == ["refused"], what="the others are told")
+
+
+def test_the_relay_outlives_an_outage_of_the_database(publisher: FakePublisher, started: list[Relay]) -> None:
+    outbox = FakeOutbox(event("e-1"))
+    outbox.outage = 5
+    start(started, outbox)
+    eventually(lambda: not outbox.unsent, what="the event is told")
+
+
+def test_stopping_tells_what_is_waiting(
+    publisher: FakePublisher, started: list[Relay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "POLL_SECONDS", 60.0)
+    outbox = FakeOutbox()
+    made = start(started, outbox)
+    outbox.unsent["last"] = event("last")
+    made.stop(timeout=5)
+    assert not outbox.unsent
+    assert publisher.told == [("last", "create-snapshot.succeeded.acme")]
