@@ -7,6 +7,7 @@ the service's directory is on that host.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,17 +79,17 @@ def test_a_killed_worker_s_operation_is_finished_by_the_next_on_real_servers(
         publish("register-service", names[0], {})
         publish("create-snapshot", names[1], {})
         on_the_way = Death(point, 1) if "swap" not in point else None
-        end = run_node(settings, lambda system, wanted=names[:2]: ended(system, wanted), tmp_path / "trace", on_the_way)
+        end = run_node(settings, partial(ended, message_ids=names[:2]), tmp_path / "trace", on_the_way)
         assert end.killed is (on_the_way is not None), f"{point} was not reached"
-        run_node(settings, lambda system, wanted=names[:2]: ended(system, wanted), tmp_path / "trace")
+        run_node(settings, partial(ended, message_ids=names[:2]), tmp_path / "trace")
         system = System(settings)
         made = system.database.find_by_message(SOURCE, names[1])
         assert made is not None and made.state is State.SUCCEEDED, made
         grow(tree, seed=100 + number, files=3)
         publish("restore-snapshot", names[2], {"snapshot_id": made.op_id})
         if "swap" in point:
-            run_node(settings, lambda system, wanted=names: ended(system, wanted), tmp_path / "trace", Death(point, 1))
-        end = run_node(settings, lambda system, wanted=names: ended(system, wanted), tmp_path / "trace")
+            run_node(settings, partial(ended, message_ids=names), tmp_path / "trace", Death(point, 1))
+        end = run_node(settings, partial(ended, message_ids=names), tmp_path / "trace")
         assert end.exit_code == 0, f"after {point} the second worker did not finish"
         restored = system.database.find_by_message(SOURCE, names[2])
         assert restored is not None and restored.state is State.SUCCEEDED, restored
