@@ -1,4 +1,4 @@
-"""Publishing without kombu, dramatiq or Python: the commands of docs/messages.md, run as they stand there."""
+"""Publishing and listening without kombu or Python: the commands of docs/messages.md, run as they stand there."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import pytest
 import handlers
 from tests.fakes.door import FakeDoor
 from tests.waiting import eventually
+from workers.border import Publisher
 from workers.clock import SystemClock
 from workers.ingress import Ingress
 from workers.judge import judge_with
 
+PATH = "/usr/bin:/bin:/usr/sbin"
 PAGE = Path(__file__).parents[2] / "docs" / "messages.md"
 
 
@@ -45,9 +47,24 @@ def intake(border_url: str, door: FakeDoor) -> Iterator[Ingress]:
 
 
 def run(script: str, **environment: str) -> None:
-    subprocess.run(
-        ["bash", "-euc", script], check=True, env={"PATH": "/usr/bin:/bin:/usr/sbin", **environment}, timeout=30
+    subprocess.run(["bash", "-euc", script], check=True, env={"PATH": PATH, **environment}, timeout=30)
+
+
+def heard(border_url: str, script: str, **environment: str) -> str:
+    """What a listening script prints while events are told, one that it wants among others."""
+    listener = subprocess.Popen(
+        ["bash", "-euc", script], env={"PATH": PATH, **environment}, stdout=subprocess.PIPE, text=True
     )
+    publisher = Publisher(border_url)
+
+    def told() -> bool:
+        publisher.event({"id": "no"}, "create-snapshot.succeeded.acme")
+        publisher.event({"id": "yes"}, "create-snapshot.failed.acme")
+        return listener.poll() is not None
+
+    eventually(told, seconds=20, what="the listener has heard an event and ended")
+    publisher.close()
+    return listener.communicate()[0]
 
 
 def needs(program: str) -> None:
@@ -76,6 +93,23 @@ def test_a_file_that_is_renamed_into_the_spool_reaches_the_inbox(
 ) -> None:
     run(shown("Spool, from a shell"), SPOOL=border_url.removeprefix("spool://"))
     eventually(lambda: door.ids() == ["backup-2026-11-20-web"], what="the command is accepted")
+
+
+@pytest.mark.parametrize("border_url", ["redisstream"], indirect=True)
+def test_redis_cli_hears_the_events_that_it_asked_for(border_url: str) -> None:
+    needs("redis-cli")
+    text = heard(
+        border_url, shown("Redis, listening from a shell"), REDIS_URL=border_url.replace("redisstream", "redis")
+    )
+    assert '{"id": "yes"}' in text
+    assert '{"id": "no"}' not in text
+
+
+@pytest.mark.parametrize("border_url", ["spool"], indirect=True)
+def test_a_folder_hears_the_events_that_it_asked_for(border_url: str) -> None:
+    text = heard(border_url, shown("Spool, listening from a shell"), SPOOL=border_url.removeprefix("spool://"))
+    assert '{"id": "yes"}' in text
+    assert '{"id": "no"}' not in text
 
 
 def test_the_page_s_example_event_is_valid() -> None:

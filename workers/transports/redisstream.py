@@ -32,8 +32,10 @@ BODY = b"ce"
 BATCH = 200
 #: Seconds after which a lease of a silent consumer is taken over, and between looks for such leases.
 TAKE_OVER_SECONDS, LOOK_SECONDS = 60.0, 5.0
-#: Seconds that one question may wait for a message, and after which a Redis that does not answer is given up.
-LONGEST_WAIT, SILENT_SECONDS = 1.0, 5.0
+#: Seconds that Redis may be asked to wait for a message: it looks at its own clock ten times a second only.
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 1.0
+#: Seconds after which a Redis that does not answer is given up.
+SILENT_SECONDS = 5.0
 
 
 class StreamChannel(PolledChannel):
@@ -169,8 +171,9 @@ class StreamChannel(PolledChannel):
         return [(number, fields) for number, fields in taken if fields]
 
     def _fresh(self, queue: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        wait = round(1000 * min(self.connection.patience, LONGEST_WAIT)) or None
-        answer: Any = self._redis.xreadgroup(GROUP, self._name, {queue: ">"}, count=BATCH, block=wait)
+        patience = min(self.connection.patience, LONGEST_WAIT)
+        block = round(1000 * patience) if patience >= SHORTEST_WAIT else None
+        answer: Any = self._redis.xreadgroup(GROUP, self._name, {queue: ">"}, count=BATCH, block=block)
         return list(answer[0][1]) if answer else []
 
 
