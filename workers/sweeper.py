@@ -21,6 +21,8 @@ log = structlog.get_logger("sweeper")
 
 #: Seconds between beats; a node not seen for several of them is shown as away.
 BEAT_SECONDS = 5.0
+#: Seconds between looks for commands that nobody has started before their deadline.
+EXPIRE_SECONDS = 15.0
 #: Seconds between looks for garbage and left-over trees.
 TIDY_SECONDS = 60.0
 #: Seconds between looks for unfinished uploads, and the age at which one certainly has no owner.
@@ -68,6 +70,7 @@ class Sweeper:
         for name, seconds, duty in (
             ("beat", 0.0, self._beat),
             ("release-dead", 0.0, self._release_dead),
+            ("expire", EXPIRE_SECONDS, self._expire),
             ("garbage", TIDY_SECONDS, self.collect_garbage),
             ("staging", TIDY_SECONDS, self.discard_staging),
             ("uploads", UPLOADS_SECONDS, self._sweep_uploads),
@@ -89,6 +92,11 @@ class Sweeper:
         if freed:
             log.warning("sweep.released-leases-of-dead-processes", operations=freed)
             self._wake()
+
+    def _expire(self) -> None:
+        expired = self._duties.ledger.expire()
+        if expired:
+            log.warning("sweep.deadlines-passed", operations=expired)
 
     def collect_garbage(self) -> int:
         """Remove objects that no snapshot needs; how many rows were finished."""

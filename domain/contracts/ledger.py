@@ -66,5 +66,9 @@ class Ledger(Protocol):
     def request_cancel(self, op_id: str) -> State | None:
         """QUEUED, never started: settle CANCELLED at once. RUNNING: set the flag. The state after; None if unknown."""
 
+    def expire(self) -> int:
+        """Settle CANCELLED (code deadline-exceeded) what is QUEUED beyond its deadline, wherever it should
+        have run; how many. At most 100 a call."""
+
     def get(self, op_id: str) -> Operation | None:
         """One operation by id."""

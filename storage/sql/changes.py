@@ -65,7 +65,7 @@ def apply(
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
             case AbandonSnapshot(manifest_key, pack_prefix):
-                _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now)
+                _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now, rest_ms=LATE_WRITES_MS)
                 discard_prefix(tx, connection, pack_prefix, now)
 
 
@@ -155,11 +155,16 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
     _discard(tx, connection, condemned, PACKS_TURN, now)
 
 
-def _discard(tx: Transactions, connection: Connection, keys: Sequence[str], turn: int, now: int) -> None:
+def _discard(
+    tx: Transactions, connection: Connection, keys: Sequence[str], turn: int, now: int, *, rest_ms: int = 0
+) -> None:
     if keys:
         connection.execute(
             tx.insert(garbage).on_conflict_do_nothing(),
-            [{"object_key": key, "is_prefix": 0, "turn": turn, "created_at": now, "not_before": now} for key in keys],
+            [
+                {"object_key": key, "is_prefix": 0, "turn": turn, "created_at": now, "not_before": now + rest_ms}
+                for key in keys
+            ],
         )
 
 

@@ -81,6 +81,10 @@ class SqlLedger:
         """Cancel or flag; the state after."""
         return settle.request_cancel(self._tx, op_id)
 
+    def expire(self) -> int:
+        """Cancel what is past its deadline and was never started."""
+        return settle.expire(self._tx)
+
     def get(self, op_id: str) -> Operation | None:
         """One operation by id."""
         with self._tx.read() as connection:

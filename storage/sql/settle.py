@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy import Case, Connection, case, select, update
 
 from domain.contracts import Claim, Event
-from domain.errors import Cancelled
+from domain.errors import Cancelled, DeadlineExceeded
 from domain.event import outcome_event, topic
 from domain.operation import TERMINAL, Operation, State
 from domain.outcome import Outcome
@@ -25,6 +25,9 @@ from storage.sql.sealed import Vault, to_json
 from storage.sql.states import held, state_is
 from storage.sql.tables import operation
 from storage.sql.transactions import Transactions
+
+#: Operations that one call of `expire` ends, so that its transaction stays short.
+MOST_EXPIRED = 100
 
 
 def settle(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> None:
@@ -125,21 +128,7 @@ def request_cancel(tx: Transactions, op_id: str) -> State | None:
     with tx.write("cancel") as connection:
         now = tx.now(connection)
         error = Cancelled(f"operation {op_id} was cancelled before it had started")
-        outcome = Outcome.cancelled(error)
-        ended = connection.execute(
-            update(operation)
-            .where(operation.c.op_id == op_id, state_is(operation, State.QUEUED))
-            .values(
-                state=State.CANCELLED.value,
-                outcome=to_json(outcome.document()),
-                error_code=outcome.code,
-                cancel_requested=1,
-                updated_at=now,
-            )
-            .returning(operation)
-        ).first()
-        if ended is not None:
-            _tell_outcome(connection, closed_operation(ended), outcome, now)
+        if _end_unstarted(connection, op_id, Outcome.cancelled(error), now):
             tx.ring(connection)
             return State.CANCELLED
         connection.execute(
@@ -154,6 +143,44 @@ def request_cancel(tx: Transactions, op_id: str) -> State | None:
         state = connection.scalar(select(operation.c.state).where(operation.c.op_id == op_id))
         tx.ring(connection)
         return None if state is None else State(state)
+
+
+def expire(tx: Transactions) -> int:
+    """End what was never started and is past its deadline, also when the node it waits for never comes."""
+    with tx.write("expire") as connection:
+        now = tx.now(connection)
+        late = connection.scalars(
+            select(operation.c.op_id)
+            .where(state_is(operation, State.QUEUED), operation.c.deadline_at > 0, operation.c.deadline_at <= now)
+            .limit(MOST_EXPIRED)
+        ).all()
+        ended = 0
+        for op_id in late:
+            error = DeadlineExceeded(f"the deadline of operation {op_id} passed before it had started")
+            ended += _end_unstarted(connection, op_id, Outcome.cancelled(error), now)
+        if ended:
+            tx.ring(connection)
+        return ended
+
+
+def _end_unstarted(connection: Connection, op_id: str, outcome: Outcome, now: int) -> bool:
+    """QUEUED to CANCELLED, with its event, by compare-and-set."""
+    ended = connection.execute(
+        update(operation)
+        .where(operation.c.op_id == op_id, state_is(operation, State.QUEUED))
+        .values(
+            state=State.CANCELLED.value,
+            outcome=to_json(outcome.document()),
+            error_code=outcome.code,
+            cancel_requested=1,
+            updated_at=now,
+        )
+        .returning(operation)
+    ).first()
+    if ended is None:
+        return False
+    _tell_outcome(connection, closed_operation(ended), outcome, now)
+    return True
 
 
 def _one_claim_less() -> Case[int]:

@@ -102,6 +102,27 @@ def test_the_leases_of_dead_processes_are_freed_and_no_others(bench: Bench) -> N
     assert (claim.operation.message_id, claim.operation.claims_no_progress) == ("m1", 2)
 
 
+# ---------------------------------------------------------------- deadlines
+def test_what_nobody_started_before_its_deadline_ends_wherever_it_should_have_run(bench: Bench) -> None:
+    """I2: no operation waits for ever for a node that never comes."""
+    late = bench.accept_one("late", deadline_ms=bench.now + 1000, node="gone")
+    patient = bench.accept_one("patient", service="db", deadline_ms=bench.now + 10_000)
+    bench.now += 2000
+    assert bench.database.ledger.expire() == 1
+    assert (bench.state(late), bench.get(late).error_code) == (State.CANCELLED, "deadline-exceeded")
+    assert bench.state(patient) is State.QUEUED
+    assert bench.topics() == ["create-snapshot.cancelled.acme"]
+    assert bench.database.ledger.expire() == 0
+
+
+def test_what_has_been_started_is_not_expired_behind_its_worker(bench: Bench) -> None:
+    op_id = bench.accept_one("running", deadline_ms=bench.now + 1000)
+    bench.claim_one()
+    bench.now += 2000
+    assert bench.database.ledger.expire() == 0
+    assert bench.state(op_id) is State.RUNNING
+
+
 # ---------------------------------------------------------------- cancelling
 def test_what_has_not_started_is_cancelled_at_once(bench: Bench) -> None:
     op_id = bench.accept_one()
