@@ -50,7 +50,7 @@ class InvalidMessage(Refused):
     """The message does not follow the contract. `field` is the dotted path of the first fault."""
 
     code = "invalid"
-    next_step = "correct the named field and publish the message again under a new id"
+    next_step = "correct what is named and try again; a message that was published already needs a new id"
 
     def __init__(self, message: str, *, field: str = "", code: str | None = None) -> None:
         super().__init__(message, code=code)

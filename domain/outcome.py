@@ -111,6 +111,18 @@ class Outcome:
         """Nothing changed, because somebody asked or the deadline passed."""
         return cls(State.CANCELLED, str(error), code=error.code)
 
+    @classmethod
+    def turned_back(cls, document: dict[str, Any] | None) -> Outcome:
+        """The end of an operation that was put back, for the reason that its row remembers."""
+        kept = document or {}
+        return cls(
+            State.ROLLED_BACK,
+            kept.get("sentence", "everything was put back"),
+            code=kept.get("code"),
+            next_step=kept.get("next_step", ""),
+            figures=kept.get("figures", {}),
+        )
+
     def event_name(self) -> str:
         """The suffix of the outcome event: succeeded, rolled-back, failed, cancelled or stuck."""
         return self.state.value.lower().replace("_", "-")

@@ -54,7 +54,20 @@ def parse(subscription: Subscription, data: dict[str, Any]) -> Any:
     except pydantic.ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(["data", *(str(part) for part in first["loc"])])
-        raise InvalidMessage(f"{field}: {first['msg']}", field=field) from None
+        raise InvalidMessage(f"{field}: {_in_words(first, subscription)}", field=field) from None
+
+
+def _in_words(fault: Any, subscription: Subscription) -> str:
+    """What is wrong, in the words of somebody who writes JSON."""
+    kind = fault["type"]
+    if kind == "extra_forbidden":
+        known = ", ".join(subscription.model.model_fields)
+        return f"is no field here; the command has {known}"
+    if kind == "missing":
+        return "is missing"
+    if kind.startswith("tuple"):
+        return "must be a list"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def subscriptions() -> dict[str, Subscription]:

@@ -10,7 +10,7 @@ complete and the sweeper removes the objects later.
 from __future__ import annotations
 
 from domain.context import Context
-from domain.errors import StoreUnavailable, WrongTenant
+from domain.errors import Cancelled, Damaged, DeadlineExceeded, Refused, StoreUnavailable, WrongTenant
 from domain.outcome import Item, MarkDeleting, Outcome, RemoveSnapshot
 from domain.subscription import Subscription
 from handlers import Id, Payload
@@ -55,7 +55,8 @@ def _remove_objects(context: Context) -> str:
             context.watch.advance()
             if len(gone) < len(rows):
                 break
-    except StoreUnavailable as error:
+    except (StoreUnavailable, Refused, Damaged, Cancelled, DeadlineExceeded) as error:
+        # The snapshot is gone from the catalogue: from here on there is only forward.
         return f"the store did not remove all objects ({error}); the sweeper will"
     return ""
 

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from domain.context import Context
+from domain.contracts import Trees
 from domain.errors import Damaged, PathEscape, Refused
 from domain.operation import StepState
 from domain.outcome import Change, Item, MarkSnapshot, Outcome, SaveService
@@ -58,7 +59,9 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
     """Stage, swap, and settle the service's record; an interrupted swap is recognised and finished."""
     service = context.service()
     snapshot = context.snapshot(command.snapshot_id)
-    include = command.include or snapshot.include
+    include = command.include or (("data",) if command.target.directory else snapshot.include)
+    if command.target.directory is not None and "configuration" in include:
+        raise Refused("a copy has no configuration to restore", code="copy-of-data-only")
     if missing := [part for part in include if part not in snapshot.include]:
         raise Refused(
             f"snapshot {snapshot.snapshot_id} holds no {missing[0]}; it holds {', '.join(snapshot.include)}",
@@ -88,7 +91,7 @@ def undo(command: RestoreSnapshot, context: Context) -> None:
     step = context.journal.find(SWAP)
     if step is not None:
         request = step.request
-        context.trees.swap_back(request["staging"], request["target"], request["inode"])
+        context.trees.swap_back(request["staging"], request["target"], request["inode"], existed=request["existed"])
         context.journal.end(step, StepState.UNDONE)
     context.trees.discard(context.operation.op_id)
 
@@ -97,8 +100,10 @@ def _record(
     command: RestoreSnapshot, context: Context, service: Service, snapshot: Snapshot, include: tuple[str, ...]
 ) -> Service:
     """The service's record as it must be afterwards; the same object's equal when nothing changes."""
+    if command.target.directory is not None:
+        return service  # a copy leaves the service alone
     wanted = service
-    if command.target.node and command.target.directory is None and "data" in include:
+    if command.target.node and "data" in include:
         wanted = dataclasses.replace(wanted, node=command.target.node)
     if "configuration" in include:
         document = context.archive.read(snapshot.manifest_key).configuration or {}
@@ -119,32 +124,54 @@ def _restore_data(
     command: RestoreSnapshot, context: Context, service: Service, snapshot: Snapshot
 ) -> tuple[dict[str, int], tuple[Item, ...]]:
     trees, journal, op_id = context.trees, context.journal, context.operation.op_id
+    if command.target.directory is not None:
+        _refuse_taken(command.target.directory, context)
     target = trees.resolve(command.target.directory or service.directory)
     staging = trees.staging_path(op_id, target)
     step = journal.find(SWAP)
     if step is None:
-        if command.mode is RestoreMode.REFUSE_NON_EMPTY and not trees.is_empty(target):
-            raise Refused(
-                f"directory {command.target.directory or service.directory} is not empty",
-                code="target-not-empty",
-                next_step='empty it, or restore with "mode": "replace" or "merge"',
-            )
+        if command.mode is RestoreMode.REFUSE_NON_EMPTY:
+            _refuse_full(command, trees, target)
         trees.discard(op_id)
+        existed = not trees.is_absent(target)
         staged = context.archive.stage(snapshot.manifest_key, target, staging, command.mode, context.watch)
         request = {
             "target": target,
             "staging": staging,
             "inode": staged.inode,
+            "existed": existed,
             "files": staged.files,
             "bytes": staged.bytes,
             "warnings": list(staged.warnings),
         }
+        if command.mode is RestoreMode.REFUSE_NON_EMPTY:
+            _refuse_full(command, trees, target)  # staging may have taken hours
         step = journal.begin(SWAP, request)
+    context.watch.check()
     trees.swap(staging, target, step.request["inode"])
     journal.end(step)
     context.after_settle.append(lambda: trees.discard(op_id))
     warnings = tuple(Item(str(w), "restored-differently", str(w)) for w in step.request["warnings"])
     return {"files": step.request["files"], "bytes": step.request["bytes"]}, warnings
+
+
+def _refuse_taken(directory: str, context: Context) -> None:
+    owner = context.services.overlapping(context.node, directory, besides="")
+    if owner is not None:
+        raise Refused(
+            f"directory {directory} overlaps that of a registered service",
+            code="directory-taken",
+            next_step="restore the copy to a directory that no service has",
+        )
+
+
+def _refuse_full(command: RestoreSnapshot, trees: Trees, target: str) -> None:
+    if not trees.is_empty(target):
+        raise Refused(
+            f"the directory that snapshot {command.snapshot_id} should be restored to is not empty",
+            code="target-not-empty",
+            next_step='empty it, or restore with "mode": "replace" or "merge"',
+        )
 
 
 def _abandon(command: RestoreSnapshot, context: Context) -> tuple[()]:

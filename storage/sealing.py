@@ -85,7 +85,7 @@ class KeyRing:
         return header + nonce + self._ciphers[self.current].encrypt(nonce, plain, header + aad)
 
     def unseal(self, sealed: bytes, aad: bytes) -> bytes:
-        """The plain bytes. Raises Damaged: code `unknown-key`, or `seal-broken` for any change."""
+        """The plain bytes. Refused(code="unknown-key") without the key; Damaged(code="seal-broken") for any change."""
         if len(sealed) < 2 or sealed[0] != VERSION:
             raise Damaged("a sealed value has an unknown form", code="seal-broken")
         start = 2 + sealed[1]
@@ -95,7 +95,7 @@ class KeyRing:
             raise Damaged("a sealed value is cut short", code="seal-broken")
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            raise Damaged(
+            raise Refused(
                 f"a value was sealed with key {key_id!r}, which is not in the key ring",
                 code="unknown-key",
                 next_step=f"put key {key_id!r} back into BACKSTAY_SECRET_KEYS, after the current one",

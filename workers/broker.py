@@ -24,6 +24,8 @@ QUEUE = "operations"
 ACTOR = "execute"
 #: Seconds between looks at the database when nothing has announced new work (backoffs come due, nodes die).
 POLL_SECONDS = 2.0
+#: Milliseconds after which an operation is offered again whose former attempt still hangs in this process.
+STILL_RUNNING_MS = 10_000
 
 
 class SqlBroker(dramatiq.Broker):
@@ -77,9 +79,18 @@ class SqlBroker(dramatiq.Broker):
     def claim(self) -> list[Claim]:
         """Take as many ready operations as there are free slots."""
         asked_at = self.clock.boottime()
-        claims = self.ledger.claim(self.node, self.owner, self.free(), self.lease_ms)
-        with self._mutex:
-            self._held.update({claim.operation.op_id: (claim, asked_at) for claim in claims})
+        claims = []
+        for claim in self.ledger.claim(self.node, self.owner, self.free(), self.lease_ms):
+            with self._mutex:
+                runs_here = claim.operation.op_id in self._held
+                if not runs_here:
+                    self._held[claim.operation.op_id] = (claim, asked_at)
+            if runs_here:
+                # A thread of ours hangs in it and has lost its lease: a second one would only hang beside it.
+                sentence = "the same operation still runs in this process"
+                self.ledger.retry_later(claim, STILL_RUNNING_MS, "still-running", sentence)
+            else:
+                claims.append(claim)
         return claims
 
     def give_back(self) -> int:
@@ -88,8 +99,14 @@ class SqlBroker(dramatiq.Broker):
             held = list(self._held.values())
             self._held.clear()
         for claim, _ in held:
-            self.ledger.release(claim)
+            self._release(claim)
         return len(held)
+
+    def _release(self, claim: Claim) -> None:
+        try:
+            self.ledger.release(claim)
+        except (DatabaseUnavailable, LeaseLost) as error:  # then the lease ends by itself
+            log.warning("claim.not-released", operation=claim.operation.op_id, detail=str(error))
 
     def drop(self, op_id: str) -> Claim | None:
         """Forget a claim; the claim if it was held."""
@@ -147,17 +164,14 @@ class _Claims(dramatiq.Consumer):
         for message in messages:
             claim = self._broker.drop(message.args[0])
             if claim is not None:
-                try:
-                    self._broker.ledger.release(claim)
-                except (DatabaseUnavailable, LeaseLost) as error:
-                    log.warning("claim.not-released", operation=claim.operation.op_id, detail=str(error))
+                self._broker._release(claim)
 
     def close(self) -> None:
         """Give back what was claimed and not yet handed over."""
         for op_id in self._ready:
             claim = self._broker.drop(op_id)
             if claim is not None:
-                self._broker.ledger.release(claim)
+                self._broker._release(claim)
         self._ready = []
 
 

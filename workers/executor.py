@@ -61,6 +61,7 @@ class Attempt:
     context: Context
     subscription: Subscription
     payload: Any
+    undoing: bool = False
 
 
 class Executor:
@@ -102,10 +103,11 @@ class Executor:
 
     def _run(self, claim: Claim, asked_at: float) -> str:
         ledger = self._ports.ledger
+        attempt: Attempt | None = None
         try:
-            service = self._misplaced(claim)
-            if service is not None:
-                ledger.reroute(claim, service)
+            node = self._misplaced(claim)
+            if node is not None:
+                ledger.reroute(claim, node)
                 return "rerouted"
             subscription = self._subscriptions.get(claim.operation.kind)
             if subscription is None:
@@ -123,6 +125,11 @@ class Executor:
             # The database itself is away: the lease ends by itself and somebody goes on from the journal.
             log.warning("operation.interrupted", code=error.code, detail=str(error))
             return "interrupted"
+        except Exception as error:  # noqa: BLE001 - a bug of ours or of a library: bounded retries, then a person
+            # The message may quote values, so only the sealed dead letter has it.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.error("operation.bug", error=type(error).__name__, frames=frames)
+            return self._unplanned(claim, attempt, error)
 
     # ------------------------------------------------------------ prepare
     def _misplaced(self, claim: Claim) -> str | None:
@@ -131,6 +138,9 @@ class Executor:
         subscription = self._subscriptions.get(operation.kind)
         if subscription is None or not subscription.local or operation.node is not None:
             return None
+        late = 0 < operation.deadline_at <= operation.lease_until - self._lease_ms
+        if operation.cancel_requested or late:
+            return None  # any node can end it
         service = self._ports.services.get(operation.service_id)
         return service.node if service and service.node != self._node else None
 
@@ -166,16 +176,20 @@ class Executor:
     def _decide(self, attempt: Attempt) -> Outcome | None:
         """The outcome to settle; None when the operation waits for its next attempt."""
         operation = attempt.claim.operation
+        poison = Refused(
+            f"{operation.claims_no_progress - 1} workers took this operation and died without progress",
+            code="poison",
+            next_step="read the worker's log of that time; replay it once the cause is mended",
+        )
+        poisonous = operation.claims_no_progress > self._budget.max_claims
         if operation.state is State.COMPENSATING:
-            return self._compensate(attempt, _reason(operation.outcome))
+            reason = Outcome.turned_back(operation.outcome)
+            stuck = replace(reason, state=State.STUCK, code="poison", sentence=str(poison))
+            return stuck if poisonous else self._compensate(attempt, reason)
         try:
-            if operation.claims_no_progress > self._budget.max_claims:
-                raise Refused(
-                    f"{operation.claims_no_progress - 1} workers took this operation and died without progress",
-                    code="poison",
-                    next_step="read the worker's log of that time; replay it once the cause is mended",
-                )
             attempt.payload = self._parse(attempt.subscription, operation.data)
+            if poisonous:
+                raise poison
             attempt.context.watch.check()
             return attempt.subscription.handle(attempt.payload, attempt.context)
         except (Cancelled, DeadlineExceeded) as error:
@@ -186,9 +200,17 @@ class Executor:
             raise
         except Weather as error:
             return self._later(attempt, error, self._budget.max_attempts)
-        except Exception as error:  # a bug of ours or of a library: bounded retries, then a dead letter with its trace
-            log.exception("operation.bug")
-            return self._later(attempt, error, self._budget.max_bugs)
+
+    def _unplanned(self, claim: Claim, attempt: Attempt | None, error: Exception) -> str:
+        if attempt is None:
+            delay = backoff_ms(self._budget, claim.operation.attempts, self._draw)
+            self._ports.ledger.retry_later(claim, delay, "internal-error", f"unexpected {type(error).__name__}")
+            return "retry"
+        if attempt.undoing:
+            outcome = self._undo_failed(attempt, Outcome.turned_back(claim.operation.outcome), error)
+        else:
+            outcome = self._later(attempt, error, self._budget.max_bugs)
+        return self._finish(attempt, outcome) if outcome else "retry"
 
     def _later(self, attempt: Attempt, error: Exception, most: int) -> Outcome | None:
         operation = attempt.claim.operation
@@ -218,6 +240,7 @@ class Executor:
 
     def _compensate(self, attempt: Attempt, reason: Outcome) -> Outcome | None:
         operation, subscription = attempt.claim.operation, attempt.subscription
+        attempt.undoing = True
         try:
             payload = attempt.payload or self._parse(subscription, operation.data)
             if subscription.undo is not None:
@@ -226,16 +249,27 @@ class Executor:
             return replace(reason, state=State.ROLLED_BACK)
         except (LeaseLost, ShuttingDown):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever fails here, a person must hear of it: retries, then STUCK
-            if operation.attempts + 1 < self._budget.max_undo_attempts:
-                delay = backoff_ms(self._budget, operation.attempts, self._draw)
-                self._ports.ledger.retry_later(attempt.claim, delay, "undo-failed", str(error))
-                return None
-            trace = "".join(traceback.format_exception(error))
-            return replace(reason, state=State.STUCK, code="undo-failed", traceback=trace)
+        except (BackstayError, OSError) as error:
+            return self._undo_failed(attempt, reason, error)
+
+    def _undo_failed(self, attempt: Attempt, reason: Outcome, error: Exception) -> Outcome | None:
+        """Undoing is never given up silently: bounded retries, then STUCK for a person."""
+        operation = attempt.claim.operation
+        used = operation.attempts if operation.state is State.COMPENSATING else 0  # turning back began a new budget
+        if used + 1 < self._budget.max_undo_attempts:
+            delay = backoff_ms(self._budget, used, self._draw)
+            self._ports.ledger.retry_later(attempt.claim, delay, "undo-failed", type(error).__name__)
+            return None
+        trace = "".join(traceback.format_exception(error))
+        return replace(reason, state=State.STUCK, code="undo-failed", traceback=trace)
 
     # ------------------------------------------------------------ settle
     def _finish(self, attempt: Attempt, outcome: Outcome) -> str:
+        if outcome.state in (State.FAILED, State.CANCELLED):
+            checked = self._end_early(attempt, outcome)  # "nothing changed" must be true, whoever says it
+            if checked is None:
+                return "retry"
+            outcome = checked
         try:
             self._settle(attempt, outcome)
         except (Refused, Damaged) as error:  # SQL refused the domain changes; nothing of them was written
@@ -258,15 +292,3 @@ class Executor:
                 clean_up()
             except (BackstayError, OSError) as error:
                 log.warning("operation.clean-up-left", detail=str(error))
-
-
-def _reason(document: dict[str, Any] | None) -> Outcome:
-    """The outcome that made the operation turn back, as its row remembers it."""
-    kept = document or {}
-    return Outcome(
-        State.ROLLED_BACK,
-        kept.get("sentence", "everything was put back"),
-        code=kept.get("code"),
-        next_step=kept.get("next_step", ""),
-        figures=kept.get("figures", {}),
-    )

@@ -64,6 +64,11 @@ def supervise(main: Callable[[], int], count: int) -> int:
                 stopping.wait(RESTART_SECONDS)
                 if not stopping.is_set():
                     children[index] = spawn()
-    for child in children:
-        child.join()
-    return max((abs(child.exitcode or 0) for child in asked), default=0)
+    # A signal that came while a child was being started has not reached it; ask again until all are gone.
+    while any(child.is_alive() for child in children):
+        for child in children:
+            child.join(0.2)
+            if child.is_alive() and child.pid and child not in asked:
+                asked.add(child)
+                os.kill(child.pid, signal.SIGTERM)
+    return max((child.exitcode or 0 for child in asked if (child.exitcode or 0) > 0), default=0)

@@ -15,6 +15,7 @@ import structlog
 from domain.contracts import Archive, Catalogue, Clock, Ledger, Nodes, ObjectStore, Trees
 from domain.errors import BackstayError
 from domain.operation import TERMINAL
+from workers.loop import Loop
 from workers.owner import Owner
 
 log = structlog.get_logger("sweeper")
@@ -48,22 +49,25 @@ class Sweeper:
     def __init__(self, duties: Duties, owner: Owner, clock: Clock, version: str, wake: Callable[[], None]) -> None:
         self._duties, self._owner, self._clock, self._version, self._wake = duties, owner, clock, version, wake
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
+        self._loop = Loop("sweeper", self._sweep)
         self._due: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin; the first round runs at once, so a restarted node frees its predecessor's leases."""
-        self._thread.start()
+        self._loop.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """End after the duty in hand."""
         self._stopping.set()
-        self._thread.join(timeout)
+        self._loop.stop(timeout)
 
-    def _loop(self) -> None:
-        while not self._stopping.is_set():
-            self.round()
-            self._stopping.wait(BEAT_SECONDS)
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._loop.alive()
+
+    def _sweep(self, stopping: threading.Event) -> None:
+        self.round()
+        stopping.wait(BEAT_SECONDS)
 
     def round(self) -> None:
         """Do whatever is due."""

@@ -19,6 +19,9 @@ class Services(Protocol):
     def get(self, service_id: str) -> Service | None:
         """The service, whoever owns it."""
 
+    def overlapping(self, node: str | None, directory: str, besides: str) -> str | None:
+        """A service other than `besides` on that node whose directory equals, contains or lies in this one."""
+
 
 class Catalogue(Protocol):
     """The SQL index of snapshots. No method calls the store."""

@@ -75,8 +75,9 @@ class Trees(Protocol):
         """Make the staged tree (recognised by `inode`) the live one, atomically and durably. The old
         tree is then at `staging`. Idempotent; False when it had been swapped already."""
 
-    def swap_back(self, staging: str, target: str, inode: int) -> bool:
-        """Undo `swap`, if it happened. Idempotent."""
+    def swap_back(self, staging: str, target: str, inode: int, *, existed: bool) -> bool:
+        """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it
+        is gone now this raises instead of leaving nothing live."""
 
     def discard(self, op_id: str) -> None:
         """Remove everything that operation staged or set aside."""

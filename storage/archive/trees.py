@@ -7,12 +7,15 @@ root's inode, which a rename does not change, so doing it twice does it once.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import re
 import stat
+from collections.abc import Iterator
 
-from domain.errors import PathEscape, Refused
+from domain.errors import PathEscape, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from domain.service import relative_directory
 from storage.archive import syscalls
@@ -74,33 +77,53 @@ class AppsRoot:
 
     def swap(self, staging: str, target: str, inode: int) -> bool:
         """See the port."""
-        if _inode(target) == inode:
-            self._sync(staging, target)  # whoever did it may not have reached this
-            return False
-        if _inode(staging) != inode:
-            raise Refused(
-                f"the tree that was staged for {target} is gone",
-                code="staged-tree-gone",
-                next_step="publish the restore again",
-            )
         failpoint("trees.before-swap")
-        _make_parents(target, self._root)
-        _exchange_or_move(staging, target)
-        self._sync(staging, target)
+        with self._alone():
+            if _inode(target) == inode:
+                self._sync(staging, target)  # whoever did it may not have reached this
+                return False
+            if _inode(staging) != inode:
+                raise Refused(
+                    f"the tree that was staged for {target} is gone",
+                    code="staged-tree-gone",
+                    next_step="publish the restore again",
+                )
+            self.resolve(os.path.relpath(target, self._root))  # no link has come into the path since
+            _make_parents(target, self._root)
+            _exchange_or_move(staging, target)
+            self._sync(staging, target)
         failpoint("trees.after-swap")
         return True
 
-    def swap_back(self, staging: str, target: str, inode: int) -> bool:
-        """See the port."""
-        if _inode(target) != inode:
-            self._sync(staging, target)
-            return False
+    def swap_back(self, staging: str, target: str, inode: int, *, existed: bool) -> bool:
+        """See the port. Raises Refused(code="old-tree-gone") rather than leave nothing live."""
         failpoint("trees.before-swap-back")
-        os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
-        _exchange_or_move(target, staging)
-        self._sync(staging, target)
+        with self._alone():
+            if _inode(target) != inode:
+                self._sync(staging, target)
+                return False
+            if existed and _inode(staging) is None:
+                raise Refused(f"the tree that was at {target} before is gone", code="old-tree-gone")
+            os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
+            _exchange_or_move(target, staging)
+            self._sync(staging, target)
         failpoint("trees.after-swap-back")
         return True
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One exchange at a time on this node: looking at the inode and exchanging must be one act, or a
+        worker that was paused between the two would undo what its successor did."""
+        os.makedirs(self._staging, mode=0o700, exist_ok=True)
+        handle = os.open(self._staging, READ_DIRECTORY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreUnavailable("another exchange of trees is under way on this node", code="busy") from None
+            yield
+        finally:
+            os.close(handle)
 
     def discard(self, op_id: str) -> None:
         """See the port."""

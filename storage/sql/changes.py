@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, case, delete, insert, literal_column, select, update
 
-from domain.errors import Damaged, WrongTenant
+from domain.errors import Damaged, Refused, WrongTenant
 from domain.operation import Operation, State
 from domain.outcome import (
     AbandonSnapshot,
@@ -26,6 +26,7 @@ from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql.rows import service_values, snapshot_values
 from storage.sql.sealed import Vault
+from storage.sql.services import overlapping
 from storage.sql.states import state_is
 from storage.sql.tables import garbage, operation, pack, service, snapshot, snapshot_label, snapshot_pack
 from storage.sql.transactions import Transactions
@@ -72,6 +73,13 @@ def apply(
 def _save_service(
     tx: Transactions, connection: Connection, vault: Vault, doing: Operation, record: Service, now: int
 ) -> None:
+    owner = overlapping(connection, record.node, record.directory, record.service_id)
+    if owner is not None:
+        raise Refused(
+            f"directory {record.directory} on node {record.node} overlaps that of another service",
+            code="directory-taken",
+            next_step="give each service a directory of its own",
+        )
     values = service_values(record, now, vault)
     saved = connection.execute(
         tx.insert(service)

@@ -21,6 +21,13 @@ BUSY_TIMEOUT_MS = 30_000
 #: Server settings of each PostgreSQL session: no statement waits for a lock, and no forgotten
 #: transaction holds one, for longer than this.
 POSTGRES_OPTIONS = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+#: A server that drops packets is noticed in seconds, not in the quarter of an hour that TCP allows.
+POSTGRES_KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 #: File systems whose locks or mmap SQLite cannot trust.
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs", "fuse.glusterfs", "fuse.sshfs"}
@@ -53,7 +60,7 @@ def open_engine(url: URL) -> tuple[Engine, FairLock | None]:
     engine = create_engine(
         url,
         isolation_level="READ COMMITTED",
-        connect_args={"options": POSTGRES_OPTIONS, "connect_timeout": 5},
+        connect_args={"options": POSTGRES_OPTIONS, "connect_timeout": 5, **POSTGRES_KEEPALIVE},
         hide_parameters=True,
         pool_size=16,
         max_overflow=16,

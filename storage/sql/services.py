@@ -5,7 +5,7 @@ The record of another tenant's service is returned like any other: who may see i
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Connection, or_, select
 
 from domain.service import Service
 from storage.sql.rows import closed_service
@@ -27,6 +27,11 @@ class SqlServices:
             row = connection.execute(select(service).where(service.c.service_id == service_id)).first()
         return None if row is None else read_service(row, self._vault)
 
+    def overlapping(self, node: str | None, directory: str, besides: str) -> str | None:
+        """Another service on that node whose directory equals, contains or lies in this one."""
+        with self._tx.read() as connection:
+            return overlapping(connection, node, directory, besides)
+
     def list(self, tenant_id: str | None) -> list[Service]:
         """All services, or a tenant's, by id; their documents stay closed and are empty here."""
         wanted = select(service).order_by(service.c.service_id)
@@ -34,3 +39,18 @@ class SqlServices:
             wanted = wanted.where(service.c.tenant_id == tenant_id)
         with self._tx.read() as connection:
             return [closed_service(row) for row in connection.execute(wanted)]
+
+
+def overlapping(connection: Connection, node: str | None, directory: str, besides: str) -> str | None:
+    """The id of another service whose directory overlaps, in the transaction of whoever asks."""
+    above = ["/".join(directory.split("/")[:depth]) for depth in range(1, directory.count("/") + 2)]
+    return connection.scalar(
+        select(service.c.service_id)
+        .where(
+            service.c.node == node,
+            service.c.service_id != besides,
+            or_(service.c.directory.in_(above), service.c.directory.startswith(f"{directory}/", autoescape=True)),
+        )
+        .order_by(service.c.service_id)
+        .limit(1)
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Case, Connection, case, select, update
+from sqlalchemy import Case, Connection, and_, case, exists, or_, select, update
 
 from domain.contracts import Claim, Event
 from domain.errors import Cancelled, DeadlineExceeded
@@ -23,7 +23,7 @@ from storage.sql.outbox import tell
 from storage.sql.rows import closed_operation
 from storage.sql.sealed import Vault, to_json
 from storage.sql.states import held, state_is
-from storage.sql.tables import operation
+from storage.sql.tables import operation, step
 from storage.sql.transactions import Transactions
 
 #: Operations that one call of `expire` ends, so that its transaction stays short.
@@ -158,7 +158,22 @@ def expire(tx: Transactions) -> int:
         for op_id in late:
             error = DeadlineExceeded(f"the deadline of operation {op_id} passed before it had started")
             ended += _end_unstarted(connection, op_id, Outcome.cancelled(error), now)
-        if ended:
+        # What a node that is gone had begun, and has touched nothing with, may be ended by any other.
+        freed = connection.execute(
+            update(operation)
+            .where(
+                state_is(operation, State.RUNNING),
+                operation.c.lease_until < now,
+                operation.c.node != "",
+                or_(
+                    operation.c.cancel_requested == 1,
+                    and_(operation.c.deadline_at > 0, operation.c.deadline_at <= now),
+                ),
+                ~exists().where(step.c.op_id == operation.c.op_id),
+            )
+            .values(node="", next_attempt_at=0, updated_at=now)
+        ).rowcount
+        if ended or freed:
             tx.ring(connection)
         return ended
 

@@ -21,9 +21,9 @@ from storage.sql.fairlock import FairLock
 
 #: The channel on which PostgreSQL tells that there may be new work.
 CHANNEL = "backstay_work"
-#: SQLSTATE classes that mean "not now": connection, rollback (serialisation, deadlock), resources,
+#: SQLSTATE classes that mean "not now": connection, read-only standby, rollback (serialisation, deadlock), resources,
 #: object not in the required state (lock timeout), operator intervention, system error.
-WEATHER_CLASSES = frozenset({"08", "40", "53", "55", "57", "58"})
+WEATHER_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 UNDEFINED_TABLE = frozenset({"42P01", "42703"})
 #: SQLite's primary result codes that mean "not now".
 SQLITE_WEATHER = ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "PROTOCOL", "NOMEM", "INTERRUPT")

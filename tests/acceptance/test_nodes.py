@@ -65,7 +65,10 @@ def test_a_node_that_is_gone_for_good_is_left_by_restoring_elsewhere(two: Platfo
 
 def test_one_service_s_commands_are_done_in_order(two: Platform) -> None:
     two.service("ordered")
-    messages = [two.publish("create-snapshot", {"labels": [f"n:{n}"]}, service="ordered") for n in range(6)]
+    messages = []
+    for n in range(6):  # the order of acceptance counts, and two intakes share the border
+        messages.append(two.publish("create-snapshot", {"labels": [f"n:{n}"]}, service="ordered"))
+        eventually(lambda: two.find(messages[-1]), what="the command is accepted")
     ended = [two.outcome(message) for message in messages]
     fences = [operation.fence for operation in ended]
     assert fences == sorted(fences) and len(set(fences)) == 6

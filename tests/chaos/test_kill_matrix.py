@@ -56,7 +56,9 @@ def test_whoever_is_killed_wherever_another_finishes(
         with subtests.test(msg=str(death)):
             copy = world.copy_to(tmp_path / str(number))
             trace = tmp_path / f"trace-{number}"
-            run_node(settings_of(copy.home), copy.finished, trace, death)
+            died = run_node(settings_of(copy.home), copy.finished, trace, death)
+            # The last hit of a point may fall away when threads meet otherwise; the first is always reached.
+            assert died.killed or death.hit > 1, f"{death} was not reached"
             live_tree_is_whole(copy)
             end = run_node(settings_of(copy.home), copy.finished, trace)
             assert end.exit_code == 0, f"after {death} the second process did not finish"

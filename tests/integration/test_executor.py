@@ -295,3 +295,68 @@ def test_a_retry_knows_that_it_is_one(bench: Bench) -> None:
     bench.handle = lambda payload, context: Outcome.succeeded("done")
     bench.run_once()
     assert [context.retried for context in bench.contexts] == [False, True]
+
+
+def test_a_failure_that_the_handler_itself_reports_after_an_effect_is_undone_too(bench: Bench) -> None:
+    """FAILED means that nothing changed, whoever says it."""
+    op_id = bench.accept()
+
+    def handle(payload: Any, context: Context) -> Outcome:
+        context.journal.begin("effect", {})
+        return Outcome.failed(Damaged("the manifest is gone"))
+
+    def undo(payload: Any, context: Context) -> None:
+        step = context.journal.find("effect")
+        assert step is not None
+        context.journal.end(step, StepState.UNDONE)
+
+    bench.handle, bench.undo = handle, undo
+    bench.run_once()
+    assert bench.operation(op_id).state is State.ROLLED_BACK
+
+
+def test_undoing_has_its_own_budget_after_a_long_outage(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _touches_then(StoreUnavailable("gone"))
+    failures = iter([OSError("once"), None])
+
+    def undo(payload: Any, context: Context) -> None:
+        if error := next(failures):
+            raise error
+
+    bench.undo = undo
+    for _ in range(BUDGET.max_attempts + 1):
+        bench.run_once()
+    assert bench.operation(op_id).state is State.ROLLED_BACK
+
+
+def test_undoing_that_kills_its_workers_is_stuck_and_not_tried_for_ever(bench: Bench) -> None:
+    op_id = bench.accept()
+    claim = bench.claim()
+    assert claim is not None
+    bench.database.ledger.turn_back(claim, Outcome.failed(Refused("half-way", code="why")))
+    bench.database.ledger.release_dead(lambda owner: True)
+    for _ in range(BUDGET.max_claims):
+        assert bench.claim() is not None
+        bench.database.ledger.release_dead(lambda owner: True)
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.operation(op_id).error_code) == (State.STUCK, "poison")
+
+
+def test_a_ledger_that_cannot_settle_is_retried_with_backoff_and_does_not_escape(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = lambda payload, context: Outcome(State.RUNNING, "no end at all")
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.operation(op_id).attempts) == (State.RUNNING, 1)
+
+
+def test_a_bug_s_message_is_sealed_in_the_letter_and_not_in_the_log(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I18: an exception's message may quote a secret value."""
+    bench.accept()
+    bench.handle = _raises(KeyError("canary-77"))
+    bench.run_once()
+    printed = capsys.readouterr()
+    assert "KeyError" in printed.out + printed.err
+    assert "canary-77" not in printed.out + printed.err

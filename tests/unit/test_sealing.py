@@ -43,7 +43,7 @@ def test_every_changed_byte_is_noticed() -> None:
     for position in range(len(sealed)):
         changed = bytearray(sealed)
         changed[position] ^= 1
-        with pytest.raises(Damaged):
+        with pytest.raises((Damaged, Refused)):  # refused where the change names another key
             ring.unseal(bytes(changed), b"here")
 
 
@@ -67,7 +67,7 @@ def test_the_first_key_seals_and_older_ones_still_open() -> None:
 def test_a_key_that_was_dropped_too_early_is_named() -> None:
     sealed = KeyRing.parse(OLD).seal(b"x", b"a")
 
-    with pytest.raises(Damaged, match="'old'") as caught:
+    with pytest.raises(Refused, match="'old'") as caught:
         KeyRing.parse(NEW).unseal(sealed, b"a")
 
     assert caught.value.code == "unknown-key"

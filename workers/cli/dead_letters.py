@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from domain.contracts import DeadLetter
     from workers.bootstrap import Database
 
+#: Reasons that lie in the bytes of a message: replaying it would find the same.
+NEVER_ACCEPTED = ("undecodable", "invalid", "too-large", "key-reused")
+
 group = typer.Typer(no_args_is_help=True, help="Messages and operations that need a person.")
 
 Id = Annotated[str, typer.Argument(metavar="DEAD_LETTER_ID")]
@@ -60,7 +63,7 @@ def show(dead_letter_id: Id, as_json: AsJson = False) -> None:
         for line in letter.traceback.splitlines():
             here.screen.line(line)
         if letter.resolution is None:
-            here.screen.line(f"next: put the cause right, then `backstay dead-letters replay {dead_letter_id}`")
+            here.screen.line(f"next: {_advice(letter)}")
 
 
 @group.command()
@@ -105,6 +108,13 @@ def _find(database: Database, dead_letter_id: str) -> DeadLetter:
             next_step="`backstay dead-letters list --all` shows them",
         )
     return letter
+
+
+def _advice(letter: DeadLetter) -> str:
+    if letter.reason in NEVER_ACCEPTED:
+        discard = f"`backstay dead-letters discard {letter.dead_letter_id} --reason …`"
+        return f"its bytes cannot change: publish it corrected under a new id, then {discard}"
+    return f"put the cause right, then `backstay dead-letters replay {letter.dead_letter_id}`"
 
 
 def _replay(database: Database, letter: DeadLetter) -> str | None:

@@ -18,7 +18,9 @@ def publish(
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="create-snapshot, or backstay.create-snapshot.v1.")],
     subject: Annotated[str, typer.Option(metavar="tenant/T/service/S", help="Whom the command is about.")],
     data: Annotated[str, typer.Option(metavar="JSON|@FILE|-", help="The payload; - reads standard input.")] = "{}",
-    message_id: Annotated[str | None, typer.Option("--id", help="Message id; the same one again is no repeat.")] = None,
+    message_id: Annotated[
+        str | None, typer.Option("--id", help="Message id; publishing the same one again changes nothing.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="Who publishes; default /cli/USER@HOST.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the operation to its outcome.")] = False,
     timeout: Timeout = 600,

@@ -74,8 +74,8 @@ def cloud_event(
     """The command as it goes on the wire."""
     return {
         "specversion": "1.0",
-        "id": message_id or uuid7(),
-        "source": source or f"/cli/{operator()}",
+        "id": uuid7() if message_id is None else message_id,
+        "source": f"/cli/{operator()}" if source is None else source,
         "type": type_name(kind),
         "subject": subject,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

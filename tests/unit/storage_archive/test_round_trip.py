@@ -14,7 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from domain.errors import Damaged, InvalidMessage, NotFound, Refused
+from domain.errors import InvalidMessage, NotFound, Refused
 from domain.restore import RestoreMode
 from storage.archive import open_archive
 from storage.sealing import KeyRing
@@ -258,7 +258,7 @@ def test_configuration_is_sealed_and_opens_only_with_the_ring(shop: Workshop, tm
     assert summary.include == ("configuration",) and summary.packs == ()
     assert not any(secret.encode() in data for data in shop.objects.values())
     stranger = open_archive(shop.store, KeyRing.parse(KeyRing.generate_text("other")), cache_dir=None)
-    with pytest.raises(Damaged) as caught:
+    with pytest.raises(Refused) as caught:
         stranger.read(summary.manifest_key)
     assert caught.value.code == "unknown-key"
 

@@ -66,8 +66,8 @@ def test_swapping_back_returns_the_old_tree_however_often_it_is_asked(trees: App
     staging, inode = _staged(trees, target)
     trees.swap(staging, target, inode)
 
-    assert trees.swap_back(staging, target, inode) is True
-    assert trees.swap_back(staging, target, inode) is False
+    assert trees.swap_back(staging, target, inode, existed=True) is True
+    assert trees.swap_back(staging, target, inode, existed=True) is False
     assert (_word(target), _word(staging)) == ("old", "new")
 
 
@@ -76,7 +76,7 @@ def test_swapping_back_what_was_never_swapped_changes_nothing(trees: AppsRoot) -
     Path(target, "word").write_text("old")
     staging, inode = _staged(trees, target)
 
-    assert trees.swap_back(staging, target, inode) is False
+    assert trees.swap_back(staging, target, inode, existed=True) is False
     assert _word(target) == "old"
 
 
@@ -87,7 +87,7 @@ def test_a_swap_and_back_onto_nothing_leaves_nothing(trees: AppsRoot, apps: Path
     assert trees.is_absent(target)
     assert trees.swap(staging, target, inode) is True
     assert _word(target) == "new" and trees.is_absent(staging)
-    assert trees.swap_back(staging, target, inode) is True
+    assert trees.swap_back(staging, target, inode, existed=False) is True
     assert trees.is_absent(target) and _word(staging) == "new"
 
 
@@ -233,3 +233,15 @@ def test_removing_never_follows_a_link(tmp_path: Path) -> None:
         os.close(handle)
 
     assert (tmp_path / "outside" / "precious").exists() and not (tmp_path / "tree").exists()
+
+
+def test_swapping_back_refuses_to_leave_nothing_live(trees: AppsRoot) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    trees.swap(staging, target, inode)
+    Path(staging).rename(f"{staging}-gone")
+
+    with pytest.raises(Refused, match="is gone"):
+        trees.swap_back(staging, target, inode, existed=True)
+    assert _word(target) == "new"
