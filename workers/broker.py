@@ -24,6 +24,8 @@ QUEUE = "operations"
 ACTOR = "execute"
 #: Seconds between looks at the database when nothing has announced new work (backoffs come due, nodes die).
 POLL_SECONDS = 2.0
+#: Slots beyond the others that only take what reserves no service: a cancel must not wait for what it cancels.
+SPARE = 1
 #: Milliseconds after which an operation is offered again whose former attempt still hangs in this process.
 STILL_RUNNING_MS = 10_000
 
@@ -72,7 +74,7 @@ class SqlBroker(dramatiq.Broker):
 
     # ------------------------------------------------------------ claims in this process
     def free(self) -> int:
-        """How many more operations this process may hold."""
+        """How many more operations this process may hold, not counting the spare slot."""
         with self._mutex:
             return self.slots - len(self._held)
 
@@ -80,7 +82,11 @@ class SqlBroker(dramatiq.Broker):
         """Take as many ready operations as there are free slots."""
         asked_at = self.clock.boottime()
         claims = []
-        for claim in self.ledger.claim(self.node, self.owner, self.free(), self.lease_ms):
+        free = self.free()
+        if free <= -SPARE:
+            return []
+        limit, shared_only = (free, False) if free > 0 else (SPARE, True)
+        for claim in self.ledger.claim(self.node, self.owner, limit, self.lease_ms, shared_only=shared_only):
             with self._mutex:
                 runs_here = claim.operation.op_id in self._held
                 if not runs_here:
@@ -137,7 +143,7 @@ class _Claims(dramatiq.Consumer):
     def __next__(self) -> dramatiq.MessageProxy | None:
         broker = self._broker
         broker.turned_at = broker.clock.boottime()
-        if not self._ready and not broker.draining.is_set() and broker.free() > 0:
+        if not self._ready and not broker.draining.is_set():
             self._ready = self._claim()
         if not self._ready:
             broker.wake.wait(POLL_SECONDS)

@@ -103,7 +103,7 @@ class Settings:
     shutdown_seconds: int = _setting("BACKSTAY_SHUTDOWN_SECONDS", _count, "how long a stopping worker may finish")
     backlog_limit: int = _setting("BACKSTAY_BACKLOG_LIMIT", _count, "queued operations beyond which intake pauses")
     index_label: str = _setting("BACKSTAY_INDEX_LABEL", _text, "the label whose value stands in compatibility keys")
-    http: str = _setting("BACKSTAY_HTTP", _address, "address of health, metrics and API")
+    http: str = _setting("BACKSTAY_HTTP", _address, "address of health and metrics")
     log_level: str = _setting("BACKSTAY_LOG_LEVEL", _level, "debug, info, warning or error")
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 

@@ -24,7 +24,7 @@ from domain.subscription import Subscription
 from workers import log as logging
 from workers import processes
 from workers.bootstrap import System, check_packages, version
-from workers.broker import SqlBroker
+from workers.broker import SPARE, SqlBroker
 from workers.clock import SystemClock
 from workers.config import Settings
 from workers.executor import Executor, Ports
@@ -78,7 +78,7 @@ class NodeProcess:
             slots=settings.threads,
             lease_ms=settings.lease_seconds * 1000,
         )
-        self.worker = dramatiq.Worker(self.broker, worker_threads=settings.threads, worker_timeout=500)
+        self.worker = dramatiq.Worker(self.broker, worker_threads=settings.threads + SPARE, worker_timeout=500)
         self.ingress = Ingress(
             settings.broker_url,
             database.inbox,

@@ -33,9 +33,10 @@ Client = Any
 
 #: Above this an object is uploaded in parts.
 SINGLE_PUT = 32 << 20
-#: Seconds of trying again inside one call, on top of botocore's own three attempts.
+#: Seconds of trying again inside one call. With the last attempt a call ends before a lease of 60 s does:
+#: work that hangs in the store longer than its lease would look like work that kills its worker.
 PATIENCE = 30.0
-CONNECT_SECONDS, READ_SECONDS = 5, 30
+CONNECT_SECONDS, READ_SECONDS = 5, 15
 _TOKEN = "backstay-token"
 _WEATHER = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _WEATHER_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable"})
@@ -216,7 +217,7 @@ def _connect(place: S3Address) -> Client:
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=16,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": 1},  # one layer of retries, the one above
         **options,
     )
     session = boto3.session.Session()

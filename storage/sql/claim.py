@@ -43,7 +43,15 @@ UNREADABLE_REST_MS = 5 * 60_000
 
 
 def claim(
-    tx: Transactions, vault: Vault, node: str, owner: str, limit: int, lease_ms: int, *, own_first: bool
+    tx: Transactions,
+    vault: Vault,
+    node: str,
+    owner: str,
+    limit: int,
+    lease_ms: int,
+    *,
+    own_first: bool,
+    shared_only: bool = False,
 ) -> list[Claim]:
     """Take up to `limit` ready operations, the node's own or anybody's first; oldest first in each."""
     try:
@@ -53,7 +61,8 @@ def claim(
             for arm in [node, ANY_NODE] if own_first else [ANY_NODE, node]:
                 if len(candidates) < limit:
                     candidates += connection.execute(
-                        READY, {"node": arm, "now": now, "most": limit - len(candidates)}
+                        READY_SHARED if shared_only else READY,
+                        {"node": arm, "now": now, "most": limit - len(candidates)},
                     ).all()
             if not candidates:
                 return []
@@ -66,7 +75,7 @@ def claim(
         return []  # another node was faster with an operation of the same service
 
 
-def _ready() -> Select[Any]:
+def _ready(*, shared_only: bool = False) -> Select[Any]:
     """Claimable operations that are bound to the node :node, or with ANY_NODE to none, at the time :now.
 
     One node at a time instead of an OR, because no index serves the OR. An operation that has started
@@ -89,7 +98,7 @@ def _ready() -> Select[Any]:
             mine.c.node == bindparam("node"),
             mine.c.next_attempt_at <= now,
             mine.c.lease_until < now,
-            in_turn,
+            ~is_exclusive(mine) if shared_only else in_turn,
         )
         .order_by(mine.c.seq)
         .limit(bindparam("most", type_=BigInteger))
@@ -116,7 +125,7 @@ def _take() -> ReturningUpdate[Any]:
 
 
 #: Built once: building them costs more than running them.
-READY, TAKE = _ready(), _take()
+READY, READY_SHARED, TAKE = _ready(), _ready(shared_only=True), _take()
 
 
 def _raise_fences(tx: Transactions, connection: Connection, service_ids: Sequence[str]) -> None:

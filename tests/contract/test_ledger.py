@@ -230,6 +230,13 @@ def test_renewing_extends_the_lease_and_keeps_the_progress(bench: Bench) -> None
     assert (operation.lease_until, operation.progress) == (bench.now + LEASE, {"bytes_done": 5})
 
 
+def test_a_spare_slot_takes_only_what_reserves_no_service(bench: Bench) -> None:
+    bench.accept_one("work")
+    bench.accept_one("cancel", exclusive=False)
+    taken = bench.database.ledger.claim("n1", "n1:1", 5, 60_000, shared_only=True)
+    assert [claim.operation.message_id for claim in taken] == ["cancel"]
+
+
 def test_renewing_tells_that_a_cancel_was_requested(bench: Bench) -> None:
     claim = bench.running()
     assert bench.database.ledger.renew(claim, LEASE) is False

@@ -160,3 +160,13 @@ def test_a_worker_without_a_schema_says_what_to_do(tmp_path: Path) -> None:
     )
     assert run.returncode != 0
     assert "backstay migrate" in run.stderr
+
+
+def test_a_cancel_reaches_a_node_whose_slots_are_all_taken(node: Node) -> None:
+    node.start("serve", "--http", "127.0.0.1:0", BACKSTAY_THREADS="1")
+    begun = node.long_snapshot()
+    node.send("cancel-operation", "3-cancel", {"operation_id": begun.op_id})
+    assert node.ended("3-cancel").state is State.SUCCEEDED
+    assert node.ended("2-long").state in (State.CANCELLED, State.SUCCEEDED)
+    told = node.ended("3-cancel").outcome
+    assert told is not None and told["figures"]["state"] != "SUCCEEDED", "the cancel came after the end"
