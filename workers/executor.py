@@ -126,10 +126,8 @@ class Executor:
             log.warning("operation.interrupted", code=error.code, detail=str(error))
             return "interrupted"
         except Exception as error:  # noqa: BLE001 - a bug of ours or of a library: bounded retries, then a person
-            # The message may quote values, so only the sealed dead letter has it.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            log.error("operation.bug", error=type(error).__name__, frames=frames)
-            return self._unplanned(claim, attempt, error)
+            unplanned = error
+        return self._unplanned(claim, attempt, unplanned)
 
     # ------------------------------------------------------------ prepare
     def _misplaced(self, claim: Claim) -> str | None:
@@ -202,6 +200,9 @@ class Executor:
             return self._later(attempt, error, self._budget.max_attempts)
 
     def _unplanned(self, claim: Claim, attempt: Attempt | None, error: Exception) -> str:
+        # The message may quote values, so only the sealed dead letter has it.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error("operation.bug", error=type(error).__name__, frames=frames)
         if attempt is None:
             delay = backoff_ms(self._budget, claim.operation.attempts, self._draw)
             self._ports.ledger.retry_later(claim, delay, "internal-error", f"unexpected {type(error).__name__}")

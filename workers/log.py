@@ -39,6 +39,7 @@ def configure(level: str, node: str) -> None:
             ],
         )
     )
+    logging.raiseExceptions = False  # it would print whatever exception is being handled, message and all
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

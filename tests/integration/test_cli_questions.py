@@ -27,7 +27,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 def register(cli: CommandLine, service_id: str = "web", tenant_id: str = "acme") -> None:
     cli.accept("register-service", service_id, f"register-{service_id}", configuration={"password": SECRET})
-    saved = Service(service_id, tenant_id, "Web", "web", "n1", document={"password": SECRET})
+    saved = Service(service_id, tenant_id, "Web", service_id, "n1", document={"password": SECRET})
     cli.system.database.ledger.settle(cli.claim(), Outcome.succeeded("registered", changes=(SaveService(saved),)))
 
 
