@@ -22,7 +22,7 @@ log = structlog.get_logger("relay")
 #: Events taken at a time, and milliseconds for which no other relay takes them.
 BATCH, HOLD_MS = 100, 15_000
 #: Seconds between looks when nobody has announced an event.
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 #: Failures in a row after which it is the broker and not the event; the next attempt then waits.
 OUTAGE = 2
 

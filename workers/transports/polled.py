@@ -16,9 +16,9 @@ from amqp.exceptions import ChannelError  # type: ignore[import-untyped]
 from kombu.transport import virtual
 
 #: Seconds between looks while there is nothing: the first pause and the longest. A pause is a quarter longer than
-#: the one before, so that a message waits for a quarter of the silence before it, or 50 ms: a wake-up costs
+#: the one before, so that a message waits for a quarter of the silence before it, or 100 ms: a wake-up costs
 #: more CPU than the look.
-FIRST_PAUSE, LONGEST_PAUSE, LONGER = 0.005, 0.05, 1.25
+FIRST_PAUSE, LONGEST_PAUSE, LONGER = 0.005, 0.1, 1.25
 
 
 class PolledChannel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
