@@ -75,7 +75,7 @@ def stage(
             finally:
                 os.close(root)
             failpoint("stage.after-write")
-        except BaseException:
+        except BaseException:  # also when interrupted, a half-built tree must not stay; the error goes on
             remove_tree(name, parent)
             raise
     except OSError as error:

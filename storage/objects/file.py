@@ -48,7 +48,7 @@ class FileStore:
             failpoint("object.before-put")
             try:
                 self._in_folder(path, lambda: os.rename(temporary, path))
-            except BaseException:
+            except BaseException:  # also when interrupted, no temporary file stays; the error goes on
                 _unlink_if_there(temporary)
                 raise
             _fsync_folder(os.path.dirname(path))
@@ -176,7 +176,7 @@ class FileStore:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-        except BaseException:
+        except BaseException:  # also when interrupted, no temporary file stays; the error goes on
             _unlink_if_there(path)
             raise
         return path
