@@ -10,6 +10,9 @@
         StoreUnavailable      object store: timeout, reset, 5xx, disk full
         DatabaseUnavailable   SQL: connection lost, lock timeout
         BrokerUnavailable     message broker: connection lost, publish unconfirmed
+        RegionUnavailable     region: no connection, or busy with the service
+        ServiceBusy           another operation holds a service of the group
+        Postponed             wait for a known time; costs nothing of the budget
       Damaged                 stored bytes are not what was written                    -> FAILED
         ObjectMissing         an object that a manifest names is not in the store
       Stopped                 the work was told to stop; not an error of the work
@@ -99,6 +102,28 @@ class BrokerUnavailable(Weather):
     """The broker did not take or confirm a message."""
 
     code = "broker-unavailable"
+
+
+class RegionUnavailable(Weather):
+    """The region could not be reached, or is busy with the service."""
+
+    code = "region-unavailable"
+
+
+class ServiceBusy(Weather):
+    """Another operation works on a service that this one needs as well."""
+
+    code = "service-busy"
+
+
+class Postponed(Weather):
+    """There is something to wait for. `delay` is in seconds; waiting counts as no attempt."""
+
+    code = "waiting"
+
+    def __init__(self, message: str, *, delay: float, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.delay = delay
 
 
 class Damaged(BackstayError):

@@ -92,8 +92,11 @@ class Step:
     ordinal: int
     kind: str
     state: StepState
-    request: dict[str, Any]
-    reply: dict[str, Any]
+    request: dict[str, Any] = field(repr=False)
+    reply: dict[str, Any] = field(repr=False)
+    began_at: int = 0  # UTC milliseconds of the intent; 0 while there is none, or not read yet
+    updated_at: int = 0
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from domain.errors import BackstayError
 from domain.operation import State
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
+from domain.upgrade_record import UpgradeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,45 @@ class AbandonSnapshot:
     pack_prefix: str
 
 
-Change = SaveService | AddSnapshot | MarkDeleting | MarkSnapshot | RemoveSnapshot | AbandonSnapshot
+@dataclass(frozen=True, slots=True)
+class SaveVersion:
+    """Publish a version of an application, or replace it."""
+
+    tenant_id: str
+    group_key: str
+    version: str
+    template: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecord:
+    """Write what an upgrade or rollback has come to for one service."""
+
+    record: UpgradeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class HoldVersion:
+    """Keep a service from being upgraded to a version, or let it."""
+
+    service_id: str
+    group_key: str
+    version: str
+    held: bool
+    reason: str = ""
+
+
+Change = (
+    SaveService
+    | AddSnapshot
+    | MarkDeleting
+    | MarkSnapshot
+    | RemoveSnapshot
+    | AbandonSnapshot
+    | SaveVersion
+    | SaveRecord
+    | HoldVersion
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +160,7 @@ class Outcome:
             code=kept.get("code"),
             next_step=kept.get("next_step", ""),
             figures=kept.get("figures", {}),
+            items=tuple(Item(**item) for item in kept.get("items", ())),
         )
 
     def event_name(self) -> str:

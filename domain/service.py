@@ -20,6 +20,8 @@ class Service:
     node: str | None = None  # the node that holds the directory
     region: str | None = None
     generation: int = 1  # grows with every change of the record
+    group_id: str | None = None  # the instance of an application that it is part of
+    share_uuid: str | None = None  # what it is inside the templates of that application
     document: dict[str, Any] = field(default_factory=dict, repr=False)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from domain.contracts.clock import Clock
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
 from domain.contracts.ledger import Claim, Ledger
-from domain.contracts.rows import Catalogue, Garbage, Services
+from domain.contracts.rows import Catalogue, Garbage, Services, UpgradeRecords, Versions
 from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, Trees, Watch
 from domain.contracts.telling import DeadLetter, DeadLetters, Event, Nodes, NodeSeen, Outbox, Wake
 
@@ -35,6 +35,8 @@ __all__ = [
     "Rejected",
     "Services",
     "Trees",
+    "UpgradeRecords",
+    "Versions",
     "Wake",
     "Watch",
 ]

@@ -16,3 +16,6 @@ class Clock(Protocol):
 
     def wall_ms(self) -> int:
         """UTC milliseconds; for people and file names only."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let that much of `boottime` pass. Only for waits inside one call; longer ones are durable."""

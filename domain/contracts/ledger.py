@@ -13,12 +13,17 @@ from domain.operation import Operation, State, Step
 from domain.outcome import Change, Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
-    """The right to work on an operation until the lease ends. `operation.fence` is its token."""
+    """The right to work on an operation until the lease ends. Used by one thread at a time."""
 
     operation: Operation
     takeover: bool  # somebody held it before: look for what they left
+    fence: int = 0  # the token of every write; grows when the holder bumps it
+
+    def __post_init__(self) -> None:
+        """The token begins as the operation's."""
+        self.fence = self.fence or self.operation.fence
 
 
 class Ledger(Protocol):
@@ -37,13 +42,41 @@ class Ledger(Protocol):
     def steps(self, op_id: str) -> list[Step]:
         """The journal so far, by ordinal."""
 
+    def bump(self, claim: Claim, lease_ms: int) -> None:
+        """A new, higher fence for every service that the operation holds; the claim carries it from now on."""
+
+    def reserve(self, claim: Claim, service_ids: Sequence[str], lease_ms: int) -> None:
+        """Hold further services until the operation has ended, all under one new fence. ServiceBusy, with
+        nothing written, when another operation works on one or holds it. Repeating it is harmless."""
+
+    def intend_many(
+        self, claim: Claim, first_ordinal: int, steps: Sequence[tuple[str, dict[str, Any]]], lease_ms: int
+    ) -> None:
+        """Commit steps as PENDING, from that ordinal on."""
+
+    def advance(
+        self, claim: Claim, ordinal: int, reply: dict[str, Any], state: str, next_ordinal: int, lease_ms: int
+    ) -> None:
+        """`conclude` one step and turn a PENDING one into INTENT, in one commit."""
+
+    def undo_many(self, claim: Claim, ordinals: Sequence[int], reply: dict[str, Any], lease_ms: int) -> None:
+        """Touched steps become UNDONE, all in one commit."""
+
     def intend(
         self, claim: Claim, ordinal: int, kind: str, request: dict[str, Any], changes: Sequence[Change], lease_ms: int
     ) -> None:
         """Commit a step as INTENT (insert or overwrite), apply `changes`, renew the lease."""
 
-    def conclude(self, claim: Claim, ordinal: int, state: str, reply: dict[str, Any], lease_ms: int) -> None:
-        """Commit a step as DONE, UNDONE or IGNORED with its reply; renew the lease."""
+    def conclude(
+        self,
+        claim: Claim,
+        ordinal: int,
+        state: str,
+        reply: dict[str, Any],
+        lease_ms: int,
+        changes: Sequence[Change] = (),
+    ) -> None:
+        """Commit a step as DONE, UNDONE or IGNORED with its reply, apply `changes`, renew the lease."""
 
     def turn_back(self, claim: Claim, outcome: Outcome) -> None:
         """RUNNING -> COMPENSATING; keeps `outcome` as the reason; the claim stays held."""
@@ -54,6 +87,17 @@ class Ledger(Protocol):
 
     def retry_later(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
         """Durable backoff: attempts + 1, lease released, claimable again after the delay."""
+
+    def postpone(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
+        """Wait for something that takes its time: as `retry_later`, but it counts as no attempt."""
+
+    def resolve_stuck(
+        self, op_id: str, how: str, by: str, note: str, changes: Sequence[Change] = ()
+    ) -> State | None:
+        """A person's word on a STUCK operation; the state after, None when it was not STUCK any more.
+
+        `retry`: COMPENSATING again, with a new budget. `accept`: ROLLED_BACK, its services are as before.
+        `force`: SUCCEEDED with `changes`, its target holds. The last two are told by one event each."""
 
     def reroute(self, claim: Claim, node: str | None) -> None:
         """Give the operation to another node; costs nothing of its budget."""

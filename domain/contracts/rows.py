@@ -7,20 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from domain.service import Service
 from domain.snapshot import Label, Snapshot
+from domain.upgrade_record import UpgradeRecord
 
 
 class Services(Protocol):
     """Reading services; they change only by settling."""
+
+    def in_group(self, tenant_id: str, group_id: str) -> list[Service]:
+        """The services of one instance of an application, by id, with their documents."""
 
     def get(self, service_id: str) -> Service | None:
         """The service, whoever owns it."""
 
     def overlapping(self, node: str | None, directory: str, besides: str) -> str | None:
         """A service other than `besides` on that node whose directory equals, contains or lies in this one."""
+
+
+class Versions(Protocol):
+    """Reading published versions."""
+
+    def get(self, tenant_id: str, group_key: str, version: str) -> dict[str, Any] | None:
+        """The template; the tenant's own wins over one of the tenant `public`."""
+
+    def list(self, tenant_id: str, group_key: str | None = None) -> list[tuple[str, str, str, int]]:
+        """(owner, group_key, version, time of publishing in ms) of what the tenant can see, newest first."""
+
+
+class UpgradeRecords(Protocol):
+    """Reading what upgrades and rollbacks have left behind."""
+
+    def of(self, op_id: str) -> list[UpgradeRecord]:
+        """One for each service of the operation, by service id."""
+
+    def history(self, service_id: str, kind: str) -> list[UpgradeRecord]:
+        """The service's upgrades or rollbacks, newest first by acceptance."""
+
+    def held(self, service_id: str) -> list[tuple[str, str, str]]:
+        """(group_key, version, reason) of versions that it must not be upgraded to."""
 
 
 class Catalogue(Protocol):

@@ -22,6 +22,10 @@ class Watch(Protocol):
     def check(self) -> None:
         """Raise LeaseLost, Cancelled, DeadlineExceeded or ShuttingDown; cheap, call it often."""
 
+    def keep(self, seconds: float) -> None:
+        """Renew the lease unless it lasts that long; LeaseLost when it does not, ShuttingDown. Never raises
+        Cancelled: for what must be finished, such as putting things back."""
+
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
         """Count progress (increments), then `check`."""
 
@@ -79,8 +83,8 @@ class Trees(Protocol):
         """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it
         is gone now this raises instead of leaving nothing live."""
 
-    def discard(self, op_id: str) -> None:
-        """Remove everything that operation staged or set aside."""
+    def discard(self, op_id: str, target: str | None = None) -> None:
+        """Remove everything that operation staged or set aside, or only what it did for `target`."""
 
     def staged_operations(self) -> list[str]:
         """Ids of operations that have left something in the staging folder."""

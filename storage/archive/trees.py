@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import stat
@@ -50,7 +51,7 @@ class AppsRoot:
 
     def staging_path(self, op_id: str, target: str) -> str:
         """See the port. Raises Refused(code="mount-point") when the target cannot be swapped."""
-        staging = os.path.join(self._staging, self._name(op_id), _TREE)
+        staging = os.path.join(self._staging, self._name(op_id), _tree_name(target))
         existing = target
         while not os.path.lexists(existing):
             existing = os.path.dirname(existing)
@@ -125,11 +126,13 @@ class AppsRoot:
         finally:
             os.close(handle)
 
-    def discard(self, op_id: str) -> None:
+    def discard(self, op_id: str, target: str | None = None) -> None:
         """See the port."""
-        name = self._name(op_id)
+        folder, name = (self._staging, self._name(op_id))
+        if target is not None:
+            folder, name = os.path.join(folder, name), _tree_name(target)
         try:
-            staging = os.open(self._staging, READ_DIRECTORY)
+            staging = os.open(folder, READ_DIRECTORY)
         except FileNotFoundError:
             return
         try:
@@ -158,6 +161,11 @@ class AppsRoot:
         if not _OPERATION.match(op_id):
             raise PathEscape(f"{op_id[:80]!r} cannot be the id of an operation")
         return op_id
+
+
+def _tree_name(target: str) -> str:
+    """One operation may move the data of several services: each has a staging place of its own."""
+    return f"{_TREE}-{hashlib.sha256(target.encode()).hexdigest()[:12]}"
 
 
 def _exchange_or_move(source: str, target: str) -> None:

@@ -17,10 +17,13 @@ from domain.outcome import (
     AbandonSnapshot,
     AddSnapshot,
     Change,
+    HoldVersion,
     MarkDeleting,
     MarkSnapshot,
     RemoveSnapshot,
+    SaveRecord,
     SaveService,
+    SaveVersion,
 )
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
@@ -30,6 +33,7 @@ from storage.sql.services import overlapping
 from storage.sql.states import state_is
 from storage.sql.tables import garbage, operation, pack, service, snapshot, snapshot_label, snapshot_pack
 from storage.sql.transactions import Transactions
+from storage.sql.versions import hold_version, save_record, save_version
 
 #: How long a prefix of left-overs rests before it is collected, so that the last writes of a holder
 #: that lost its lease have arrived by then.
@@ -65,6 +69,12 @@ def apply(
             case RemoveSnapshot(snapshot_id):
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
+            case SaveVersion():
+                save_version(tx, connection, vault, change, now)
+            case SaveRecord(upgraded):
+                save_record(tx, connection, upgraded, now)
+            case HoldVersion():
+                hold_version(tx, connection, doing, change, now)
             case AbandonSnapshot(manifest_key, pack_prefix):
                 _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now, rest_ms=LATE_WRITES_MS)
                 discard_prefix(tx, connection, pack_prefix, now)

@@ -30,6 +30,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from domain.contracts import Claim
 from domain.errors import BackstayError
 from domain.operation import State
+from storage.sql.reservations import raise_reserved
 from storage.sql.rows import operation as read_operation
 from storage.sql.sealed import Vault
 from storage.sql.states import claimable, is_exclusive, literal_state, reserving, state_is, unfinished
@@ -66,7 +67,8 @@ def claim(
                     ).all()
             if not candidates:
                 return []
-            _raise_fences(tx, connection, sorted({row.service_id for row in candidates if row.exclusive}))
+            free = _raise_fences(tx, connection, [row for row in candidates if row.exclusive])
+            candidates = [row for row in candidates if not row.exclusive or row.service_id in free]
             seqs = [row.seq for row in candidates]
             taken = connection.execute(TAKE, {"seqs": seqs, "holder": owner, "until": now + lease_ms, "at": now}).all()
             held_before = {row.seq for row in candidates if row.fence > 0}
@@ -85,14 +87,24 @@ def _ready(*, shared_only: bool = False) -> Select[Any]:
     same = other.c.service_id == mine.c.service_id
     oldest = select(func.min(other.c.seq)).where(same, unfinished(other)).scalar_subquery()
     active = exists(select(literal_column("1")).select_from(other).where(same, reserving(other)).correlate(mine))
+    reserved = exists(
+        select(literal_column("1"))
+        .select_from(service_fence)
+        .where(
+            service_fence.c.service_id == mine.c.service_id,
+            service_fence.c.reserved_by != literal_column("''"),
+            service_fence.c.reserved_by != mine.c.op_id,
+        )
+        .correlate(mine)
+    )
     in_turn = or_(
         ~is_exclusive(mine),
         state_is(mine, State.RUNNING, State.COMPENSATING),
-        and_(mine.c.seq == oldest, ~active),
+        and_(mine.c.seq == oldest, ~active, ~reserved),
     )
     now = bindparam("now", type_=BigInteger)
     return (
-        select(mine.c.seq, mine.c.service_id, mine.c.exclusive, mine.c.fence)
+        select(mine.c.seq, mine.c.op_id, mine.c.service_id, mine.c.exclusive, mine.c.fence)
         .where(
             claimable(mine),
             mine.c.node == bindparam("node"),
@@ -128,16 +140,27 @@ def _take() -> ReturningUpdate[Any]:
 READY, READY_SHARED, TAKE = _ready(), _ready(shared_only=True), _take()
 
 
-def _raise_fences(tx: Transactions, connection: Connection, service_ids: Sequence[str]) -> None:
-    """From here on every earlier holder of these services is refused."""
-    if not service_ids:
-        return
-    statement = tx.insert(service_fence).values([{"service_id": name, "fence": 1} for name in service_ids])
-    connection.execute(
+def _raise_fences(tx: Transactions, connection: Connection, rows: Sequence[Row[Any]]) -> set[str]:
+    """From here on every earlier holder of these services is refused; the services that are free to take.
+
+    One that another operation has reserved meanwhile is not: this compare-and-set and that of the
+    reservation write the same row, so that one of the two sees the other.
+    """
+    if not rows:
+        return set()
+    names = sorted({row.service_id for row in rows})
+    op_ids = [row.op_id for row in rows]
+    statement = tx.insert(service_fence).values([{"service_id": name, "fence": 1} for name in names])
+    free = connection.scalars(
         statement.on_conflict_do_update(
-            index_elements=[service_fence.c.service_id], set_={"fence": service_fence.c.fence + 1}
-        )
-    )
+            index_elements=[service_fence.c.service_id],
+            set_={"fence": service_fence.c.fence + 1},
+            where=service_fence.c.reserved_by.in_(["", *op_ids]),
+        ).returning(service_fence.c.service_id)
+    ).all()
+    # Only what was held before can hold further services.
+    raise_reserved(connection, [row.op_id for row in rows if row.fence > 0])
+    return set(free)
 
 
 def _claims(

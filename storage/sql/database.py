@@ -27,6 +27,7 @@ from storage.sql.questions import Questions
 from storage.sql.sealed import Sealer, Vault
 from storage.sql.services import SqlServices
 from storage.sql.transactions import Transactions, translated
+from storage.sql.versions import SqlUpgradeRecords, SqlVersions
 from storage.sql.wake import Bell, PostgresWake, SqliteWake
 
 
@@ -46,6 +47,8 @@ class Database:
         self.outbox = SqlOutbox(self._tx)
         self.dead_letters = SqlDeadLetters(self._tx, vault)
         self.nodes = SqlNodes(self._tx)
+        self.versions = SqlVersions(self._tx, vault)
+        self.records = SqlUpgradeRecords(self._tx)
 
     def migrate(self) -> None:
         """Bring the schema to this program's revision; safe when several nodes do it at once."""

@@ -26,7 +26,7 @@ def hold(connection: Connection, claim: Claim, **values: Any) -> bool:
         update(operation)
         .where(
             operation.c.op_id == claim.operation.op_id,
-            operation.c.fence == claim.operation.fence,
+            operation.c.fence == claim.fence,
             operation.c.lease_until > 0,
             held(operation),
         )
@@ -35,7 +35,7 @@ def hold(connection: Connection, claim: Claim, **values: Any) -> bool:
     ).first()
     if row is None:
         raise LeaseLost(
-            f"operation {claim.operation.op_id} is no longer held under fence {claim.operation.fence}",
+            f"operation {claim.operation.op_id} is no longer held under fence {claim.fence}",
             next_step="nothing to do: whoever holds it now goes on with it",
         )
     return bool(row.cancel_requested)

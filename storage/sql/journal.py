@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, insert, select, update
 
 from domain.contracts import Claim
 from domain.operation import State, Step, StepState
@@ -65,8 +65,9 @@ def intend(
             "state": StepState.INTENT.value,
             "request": vault.close_json(request, "step.request", key),
             "reply": vault.close_json({}, "step.reply", key),
-            "fence": claim.operation.fence,
+            "fence": claim.fence,
             "updated_at": now,
+            "began_at": now,
         }
         connection.execute(
             tx.insert(step)
@@ -76,15 +77,100 @@ def intend(
         apply(tx, connection, vault, claim.operation, changes, now)
 
 
+def intend_many(
+    tx: Transactions,
+    vault: Vault,
+    claim: Claim,
+    first_ordinal: int,
+    planned: Sequence[tuple[str, dict[str, Any]]],
+    lease_ms: int,
+) -> None:
+    """Commit a plan: all steps as PENDING. An ordinal that is taken already is a Conflict."""
+    op_id = claim.operation.op_id
+    with tx.write("plan") as connection:
+        now = tx.now(connection)
+        hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
+        rows = [
+            {
+                "op_id": op_id,
+                "ordinal": ordinal,
+                "kind": kind,
+                "state": StepState.PENDING.value,
+                "request": vault.close_json(request, "step.request", step_key(op_id, ordinal)),
+                "reply": vault.close_json({}, "step.reply", step_key(op_id, ordinal)),
+                "fence": claim.fence,
+                "updated_at": now,
+            }
+            for ordinal, (kind, request) in enumerate(planned, first_ordinal)
+        ]
+        if rows:
+            connection.execute(insert(step), rows)
+
+
 def conclude(
-    tx: Transactions, vault: Vault, claim: Claim, ordinal: int, state: str, reply: dict[str, Any], lease_ms: int
+    tx: Transactions,
+    vault: Vault,
+    claim: Claim,
+    ordinal: int,
+    state: str,
+    reply: dict[str, Any],
+    lease_ms: int,
+    changes: Sequence[Change] = (),
 ) -> None:
     """Commit what came of a step. ValueError if there is no such step, or it cannot come to that end."""
-    wanted = StepState(state)
-    op_id = claim.operation.op_id
     with tx.write("conclude") as connection:
         now = tx.now(connection)
         hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
+        _end(connection, vault, claim, [ordinal], StepState(state), reply, now)
+        apply(tx, connection, vault, claim.operation, changes, now)
+
+
+def advance(
+    tx: Transactions,
+    vault: Vault,
+    claim: Claim,
+    ordinal: int,
+    reply: dict[str, Any],
+    state: str,
+    next_ordinal: int,
+    lease_ms: int,
+) -> None:
+    """Conclude one step and intend the next, which must be PENDING: one commit instead of two."""
+    op_id = claim.operation.op_id
+    with tx.write("advance") as connection:
+        now = tx.now(connection)
+        hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
+        _end(connection, vault, claim, [ordinal], StepState(state), reply, now)
+        intended = connection.execute(
+            update(step)
+            .where(step.c.op_id == op_id, step.c.ordinal == next_ordinal, step.c.state == StepState.PENDING.value)
+            .values(state=StepState.INTENT.value, fence=claim.fence, began_at=now, updated_at=now)
+        )
+        if intended.rowcount == 0:
+            raise ValueError(f"step {next_ordinal} of operation {op_id} is not PENDING")
+
+
+def undo_many(
+    tx: Transactions, vault: Vault, claim: Claim, ordinals: Sequence[int], reply: dict[str, Any], lease_ms: int
+) -> None:
+    """Several touched steps become UNDONE in one commit."""
+    with tx.write("undo") as connection:
+        now = tx.now(connection)
+        hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
+        _end(connection, vault, claim, ordinals, StepState.UNDONE, reply, now)
+
+
+def _end(
+    connection: Connection,
+    vault: Vault,
+    claim: Claim,
+    ordinals: Sequence[int],
+    wanted: StepState,
+    reply: dict[str, Any],
+    now: int,
+) -> None:
+    op_id = claim.operation.op_id
+    for ordinal in ordinals:
         changed = connection.execute(
             update(step)
             .where(
@@ -95,7 +181,7 @@ def conclude(
             .values(
                 state=wanted.value,
                 reply=vault.close_json(reply, "step.reply", step_key(op_id, ordinal)),
-                fence=claim.operation.fence,
+                fence=claim.fence,
                 updated_at=now,
             )
         )

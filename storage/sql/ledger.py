@@ -15,7 +15,7 @@ from sqlalchemy import select
 from domain.contracts import Claim
 from domain.operation import Operation, State, Step
 from domain.outcome import Change, Outcome
-from storage.sql import journal, settle
+from storage.sql import journal, reservations, resolving, settle
 from storage.sql.claim import claim as take
 from storage.sql.rows import operation as read_operation
 from storage.sql.sealed import Vault
@@ -49,9 +49,49 @@ class SqlLedger:
         """Commit a step as INTENT, apply `changes`, renew the lease."""
         journal.intend(self._tx, self._vault, claim, ordinal, kind, request, changes, lease_ms)
 
-    def conclude(self, claim: Claim, ordinal: int, state: str, reply: dict[str, Any], lease_ms: int) -> None:
-        """Commit a step as DONE, UNDONE or IGNORED."""
-        journal.conclude(self._tx, self._vault, claim, ordinal, state, reply, lease_ms)
+    def conclude(
+        self,
+        claim: Claim,
+        ordinal: int,
+        state: str,
+        reply: dict[str, Any],
+        lease_ms: int,
+        changes: Sequence[Change] = (),
+    ) -> None:
+        """Commit a step as DONE, UNDONE or IGNORED, apply `changes`."""
+        journal.conclude(self._tx, self._vault, claim, ordinal, state, reply, lease_ms, changes)
+
+    def intend_many(
+        self, claim: Claim, first_ordinal: int, steps: Sequence[tuple[str, dict[str, Any]]], lease_ms: int
+    ) -> None:
+        """Commit steps as PENDING."""
+        journal.intend_many(self._tx, self._vault, claim, first_ordinal, steps, lease_ms)
+
+    def advance(
+        self, claim: Claim, ordinal: int, reply: dict[str, Any], state: str, next_ordinal: int, lease_ms: int
+    ) -> None:
+        """Conclude one step and intend the next."""
+        journal.advance(self._tx, self._vault, claim, ordinal, reply, state, next_ordinal, lease_ms)
+
+    def undo_many(self, claim: Claim, ordinals: Sequence[int], reply: dict[str, Any], lease_ms: int) -> None:
+        """Touched steps become UNDONE."""
+        journal.undo_many(self._tx, self._vault, claim, ordinals, reply, lease_ms)
+
+    def bump(self, claim: Claim, lease_ms: int) -> None:
+        """A new fence for everything the operation holds."""
+        reservations.bump(self._tx, claim, lease_ms)
+
+    def reserve(self, claim: Claim, service_ids: Sequence[str], lease_ms: int) -> None:
+        """Hold further services."""
+        reservations.reserve(self._tx, claim, service_ids, lease_ms)
+
+    def postpone(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
+        """Wait; it counts as no attempt."""
+        settle.retry_later(self._tx, claim, delay_ms, code, sentence, attempts=0)
+
+    def resolve_stuck(self, op_id: str, how: str, by: str, note: str, changes: Sequence[Change] = ()) -> State | None:
+        """A person's word on a STUCK operation."""
+        return resolving.resolve(self._tx, self._vault, op_id, how, by, note, changes)
 
     def turn_back(self, claim: Claim, outcome: Outcome) -> None:
         """RUNNING -> COMPENSATING; the claim stays held."""

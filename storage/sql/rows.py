@@ -100,6 +100,9 @@ def step(row: Row[Any], vault: Vault) -> Step:
         state=StepState(row.state),
         request=vault.open_json(row.request, "step.request", key),
         reply=vault.open_json(row.reply, "step.reply", key),
+        began_at=row.began_at,
+        updated_at=row.updated_at,
+        fence=row.fence,
     )
 
 
@@ -127,6 +130,8 @@ def _service(row: Row[Any], document: dict[str, Any]) -> Service:
         node=row.node,
         region=row.region,
         generation=row.generation,
+        group_id=row.group_id,
+        share_uuid=row.share_uuid,
         document=document,
     )
 
@@ -142,6 +147,8 @@ def service_values(record: Service, now: int, vault: Vault) -> dict[str, Any]:
         "region": record.region,
         "generation": record.generation,
         "document": vault.close_json(record.document, "service.document", record.service_id),
+        "group_id": record.group_id,
+        "share_uuid": record.share_uuid,
         "updated_at": now,
     }
 

@@ -32,6 +32,12 @@ class SqlServices:
         with self._tx.read() as connection:
             return overlapping(connection, node, directory, besides)
 
+    def in_group(self, tenant_id: str, group_id: str) -> list[Service]:
+        """The services of one instance of an application, by id, with their documents."""
+        wanted = select(service).where(service.c.tenant_id == tenant_id, service.c.group_id == group_id)
+        with self._tx.read() as connection:
+            return [read_service(row, self._vault) for row in connection.execute(wanted.order_by(service.c.service_id))]
+
     def list(self, tenant_id: str | None) -> list[Service]:
         """All services, or a tenant's, by id; their documents stay closed and are empty here."""
         wanted = select(service).order_by(service.c.service_id)

@@ -20,6 +20,7 @@ from storage.sql.guard import hold
 from storage.sql.ids import new_id
 from storage.sql.letters import keep_operation
 from storage.sql.outbox import tell
+from storage.sql.reservations import free
 from storage.sql.rows import closed_operation
 from storage.sql.sealed import Vault, to_json
 from storage.sql.states import held, state_is
@@ -48,21 +49,25 @@ def settle(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> No
             updated_at=now,
         )
         apply(tx, connection, vault, claim.operation, outcome.changes, now)
-        _tell_outcome(connection, claim.operation, outcome, now)
+        tell_outcome(connection, claim.operation, outcome, now)
+        if outcome.state in TERMINAL:
+            free(connection, claim.operation.op_id)
         if outcome.state in (State.FAILED, State.STUCK):
             keep_operation(tx, connection, vault, claim.operation, outcome, now)
         tx.ring(connection)  # the next operation of the service may be ready
 
 
-def retry_later(tx: Transactions, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
+def retry_later(
+    tx: Transactions, claim: Claim, delay_ms: int, code: str, sentence: str, *, attempts: int = 1
+) -> None:
     """Durable backoff. The claim is taken off the poison count: it ended in an orderly way, and counts as
-    an attempt instead."""
+    an attempt instead; or, with `attempts` 0, as nothing."""
     with tx.write("retry-later") as connection:
         now = tx.now(connection)
         hold(
             connection,
             claim,
-            attempts=operation.c.attempts + 1,
+            attempts=operation.c.attempts + attempts,
             claims_no_progress=_one_claim_less(),
             error_code=code,
             error_sentence=sentence,
@@ -90,7 +95,7 @@ def release(tx: Transactions, claim: Claim) -> None:
             update(operation)
             .where(
                 operation.c.op_id == claim.operation.op_id,
-                operation.c.fence == claim.operation.fence,
+                operation.c.fence == claim.fence,
                 operation.c.lease_until > 0,
                 held(operation),
             )
@@ -194,7 +199,7 @@ def _end_unstarted(connection: Connection, op_id: str, outcome: Outcome, now: in
     ).first()
     if ended is None:
         return False
-    _tell_outcome(connection, closed_operation(ended), outcome, now)
+    tell_outcome(connection, closed_operation(ended), outcome, now)
     return True
 
 
@@ -203,7 +208,8 @@ def _one_claim_less() -> Case[int]:
     return case((counted > 0, counted - 1), else_=0)
 
 
-def _tell_outcome(connection: Connection, ended: Operation, outcome: Outcome, now: int) -> None:
+def tell_outcome(connection: Connection, ended: Operation, outcome: Outcome, now: int) -> None:
+    """The outcome's event, in the transaction that makes it true."""
     event_id = new_id()
     payload = outcome_event(ended, outcome, event_id, now)
     where = topic(ended.kind, outcome.event_name(), ended.tenant_id)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from storage.sql.columns import ForeignText, flag, key, number, partial, serial
 
 #: The migration that this code was written for; `check_schema` compares it with the database.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 #: Which letters an identical message is counted on; an upsert must repeat the index's condition.
 RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
 
@@ -51,7 +51,10 @@ service = Table(
     Column("generation", BigInteger, nullable=False),
     Column("document", LargeBinary, nullable=False),  # sealed JSON
     Column("updated_at", BigInteger, nullable=False),
+    Column("group_id", ForeignText),
+    Column("share_uuid", ForeignText),
     Index("service_tenant", "tenant_id", "service_id"),
+    partial("service_group", "tenant_id", "group_id", where="group_id IS NOT NULL"),
 )
 
 # Apart from `service`, because a service's first operation is claimed before its row exists; rows are
@@ -61,6 +64,10 @@ service_fence = Table(
     metadata,
     Column("service_id", ForeignText, primary_key=True),
     Column("fence", BigInteger, nullable=False),
+    # The operation that holds the service besides its own; in this row, so that claiming and reserving
+    # meet in one compare-and-set.
+    Column("reserved_by", ForeignText, nullable=False, server_default=""),
+    partial("service_fence_reserved", "reserved_by", where="reserved_by <> ''"),
 )
 
 operation = Table(
@@ -138,6 +145,7 @@ step = Table(
     Column("reply", LargeBinary, nullable=False),  # sealed JSON
     Column("fence", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    number("began_at"),
     CheckConstraint("state IN ('PENDING','INTENT','DONE','UNDONE','IGNORED')", name="state"),
 )
 
@@ -253,6 +261,50 @@ garbage = Table(
     Column("created_at", BigInteger, nullable=False),
     number("not_before"),
     Index("garbage_turn", "turn", "created_at", "object_key"),
+)
+
+version = Table(
+    "version",
+    metadata,
+    Column("tenant_id", ForeignText, primary_key=True),
+    Column("group_key", ForeignText, primary_key=True),
+    Column("version", ForeignText, primary_key=True),
+    Column("template", LargeBinary, nullable=False),  # sealed JSON: it holds registry passwords
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+upgrade_record = Table(
+    "upgrade_record",
+    metadata,
+    Column("op_id", ForeignText, primary_key=True),
+    Column("service_id", ForeignText, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("tenant_id", ForeignText, nullable=False),
+    Column("group_id", ForeignText),
+    Column("group_key", ForeignText, nullable=False),
+    Column("kind", ForeignText, nullable=False),
+    Column("parent_id", ForeignText),
+    Column("old_version", ForeignText, nullable=False),
+    Column("new_version", ForeignText, nullable=False),
+    Column("status", ForeignText, nullable=False),
+    Column("action", ForeignText, nullable=False),
+    Column("event_id", ForeignText),
+    Column("snapshot_id", ForeignText),
+    Column("reason", ForeignText, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    CheckConstraint("kind IN ('upgrade','rollback')", name="kind"),
+    Index("upgrade_record_service", "service_id", "kind", "seq"),
+)
+
+held_version = Table(
+    "held_version",
+    metadata,
+    Column("service_id", ForeignText, primary_key=True),
+    Column("group_key", ForeignText, primary_key=True),
+    Column("version", ForeignText, primary_key=True),
+    Column("reason", ForeignText, nullable=False),
+    Column("op_id", ForeignText, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
 )
 
 node = Table(
