@@ -159,7 +159,7 @@ class HttpRegion:
         watch.start()
         try:
             response = self._pool(settings).urlopen(
-                *request, retries=False, redirect=False, timeout=timeout, pool_timeout=settings.connect_seconds,
+                *request, retries=False, redirect=False, timeout=timeout,
                 preload_content=False, decode_content=False, assert_same_host=False,
             )  # fmt: skip
             raw = response.read(BODY_LIMIT + 1)
