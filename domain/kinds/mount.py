@@ -1,0 +1,82 @@
+"""Volumes of other services that this one mounts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from domain.changeset import Effect, ItemChange, Verb
+from domain.configuration import Configuration, Items
+from domain.differing import add, delete, keep
+from domain.kind import Facts, Kind
+from domain.region import Call, Place
+from domain.region_calls import add_mount, remove_mount, restore_mounts
+
+
+def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
+    """By provider and volume name; what the provider does not have is left out, with a note."""
+    changes, wanted = [], set()
+    for key, row in target.items():
+        share = str(row.get("service_share_uuid") or row.get("dep_service_key") or "")
+        provider = str(row.get("dep_service_id") or facts.installed.get(share, ""))
+        if not provider:
+            changes.append(keep("mount", key, None, "its provider is not installed in this group"))
+            continue
+        own_key = f"{provider}/{row['mnt_name']}"
+        wanted.add(own_key)
+        if own_key in installed:
+            continue
+        if not str(row.get("mnt_dir") or "").startswith("/"):
+            changes.append(keep("mount", own_key, None, "its path is not an absolute one"))
+            continue
+        fresh = {"dep_service_id": provider, "mnt_name": row["mnt_name"], "mnt_dir": row["mnt_dir"]}
+        changes.append(add("mount", own_key, fresh | _provided(facts, provider, str(row["mnt_name"]))))
+    for own_key, present in installed.items():
+        if own_key in wanted or present.get("dep_service_id") not in facts.siblings:
+            continue
+        if facts.delete:
+            changes.append(delete("mount", own_key, present))
+        else:
+            changes.append(keep("mount", own_key, present, "the version no longer has it; deleting was not asked for"))
+    return changes
+
+
+def _provided(facts: Facts, provider: str, name: str) -> dict[str, str]:
+    """The type of the provider's volume, which the region wants to know, and a config file's content."""
+    known = facts.providers.get(provider)
+    for kind_name in ("volume", "config_file"):
+        for row in {} if known is None else known.of(kind_name).values():
+            if row.get("volume_name") == name:
+                return {"volume_type": row["volume_type"], "file_content": str(row.get("file_content") or "")}
+    return {"volume_type": "share-file", "file_content": ""}
+
+
+def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
+    """One call for each mount."""
+    if change.verb is Verb.DELETE:
+        return (remove_mount(change.before or {}),)
+    after = change.after or {}
+    added = add_mount(after, str(after.get("volume_type") or "share-file"), str(after.get("file_content") or ""))
+    if change.verb is Verb.ADD or not change.before:
+        return (added,)
+    return (remove_mount(change.before), added)
+
+
+def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
+    """Item by item; only for a section that must not be replaced."""
+    gone = () if change.after is None else (dataclasses.replace(remove_mount(change.after), optional=False),)
+    if change.before is None:
+        return gone
+    before = change.before
+    again = add_mount(before, str(before.get("volume_type") or "share-file"), str(before.get("file_content") or ""))
+    return (*gone, again)
+
+
+def restore(before: Configuration, place: Place) -> tuple[Call, ...]:
+    """Replace all from the console's rows: removing by name could take another provider's mount along."""
+    return (restore_mounts(before.of("mount").values()),)
+
+
+kind = Kind(
+    rank=90, compared=("mnt_dir",), diff=diff, effect=lambda change: Effect.UPDATE, calls=calls, undo=undo,
+    restore=restore, dependent=True,
+)  # fmt: skip

@@ -1,0 +1,118 @@
+"""Plugins: an upgrade adds those that the team has installed, with their settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from domain.changeset import Effect, ItemChange, Verb
+from domain.configuration import Configuration, Items
+from domain.differing import add, delete, keep
+from domain.kind import Facts, Kind
+from domain.region import Call, Place
+from domain.region_calls import add_plugin, remove_plugin, restore_plugins
+
+
+def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
+    """By plugin key; a plugin that the team does not have is left out, with a note."""
+    keys = {str(row.get("plugin_key") or "") for row in installed.values()}
+    changes, wanted = [], set()
+    for key, row in target.items():
+        plugin_key = str(row.get("plugin_key") or key)
+        plugin_id = str(row.get("plugin_id") or facts.plugins.get(plugin_key, ""))
+        wanted |= {plugin_key, plugin_id}
+        if plugin_key in keys or plugin_id in installed:
+            continue
+        if not plugin_id:
+            changes.append(keep("plugin", plugin_key, None, "the team has not installed this plugin"))
+            continue
+        fresh = {
+            "plugin_id": plugin_id,
+            "plugin_key": plugin_key,
+            "build_version": row.get("build_version") or "",
+            "service_meta_type": row.get("service_meta_type") or "",
+            "plugin_status": bool(row.get("plugin_status", True)),
+            "config": [_setting(item, facts) for item in row.get("attr") or row.get("config") or ()],
+        }
+        changes.append(add("plugin", plugin_id, fresh))
+    for plugin_id, present in installed.items():
+        if plugin_id in wanted or str(present.get("plugin_key") or "") in wanted:
+            continue
+        if facts.delete:
+            changes.append(delete("plugin", plugin_id, present))
+        else:
+            changes.append(
+                keep("plugin", plugin_id, present, "the version no longer has it; deleting was not asked for")
+            )
+    return changes
+
+
+def _setting(item: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """A row of settings for this service: a destination is another service of the group, found by its key."""
+    source = str(item.get("dest_service_key") or item.get("dest_service_id") or "")
+    return dict(item) | {"dest_service_id": facts.installed.get(source, source)}
+
+
+def _with_settings(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """The row with its settings in the shape that the region takes."""
+    normal: list[dict[str, Any]] = []
+    ports: list[dict[str, Any]] = []
+    services: list[dict[str, Any]] = []
+    loose: dict[str, Any] = {}
+    for item in row.get("config") or ():
+        options = _options(item.get("attrs"))
+        own = {"service_id": place.service_id, "service_alias": place.alias}
+        reach = {"port": int(item.get("container_port") or 0), "protocol": str(item.get("protocol") or "")}
+        if item.get("injection") == "env":
+            normal += [{"env_name": name, "env_value": str(value)} for name, value in options.items()]
+        elif item.get("service_meta_type") == "upstream_port":
+            ports.append(own | reach | {"options": options})
+        elif item.get("service_meta_type") == "downstream_port":
+            provider = {
+                "depend_service_id": str(item.get("dest_service_id") or ""),
+                "depend_service_alias": str(item.get("dest_service_alias") or ""),
+            }
+            services.append(own | provider | reach | {"options": options})
+        else:
+            loose |= options
+    complex_envs = {"base_ports": ports, "base_services": services, "base_normal": {"options": loose}}
+    return dict(row) | {"region_config": {"normal_envs": normal, "complex_envs": complex_envs}}
+
+
+def _options(attrs: Any) -> dict[str, Any]:
+    if isinstance(attrs, dict):
+        return attrs
+    try:
+        found = json.loads(attrs or "{}")
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
+    """With the whole of its settings."""
+    if change.verb is Verb.DELETE:
+        return (remove_plugin(change.before or {}),)
+    after = change.after or {}
+    added = add_plugin(_with_settings(after, place))
+    return (added,) if change.verb is Verb.ADD or not change.before else (remove_plugin(after), added)
+
+
+def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
+    """Out, and in again with the old settings."""
+    gone = () if change.after is None else (remove_plugin(change.after),)
+    if change.before is None:
+        return gone
+    return (*gone, remove_plugin(change.before), add_plugin(_with_settings(change.before, place)))
+
+
+def restore(before: Configuration, place: Place) -> tuple[Call, ...]:
+    """Replace the relations; the settings of a removed plugin come back by `undo`."""
+    return (restore_plugins(before.of("plugin").values()),)
+
+
+kind = Kind(
+    rank=100, compared=("build_version", "plugin_status", "config"), diff=diff, effect=lambda change: Effect.UPDATE,
+    calls=calls, undo=undo, restore=restore, dependent=True,
+)  # fmt: skip

@@ -1,0 +1,98 @@
+"""From two configurations to a plan: pure, so that what is shown is what is executed.
+
+An upgrade follows the rules of each kind. A way back is exact: every item of the wanted configuration and
+no other, except for scaling, which belongs to the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from domain.changeset import Effect, ItemChange, ServicePlan, Verb
+from domain.configuration import Configuration
+from domain.differing import add, delete, keep, same, update
+from domain.kind import Facts
+from domain.kinds import KINDS
+
+#: Kinds that no way back touches.
+KEPT = frozenset({"resources"})
+
+
+def plan_upgrade(service_id: str, installed: Configuration, target: Configuration, facts: Facts) -> ServicePlan:
+    """The change set under the rules for upgrades; origin and version move on even when nothing changes."""
+    own = replace(facts, providers={**facts.providers, service_id: installed})
+    found: list[ItemChange] = []
+    for name, kind in KINDS.items():
+        found += kind.diff(installed.of(name), target.of(name), own)
+    changes = tuple(_once(change for change in found if change.verb is not Verb.KEEP))
+    after = replace(installed.changed(changes), origin={**installed.origin, **target.origin})
+    return ServicePlan(
+        service_id,
+        installed.document(),
+        after.document(),
+        changes,
+        tuple(change for change in found if change.verb is Verb.KEEP),
+    )
+
+
+def plan_exact(service_id: str, current: Configuration, wanted: Configuration, facts: Facts) -> ServicePlan:
+    """Every difference, both ways: what is too much goes, what is missing comes, what differs is set."""
+    changes: list[ItemChange] = []
+    kept: list[ItemChange] = []
+    notes: list[str] = []
+    for name in KINDS:
+        found = _differences(name, current, wanted)
+        if name in KEPT:
+            kept += [keep(name, c.key, c.before, "scaling belongs to the user and is not reverted") for c in found]
+            continue
+        changes += found
+        if name == "volume":
+            notes += [
+                f"the data of volume {c.key} stays on disk: only its record is removed"
+                for c in found
+                if c.verb is Verb.DELETE
+            ]
+    after = replace(current.changed(changes), origin=dict(wanted.origin), rest=dict(wanted.rest))
+    # Rows that did not change take the snapshot's identity columns, which other tables refer to.
+    items = {
+        name: {key: dict(wanted.of(name).get(key, row)) if name not in KEPT else dict(row) for key, row in rows.items()}
+        for name, rows in after.items.items()
+    }
+    after = replace(after, items=items)
+    return ServicePlan(service_id, current.document(), after.document(), tuple(changes), tuple(kept), tuple(notes))
+
+
+def effect_of(plan: ServicePlan) -> Effect:
+    """The strongest effect of its changes."""
+    return max((KINDS[change.kind].effect(change) for change in plan.changes), default=Effect.NOTHING)
+
+
+def drift(recorded: Configuration, live: Configuration) -> list[ItemChange]:
+    """What has changed by hand between a recorded state and the live one."""
+    return [change for name in KINDS for change in _differences(name, recorded, live)]
+
+
+def _differences(name: str, current: Configuration, wanted: Configuration) -> list[ItemChange]:
+    """Removed ones first: a path or a name must be free before another takes it."""
+    have, want, compared = current.of(name), wanted.of(name), KINDS[name].compared
+    gone = [delete(name, key, row) for key, row in have.items() if key not in want]
+    other = [
+        update(name, key, have[key], row)
+        for key, row in want.items()
+        if key in have and not same(have[key], row, compared)
+    ]
+    fresh = [add(name, key, row) for key, row in want.items() if key not in have]
+    return [*gone, *other, *fresh]
+
+
+def _once(changes: Iterable[ItemChange]) -> list[ItemChange]:
+    """Each item once: a name that two lists of a template have is added by the first."""
+    seen: set[tuple[str, str]] = set()
+    kept = []
+    for change in changes:
+        space = "env" if change.kind == "connect_info" else change.kind
+        if (space, change.key) not in seen:
+            seen.add((space, change.key))
+            kept.append(change)
+    return kept
