@@ -73,11 +73,11 @@ class RegionState:
 
     def put(self, document: Mapping[str, Any]) -> None:
         """Add or replace services, `{"tenants": {name: {alias: {parts}}}}`, and settings of the region."""
-        document = copy.deepcopy(dict(document))
-        for tenant, services in document.pop("tenants", {}).items():
+        given = copy.deepcopy(dict(document))
+        for tenant, services in given.pop("tenants", {}).items():
             for alias, parts in services.items():
                 self.root["tenants"].setdefault(tenant, {})[alias] = _service(alias, parts)
-        self.root.update(document)
+        self.root.update(given)
 
     def snapshot(self) -> Row:
         """A copy of everything."""
