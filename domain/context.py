@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from domain.contracts import Archive, Catalogue, Services, Trees, Watch
+from domain.breaker import Breakers
+from domain.contracts import Archive, Catalogue, Clock, Services, Trees, UpgradeRecords, Versions, Watch
 from domain.errors import NotFound, WrongTenant
+from domain.health import HookResult
 from domain.journal import Journal
 from domain.operation import Operation, State
+from domain.region import Region
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 
@@ -28,6 +31,15 @@ class Context:
     watch: Watch
     cancel: Callable[[str], State | None]
     find_operation: Callable[[str], Operation | None]
+    region: Region
+    breakers: Breakers
+    versions: Versions
+    records: UpgradeRecords
+    clock: Clock
+    now_ms: Callable[[], int]  # UTC milliseconds by the database's clock, carried on by this process's own
+    health_hook: Callable[[str], HookResult]  # runs the node's hook for a service
+    count: Callable[..., None]  # count("region_ignored", region=…, …) for metrics
+    undoing_handed_over: bool = False  # an earlier holder may have been putting things back
     #: Clean-up that must wait until the outcome is durable. Best effort: the sweeper repeats it.
     after_settle: list[Callable[[], None]] = field(default_factory=list)
 

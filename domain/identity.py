@@ -5,6 +5,7 @@ A name that passes here is safe as one path component and as one part of an obje
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -55,3 +56,9 @@ class Subject:
 
     def __str__(self) -> str:
         return f"tenant/{self.tenant_id}/service/{self.service_id}"
+
+
+def derived_id(op_id: str, name: str) -> str:
+    """A UUID (version 8, RFC 9562) that is always the same for this operation and name."""
+    digest = hashlib.sha256(f"{op_id}/{name}".encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-a{digest[17:20]}-{digest[20:32]}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import tenacity
 
@@ -26,4 +28,21 @@ def within_call(*, seconds: float, first_wait: float = 0.1, longest_wait: float 
         stop=tenacity.stop_after_delay(seconds),
         wait=tenacity.wait_exponential_jitter(multiplier=first_wait, max=longest_wait),
         reraise=True,
+    )
+
+
+def region_call(
+    *, seconds: float, tries: int, sleep: Callable[[float], None], again: Callable[[Any], bool]
+) -> tenacity.Retrying:
+    """Repeat one region call while `again(answer)` holds, at most `tries` times and `seconds` in total.
+
+    The last answer is returned, whatever it is: what it means is the caller's to decide. Exponential with
+    jitter from a tenth of a second; there is no second layer of retries beneath (urllib3 has none).
+    """
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_result(again),
+        stop=tenacity.stop_after_delay(seconds) | tenacity.stop_after_attempt(tries),
+        wait=tenacity.wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+        sleep=sleep,
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )

@@ -24,7 +24,9 @@ class Subscription:
     undo: Callable[[Any, Context], None] | None = None
     #: Domain changes that belong to a failed or cancelled end, such as garbage to collect.
     abandon: Callable[[Any, Context], tuple[Change, ...]] | None = None
+    #: Domain changes that belong to every end but success, STUCK and ROLLED_BACK included: records.
+    closing: Callable[[Any, Context, Outcome], tuple[Change, ...]] | None = None
     versions: frozenset[int] = frozenset({1})
     exclusive: bool = True  # reserves the service while active
-    local: bool = False  # runs where the service's directory is
+    local: Callable[[Any], bool] = lambda payload: False  # runs where the service's directory is
     node: Callable[[Any], str | None] = lambda payload: None  # an explicit node in the payload

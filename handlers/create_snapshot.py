@@ -14,11 +14,11 @@ from typing import Annotated, Literal
 import pydantic
 
 from domain.context import Context
-from domain.errors import InvalidMessage, NotFound
+from domain.errors import InvalidMessage
 from domain.outcome import AbandonSnapshot, AddSnapshot, Item, Outcome
+from domain.protection import catalogue_row, live_directory
 from domain.restore import ManifestSummary
-from domain.service import Service
-from domain.snapshot import Consistency, Label, Snapshot, SnapshotRequest, SnapshotState
+from domain.snapshot import Label, SnapshotRequest
 from domain.subscription import Subscription
 from handlers import Payload
 
@@ -55,14 +55,14 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
         snapshot_id=operation.op_id,
         tenant_id=operation.tenant_id,
         service_id=operation.service_id,
-        directory=_directory(service, context) if "data" in command.include else None,
+        directory=live_directory(service, context) if "data" in command.include else None,
         configuration=service.document if "configuration" in command.include else None,
         labels=tuple(Label.parse(text) for text in command.labels),
         exclude=command.exclude,
         parent=context.catalogue.newest(service.service_id) if "data" in command.include else None,
     )
     summary = context.archive.create(request, context.watch)
-    snapshot = _row(summary, request)
+    snapshot = catalogue_row(summary, request.labels)
     leftovers = context.archive.pack_prefix(operation.tenant_id, operation.op_id) if context.retried else None
     return Outcome.succeeded(
         f"snapshot {snapshot.snapshot_id} of service {service.service_id} is available",
@@ -87,43 +87,10 @@ def abandon(command: CreateSnapshot, context: Context) -> tuple[AbandonSnapshot,
     )
 
 
-def _directory(service: Service, context: Context) -> str:
-    path = context.trees.resolve(service.directory)
-    if context.trees.is_absent(path):
-        raise NotFound(
-            f"service {service.service_id} has no directory {service.directory} on node {context.node}",
-            code="directory-not-found",
-            next_step="restore a snapshot into it, or register the service with its real directory",
-        )
-    return path
-
-
-def _row(summary: ManifestSummary, request: SnapshotRequest) -> Snapshot:
-    troubled = bool(summary.unstable or summary.skipped)
-    return Snapshot(
-        snapshot_id=summary.snapshot_id,
-        tenant_id=summary.tenant_id,
-        service_id=summary.service_id,
-        state=SnapshotState.AVAILABLE,
-        taken_at=summary.taken_at,
-        manifest_key=summary.manifest_key,
-        root_digest=summary.root_digest,
-        logical_bytes=summary.logical_bytes,
-        stored_bytes=summary.stored_bytes,
-        files=summary.files,
-        consistency=Consistency.PARTIAL if troubled else Consistency.STABLE,
-        include=summary.include,
-        parent_id=summary.parent_id,
-        labels=request.labels,
-        packs=summary.packs,
-        skipped=(summary.unstable + summary.skipped)[:MOST_ITEMS],
-    )
-
-
 def _items(summary: ManifestSummary) -> tuple[Item, ...]:
     unstable = [Item(name, "changed-while-read", "kept changing while it was read") for name in summary.unstable]
     skipped = [Item(name, "not-stored", "could not be read or is not a file") for name in summary.skipped]
     return tuple((unstable + skipped)[:MOST_ITEMS])
 
 
-subscription = Subscription(CreateSnapshot, handle, abandon=abandon, local=True)
+subscription = Subscription(CreateSnapshot, handle, abandon=abandon, local=lambda payload: True)

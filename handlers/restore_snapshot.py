@@ -16,12 +16,14 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from domain import carrying
 from domain.context import Context
 from domain.contracts import Trees
 from domain.errors import Damaged, PathEscape, Refused
 from domain.operation import StepState
 from domain.outcome import Change, Item, MarkSnapshot, Outcome, SaveService
 from domain.restore import RestoreMode
+from domain.rolling_back import restore_course
 from domain.service import Service, relative_directory
 from domain.snapshot import Snapshot, SnapshotState
 from domain.subscription import Subscription
@@ -57,6 +59,9 @@ class RestoreSnapshot(Payload):
 
 def handle(command: RestoreSnapshot, context: Context) -> Outcome:
     """Stage, swap, and settle the service's record; an interrupted swap is recognised and finished."""
+    course = carrying.planned(context)
+    if course is not None:
+        return carrying.carry_out(context, course)
     service = context.service()
     snapshot = context.snapshot(command.snapshot_id)
     include = command.include or (("data",) if command.target.directory else snapshot.include)
@@ -68,6 +73,10 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
             code="not-in-snapshot",
         )
     try:
+        if _concerns_region(command, context, service, snapshot, include):
+            course = restore_course(context, snapshot.snapshot_id, data="data" in include)
+            context.journal.plan(course.steps(context.operation.op_id))
+            return carrying.carry_out(context, course)
         wanted = _record(command, context, service, snapshot, include)
         figures, items = _restore_data(command, context, service, snapshot) if "data" in include else ({}, ())
     except Damaged as error:
@@ -87,13 +96,33 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
 
 
 def undo(command: RestoreSnapshot, context: Context) -> None:
-    """Give the old tree its place back."""
+    """Give the old tree its place back, and the region its configuration."""
+    carrying.put_back(context)
     step = context.journal.find(SWAP)
     if step is not None:
         request = step.request
         context.trees.swap_back(request["staging"], request["target"], request["inode"], existed=request["existed"])
         context.journal.end(step, StepState.UNDONE)
     context.trees.discard(context.operation.op_id)
+
+
+def _concerns_region(
+    command: RestoreSnapshot, context: Context, service: Service, snapshot: Snapshot, include: tuple[str, ...]
+) -> bool:
+    """Whether the region has to be told: the snapshot's configuration is another one than the installed."""
+    if "configuration" not in include or service.region is None:
+        return False
+    wanted = context.archive.read(snapshot.manifest_key).configuration or {}
+    if wanted == service.document:
+        return False
+    if command.mode is not RestoreMode.REPLACE or command.target.node is not None:
+        raise Refused(
+            f"the configuration in snapshot {snapshot.snapshot_id} differs from the installed one: it is restored "
+            "only together with mode replace, on the node where the service is",
+            code="configuration-differs",
+            next_step='restore with "include": ["data"] first, then the configuration',
+        )
+    return True
 
 
 def _record(
@@ -107,15 +136,6 @@ def _record(
         wanted = dataclasses.replace(wanted, node=command.target.node)
     if "configuration" in include:
         document = context.archive.read(snapshot.manifest_key).configuration or {}
-        if document != service.document and service.region is not None:
-            # The record must never say what the region does not: without a call to the region, only an
-            # unchanged configuration can be restored truthfully.
-            raise Refused(
-                f"the configuration in snapshot {snapshot.snapshot_id} differs from the installed one, "
-                f"and this version cannot bring it to region {service.region}",
-                code="configuration-differs",
-                next_step='restore with "include": ["data"], and change the configuration on the platform',
-            )
         wanted = dataclasses.replace(wanted, document=document)
     return dataclasses.replace(wanted, generation=service.generation + 1) if wanted != service else service
 
@@ -186,6 +206,6 @@ subscription = Subscription(
     handle,
     undo=undo,
     abandon=_abandon,
-    local=True,
+    local=lambda payload: True,
     node=lambda payload: payload.target.node,
 )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from domain.contracts import Archive, ObjectStore, Trees
 from domain.errors import Refused
+from domain.region import Region
+from workers.clock import SystemClock
 from workers.config import Settings
 
 if TYPE_CHECKING:
@@ -98,6 +100,17 @@ class System:
 
         os.makedirs(self.settings.apps_root, mode=0o755, exist_ok=True)
         return open_trees(self.settings.apps_root)
+
+    @cached_property
+    def region(self) -> Region:
+        """The platform's control planes, by name; BACKSTAY_REGION_URL is the one called `default`."""
+        from workers.region_client import HttpRegion
+        from workers.regions import RegionSettings
+
+        regions = dict(self.settings.regions or {})
+        if self.settings.region_url is not None:
+            regions.setdefault("default", RegionSettings(name="default", url=self.settings.region_url))
+        return HttpRegion(regions, SystemClock())
 
     def close(self) -> None:
         """Close connections; files need no closing."""

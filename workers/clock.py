@@ -15,3 +15,7 @@ class SystemClock:
     def wall_ms(self) -> int:
         """UTC milliseconds."""
         return time.time_ns() // 1_000_000
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        time.sleep(seconds)

@@ -6,6 +6,7 @@ is TOML with the same names in lower case: `$BACKSTAY_CONFIG`, else `backstay.to
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 from domain.errors import InvalidMessage
 from domain.identity import check_name
+from workers.regions import RegionSettings, parse_regions
 
 
 class ConfigError(Exception):
@@ -94,6 +96,10 @@ class Settings:
     node: str = _setting("BACKSTAY_NODE", _node, "the name of this host")
     apps_root: str = _setting("BACKSTAY_APPS_ROOT", _path, "the directory that holds the services' directories")
     region_url: str | None = _setting("BACKSTAY_REGION_URL", _url("http", "https"), "the platform's control plane")
+    regions: dict[str, RegionSettings] | None = _setting(
+        "BACKSTAY_REGIONS", parse_regions, "regions by name as JSON, or tables [regions.NAME] of the file", secret=True
+    )
+    health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")
     secret_keys: str | None = _setting(
         "BACKSTAY_SECRET_KEYS", _text, "key ring: id:base64[,id:base64…], the first one seals", secret=True
     )
@@ -124,7 +130,8 @@ def load(environ: Mapping[str, str] | None = None, **overrides: str | None) -> S
         elif environ.get(env):
             chosen[item.name] = (environ[env], f"environment {env}")
         elif item.name in from_file:
-            chosen[item.name] = (str(from_file.pop(item.name)), f"file {file_name}")
+            value = from_file.pop(item.name)
+            chosen[item.name] = (json.dumps(value) if isinstance(value, dict) else str(value), f"file {file_name}")
         from_file.pop(item.name, None)
     problems += [f"{file_name}: unknown setting {name!r}; see `backstay config show`" for name in from_file]
     return _build(chosen, data_dir, problems)
@@ -168,6 +175,8 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "node": name or "node",
         "apps_root": f"{data_dir}/apps",
         "region_url": None,
+        "regions": None,
+        "health_hook": None,
         "secret_keys": None,
         "processes": "1",
         "threads": "4",
@@ -199,6 +208,6 @@ def shown(settings: Settings) -> list[tuple[str, str, str, str]]:
         value = getattr(settings, item.name)
         text = "-" if value is None else str(value)
         if item.metadata["secret"] and value is not None:
-            text = "********" if item.name == "secret_keys" else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
+            text = "********" if item.name in ("secret_keys", "regions") else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
         rows.append((item.metadata["env"], text, settings.origins[item.name], item.metadata["about"]))
     return rows

@@ -12,56 +12,31 @@ import random
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from domain.context import Context
-from domain.contracts import Archive, Catalogue, Claim, Clock, Ledger, Services, Trees
+from domain.contracts import Claim
 from domain.errors import (
     BackstayError,
     Cancelled,
     Damaged,
     DeadlineExceeded,
     LeaseLost,
+    Postponed,
     Refused,
     ShuttingDown,
     Weather,
 )
-from domain.journal import Journal
 from domain.lease import Lease
-from domain.operation import Budget, State
+from domain.operation import Budget, Operation, State
 from domain.outcome import Outcome
 from domain.retry import backoff_ms, within_call
 from domain.subscription import Subscription
-from workers.watch import LeaseWatch
+from workers.attempt import Attempt, Ports, context_of, not_put_back
 
 log = structlog.get_logger("executor")
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the executor and its handlers work with."""
-
-    ledger: Ledger
-    services: Services
-    catalogue: Catalogue
-    archive: Archive
-    trees: Trees
-    clock: Clock
-
-
-@dataclass(slots=True)
-class Attempt:
-    """The values that belong to one run of one claim."""
-
-    claim: Claim
-    lease: Lease
-    context: Context
-    subscription: Subscription
-    payload: Any
-    undoing: bool = False
 
 
 class Executor:
@@ -121,6 +96,9 @@ class Executor:
         except ShuttingDown:
             ledger.release(claim)
             return "released"
+        except Postponed as error:
+            ledger.postpone(claim, round(error.delay * 1000), error.code, str(error))
+            return "postponed"
         except Weather as error:
             # The database itself is away: the lease ends by itself and somebody goes on from the journal.
             log.warning("operation.interrupted", code=error.code, detail=str(error))
@@ -134,13 +112,19 @@ class Executor:
         """The node that should do this instead, when the service lives elsewhere than was thought."""
         operation = claim.operation
         subscription = self._subscriptions.get(operation.kind)
-        if subscription is None or not subscription.local or operation.node is not None:
+        if subscription is None or operation.node is not None or not self._is_local(subscription, operation):
             return None
         late = 0 < operation.deadline_at <= operation.lease_until - self._lease_ms
         if operation.cancel_requested or late:
             return None  # any node can end it
         service = self._ports.services.get(operation.service_id)
         return service.node if service and service.node != self._node else None
+
+    def _is_local(self, subscription: Subscription, operation: Operation) -> bool:
+        try:
+            return subscription.local(self._parse(subscription, operation.data))
+        except Refused:
+            return False  # the attempt itself will say what is wrong with it
 
     def _pass_on(self, claim: Claim) -> str:
         """A type of a newer version: leave it to a worker that knows it, but not for ever."""
@@ -153,21 +137,8 @@ class Executor:
         return "failed"
 
     def _prepare(self, claim: Claim, asked_at: float, subscription: Subscription) -> Attempt:
-        ports, operation = self._ports, claim.operation
-        lease = Lease(ports.clock, self._lease_ms, asked_at)
-        context = Context(
-            operation=operation,
-            retried=claim.takeover or operation.attempts > 0,
-            node=self._node,
-            services=ports.services,
-            catalogue=ports.catalogue,
-            archive=ports.archive,
-            trees=ports.trees,
-            journal=Journal(ports.ledger, claim, lease, ports.clock),
-            watch=LeaseWatch(ports.ledger, claim, lease, ports.clock, self._stopping, asked_at),
-            cancel=ports.ledger.request_cancel,
-            find_operation=ports.ledger.get,
-        )
+        ports, lease = self._ports, Lease(self._ports.clock, self._lease_ms, asked_at)
+        context = context_of(ports, claim, lease, node=self._node, stopping=self._stopping, asked_at=asked_at)
         return Attempt(claim, lease, context, subscription, None)
 
     # ------------------------------------------------------------ decide
@@ -194,7 +165,7 @@ class Executor:
             return self._end_early(attempt, Outcome.cancelled(error))
         except (Refused, Damaged) as error:
             return self._end_early(attempt, Outcome.failed(error))
-        except (LeaseLost, ShuttingDown):
+        except (LeaseLost, ShuttingDown, Postponed):
             raise
         except Weather as error:
             return self._later(attempt, error, self._budget.max_attempts)
@@ -248,7 +219,7 @@ class Executor:
                 subscription.undo(payload, attempt.context)
             attempt.payload = payload
             return replace(reason, state=State.ROLLED_BACK)
-        except (LeaseLost, ShuttingDown):
+        except (LeaseLost, ShuttingDown, Postponed):
             raise
         except (BackstayError, OSError) as error:
             return self._undo_failed(attempt, reason, error)
@@ -262,7 +233,8 @@ class Executor:
             self._ports.ledger.retry_later(attempt.claim, delay, "undo-failed", type(error).__name__)
             return None
         trace = "".join(traceback.format_exception(error))
-        return replace(reason, state=State.STUCK, code="undo-failed", traceback=trace)
+        open_items = not_put_back(attempt.context.journal)
+        return replace(reason, state=State.STUCK, code="undo-failed", traceback=trace, items=open_items)
 
     # ------------------------------------------------------------ settle
     def _finish(self, attempt: Attempt, outcome: Outcome) -> str:
@@ -282,9 +254,7 @@ class Executor:
         return outcome.event_name()
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        abandon = attempt.subscription.abandon
-        if abandon and attempt.payload is not None and outcome.state in (State.FAILED, State.CANCELLED):
-            outcome = replace(outcome, changes=(*outcome.changes, *abandon(attempt.payload, attempt.context)))
+        outcome = self._with_rows(attempt, outcome)
         for retry in within_call(seconds=max(1.0, attempt.lease.left() - 1.0)):
             with retry:
                 self._ports.ledger.settle(attempt.claim, outcome)
@@ -293,3 +263,15 @@ class Executor:
                 clean_up()
             except (BackstayError, OSError) as error:
                 log.warning("operation.clean-up-left", detail=str(error))
+
+    def _with_rows(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """With the rows that belong to an end other than success."""
+        subscription, payload, context = attempt.subscription, attempt.payload, attempt.context
+        if payload is None or outcome.state is State.SUCCEEDED:
+            return outcome
+        changes = outcome.changes
+        if subscription.abandon and outcome.state in (State.FAILED, State.CANCELLED):
+            changes += subscription.abandon(payload, context)
+        if subscription.closing:
+            changes += subscription.closing(payload, context, outcome)
+        return replace(outcome, changes=changes)

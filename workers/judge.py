@@ -30,7 +30,7 @@ def judge_with(subscriptions: Mapping[str, Subscription]) -> Callable[[Envelope]
             command=command,
             request_hash=request_hash(command),
             exclusive=subscription.exclusive,
-            local=subscription.local,
+            local=subscription.local(payload),
             node=subscription.node(payload),
         )
 

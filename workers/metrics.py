@@ -43,6 +43,10 @@ class Metrics:
             "backstay_operations_ended", "Attempts of this process that ended, by type and how.", ["kind", "how"],
             registry=self._registry,
         )  # fmt: skip
+        self._ignored = Counter(
+            "backstay_region_ignored", "Replies 400 of a region that were ignored, by call and why.",
+            ["region", "call", "why"], registry=self._registry,
+        )  # fmt: skip
         for result in ("accepted", "duplicate", "rejected"):
             self._messages.labels(result)  # a series that is absent until it moves hides its first increase
         self._registry.register(_FromSql(counts))
@@ -62,6 +66,10 @@ class Metrics:
     def ended(self, kind: str, how: str) -> None:
         """An attempt of an operation of that type ended that way."""
         self._operations.labels(kind, how).inc()
+
+    def count(self, name: str, **labels: str) -> None:
+        """One more of what the domain counts; the only name so far is region_ignored."""
+        {"region_ignored": self._ignored}[name].labels(**labels).inc()
 
     def render(self) -> bytes:
         """The text format of Prometheus. Never raises: without SQL its gauges are left out."""

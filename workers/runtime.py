@@ -12,23 +12,27 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 import dramatiq
 import structlog
 
 import handlers
+from domain.breaker import Breakers
+from domain.contracts import Clock
 from domain.operation import Budget
 from domain.subscription import Subscription
 from workers import log as logging
 from workers import processes
+from workers.attempt import Ports
 from workers.bootstrap import System, check_packages, version
 from workers.broker import SPARE, SqlBroker
 from workers.clock import SystemClock
 from workers.config import Settings
-from workers.executor import Executor, Ports
+from workers.executor import Executor
 from workers.health import Finding, Health, probe
+from workers.hook import hook_runner
 from workers.ingress import Ingress
 from workers.judge import judge_with
 from workers.metrics import Metrics
@@ -44,10 +48,34 @@ log = structlog.get_logger("runtime")
 HUNG_SECONDS = 30.0
 
 
+def ports_of(system: System, clock: Clock, count: Callable[..., None]) -> Ports:
+    """What the handlers of this process work with."""
+    database = system.database
+    return Ports(
+        ledger=database.ledger,
+        services=database.services,
+        catalogue=database.catalogue,
+        archive=system.archive,
+        trees=system.trees,
+        clock=clock,
+        region=system.region,
+        breakers=Breakers(clock, random.Random()),
+        versions=database.versions,
+        records=database.records,
+        health_hook=hook_runner(system.settings.health_hook),
+        count=count,
+    )
+
+
 class NodeProcess:
     """One worker process. `start()`, then `stop(hurry)` from the same thread."""
 
-    def __init__(self, system: System, subscriptions: Mapping[str, Subscription] | None = None) -> None:
+    def __init__(
+        self,
+        system: System,
+        subscriptions: Mapping[str, Subscription] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         """`subscriptions` defaults to what the folder `handlers` holds."""
         settings, database = system.settings, system.database
         self._settings, self._database = settings, database
@@ -58,12 +86,12 @@ class NodeProcess:
         self._wake = database.wake()
         subscriptions = subscriptions or handlers.subscriptions()
         executor = Executor(
-            Ports(database.ledger, database.services, database.catalogue, system.archive, system.trees, self.clock),
+            ports_of(system, self.clock, self.metrics.count),
             subscriptions,
             handlers.parse,
             node=settings.node,
             lease_ms=settings.lease_seconds * 1000,
-            budget=Budget(),
+            budget=budget or Budget(),
             draw=random.Random(),
             stopping=self._giving_up,
             ended=self._ended,

@@ -49,6 +49,16 @@ class LeaseWatch:
         if self._deadline is not None and now >= self._deadline:
             raise DeadlineExceeded(f"the deadline of operation {self._claim.operation.op_id} has passed")
 
+    def keep(self, seconds: float) -> None:
+        """Make sure that the lease lasts for `seconds` more; raise LeaseLost or ShuttingDown, never Cancelled."""
+        if self._stopping.is_set():
+            raise ShuttingDown(f"operation {self._claim.operation.op_id} goes on elsewhere")
+        if self._lease.left() < max(seconds, self._lease.ttl_ms / 2000):
+            with self._mutex:
+                self._renew(self._clock.boottime())
+        if self._lease.left() < min(seconds, self._lease.ttl_ms / 1000 - 1):
+            raise LeaseLost(f"the lease of operation {self._claim.operation.op_id} ends too soon for what is to be done")
+
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
         """Count progress, then check."""
         # Sums from several threads may race by one increment; the figures are for eyes only.

@@ -18,3 +18,6 @@ class FakeClock:
     def pass_seconds(self, seconds: float) -> None:
         self._boottime += seconds
         self._wall_ms += round(seconds * 1000)
+
+    def sleep(self, seconds: float) -> None:
+        self.pass_seconds(seconds)

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import typer
 
-from workers.cli import config, dead_letters, demo, doctor, messages, node, operations, publish, services, snapshots
+from workers.cli import (
+    config,
+    dead_letters,
+    demo,
+    doctor,
+    explaining,
+    messages,
+    node,
+    plan,
+    publish,
+    services,
+    snapshots,
+    versions,
+)
 
 
 def build() -> typer.Typer:
@@ -22,8 +35,9 @@ def build() -> typer.Typer:
     )
     for command in (node.serve, node.worker, node.web, node.migrate, publish.publish):
         app.command()(command)
-    for group in (operations, dead_letters, snapshots, services, config):
-        app.add_typer(group.group, name=group.__name__.rpartition(".")[2].replace("_", "-"))
+    for group in (explaining, dead_letters, snapshots, services, versions, plan, config):
+        name = "operations" if group is explaining else group.__name__.rpartition(".")[2].replace("_", "-")
+        app.add_typer(group.group, name=name)
     for question in (doctor.doctor, messages.messages, demo.demo):
         app.command()(question)
     return app

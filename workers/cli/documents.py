@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.contracts import DeadLetter
+from domain.explain import fit
 from domain.operation import Operation, State, Step
 from domain.service import Service
 from domain.snapshot import Snapshot
@@ -61,13 +62,13 @@ def operation_document(operation: Operation, waits_for: str | None) -> dict[str,
 
 
 def step_document(step: Step) -> dict[str, Any]:
-    """A journalled step."""
+    """A journalled step, without what it may hold of a configuration."""
     return {
         "ordinal": step.ordinal,
         "kind": step.kind,
         "state": step.state.value,
-        "request": step.request,
-        "reply": step.reply,
+        "request": fit(step.request),
+        "reply": fit(step.reply),
     }
 
 

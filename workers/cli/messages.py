@@ -27,7 +27,6 @@ def messages(as_json: AsJson = False) -> None:
                     "summary": summary,
                     "example": " ".join(example.split()),
                     "exclusive": subscription.exclusive,
-                    "local": subscription.local,
                     "schema": subscription.model.model_json_schema(),
                 }
             )

@@ -1,0 +1,129 @@
+"""Putting services back: what was touched, newest first, by calls that may be repeated.
+
+The way back of `domain/saga.py`. The console's rows are still the old ones, so only the region has to be
+told. Nothing is ignorable here, and nothing that was not touched is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from domain.changeset import ItemChange
+from domain.classify import Verdict
+from domain.course import Task
+from domain.errors import RegionUnavailable
+from domain.journal import TOUCHED
+from domain.kind import Kind
+from domain.kinds import KINDS
+from domain.operation import Step, StepState
+from domain.region import Call, Place
+from domain.saga import Saga
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one or a few calls put back together."""
+
+    place: Place
+    calls: tuple[Call, ...]
+    steps: tuple[Step, ...]
+
+
+class Compensation:
+    """Undoes the calls of some or of all services of a course."""
+
+    def __init__(self, saga: Saga) -> None:
+        self._saga, self._journal, self._dialogue = saga, saga.journal, saga.dialogue
+        #: Steps that an earlier worker may have been undoing: its calls may still be under way.
+        self._handed_over = {step.ordinal for step in self._touched() if saga.context.undoing_handed_over}
+
+    def undo_items(self, services: set[str]) -> None:
+        """Put every touched item of these services back; RegionUnavailable while the region will not."""
+        steps = [step for step in self._touched() if step.request["service"] in services]
+        unsettled = self._unsettled(services)
+        for unit in self._units(steps):
+            unknown = self._send(unit) or any(_unsure(step, self._saga.inherited) for step in unit.steps)
+            unknown = unknown or any(step.ordinal in self._handed_over for step in unit.steps)
+            unsettled |= unknown
+            record = {"verdict": "undone", "unknown": unknown, "by": [call.name for call in unit.calls]}
+            self._journal.undone(unit.steps, record)
+        places = self._saga.course.places(services & self._saga.touched_services())
+        if self._dialogue.settle(places, unsettled=unsettled):
+            # Whatever was under way has landed by now: say it once more.
+            for unit in self._units([step for step in self._undone() if step.request["service"] in services]):
+                self._send(unit)
+
+    def _send(self, unit: Unit) -> bool:
+        """Send the calls of a unit until they hold; whether one may be under way still."""
+        unknown = False
+        for call in unit.calls:
+            said = self._dialogue.send(unit.place, call, undoing=True)
+            unknown |= said.unknown
+            if said.answer.verdict is not Verdict.APPLIED:
+                raise RegionUnavailable(
+                    f"region {unit.place.region} did not take {call.name} of service {unit.place.service_id}, "
+                    f"which puts it back: {said.answer.sentence or said.reply.status}",
+                    code="undo-refused",
+                )
+        return unknown
+
+    # ------------------------------------------------------------ which steps
+    def _touched(self) -> list[Step]:
+        return [step for step in self._saga.journal.steps("call") if step.state in TOUCHED]
+
+    def _undone(self) -> list[Step]:
+        """Put back, except what was certainly refused at once and so never was there."""
+        return [
+            step
+            for step in self._journal.steps("call")
+            if step.state is StepState.UNDONE and step.reply.get("verdict") == "undone"
+        ]
+
+    def _unsettled(self, services: set[str]) -> bool:
+        steps = [step for step in self._journal.steps("call") if step.request["service"] in services]
+        return any(_unsure(step, self._saga.inherited) or step.ordinal in self._handed_over for step in steps)
+
+    # ------------------------------------------------------------ by which calls
+    def _units(self, steps: list[Step]) -> Iterable[Unit]:
+        """Newest first. A section that the region can replace is replaced once, from the console's rows; a
+        section in which the region had something of its own goes item by item, so that this survives."""
+        foreign = {(step.request["service"], _kind_name(step)) for step in self._saga.foreign_steps()}
+        done: set[tuple[str, str]] = set()
+        for step in reversed(steps):
+            task, name = self._saga.course.task(step.request["service"]), _kind_name(step)
+            kind, section = KINDS[name], (task.service_id, name)
+            if step.state is StepState.IGNORED:
+                yield Unit(task.place, (), (step,))
+            elif kind.restore is None or section in foreign:
+                yield Unit(task.place, kind.undo(_change(task, step), task.place), (step,))
+            elif section not in done:
+                done.add(section)
+                yield _section(task, kind, section, steps)
+
+
+def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step]) -> Unit:
+    members = tuple(
+        step for step in steps if (step.request["service"], _kind_name(step)) == section and step.state is not StepState.IGNORED
+    )
+    assert kind.restore is not None
+    # What replacing a section does not bring back, such as a plugin's settings, its item-wise undo does.
+    extra = tuple(
+        call
+        for step in reversed(members)
+        if step.request["verb"] == "delete" and _kind_name(step) == "plugin"
+        for call in kind.undo(_change(task, step), task.place)
+    )
+    return Unit(task.place, (*kind.restore(task.before(), task.place), *extra), members)
+
+
+def _change(task: Task, step: Step) -> ItemChange:
+    return task.plan.changes[step.request["change"]]
+
+
+def _kind_name(step: Step) -> str:
+    return str(step.request["item"]).partition("/")[0]
+
+
+def _unsure(step: Step, inherited: set[int]) -> bool:
+    return bool(step.reply.get("unknown")) or step.ordinal in inherited

@@ -1,0 +1,106 @@
+"""The snapshot that is taken before a service is changed, so that there is always a way back.
+
+Apart from `create-snapshot` because it is a step of another operation: its id is derived from that
+operation and the service, so that a second attempt adopts what the first one published.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.context import Context
+from domain.course import Course, Task
+from domain.errors import NotFound, Refused
+from domain.operation import Step, StepState
+from domain.outcome import AbandonSnapshot, AddSnapshot
+from domain.restore import ManifestSummary
+from domain.service import Service
+from domain.snapshot import Consistency, Label, Snapshot, SnapshotRequest, SnapshotState
+
+#: A row names at most this many files; the manifest has them all.
+MOST_FILES = 100
+
+
+def live_directory(service: Service, context: Context) -> str:
+    """The absolute path of the service's directory on this node; NotFound when there is none."""
+    path = context.trees.resolve(service.directory)
+    if context.trees.is_absent(path):
+        raise NotFound(
+            f"service {service.service_id} has no directory {service.directory} on node {context.node}",
+            code="directory-not-found",
+            next_step="restore a snapshot into it, or register the service with its real directory",
+        )
+    return path
+
+
+def catalogue_row(summary: ManifestSummary, labels: tuple[Label, ...]) -> Snapshot:
+    """The catalogue's row of a published manifest."""
+    troubled = bool(summary.unstable or summary.skipped)
+    return Snapshot(
+        snapshot_id=summary.snapshot_id,
+        tenant_id=summary.tenant_id,
+        service_id=summary.service_id,
+        state=SnapshotState.AVAILABLE,
+        taken_at=summary.taken_at,
+        manifest_key=summary.manifest_key,
+        root_digest=summary.root_digest,
+        logical_bytes=summary.logical_bytes,
+        stored_bytes=summary.stored_bytes,
+        files=summary.files,
+        consistency=Consistency.PARTIAL if troubled else Consistency.STABLE,
+        include=summary.include,
+        parent_id=summary.parent_id,
+        labels=labels,
+        packs=summary.packs,
+        skipped=(summary.unstable + summary.skipped)[:MOST_FILES],
+    )
+
+
+def protect(context: Context, course: Course) -> None:
+    """Take every protecting snapshot that an earlier attempt has not taken already."""
+    for step in context.journal.steps("protect"):
+        if step.state in (StepState.PENDING, StepState.INTENT):
+            context.watch.check()
+            _take(context, course.task(step.request["service"]), step)
+
+
+def _take(context: Context, task: Task, step: Step) -> None:
+    service = context.service(task.service_id)
+    with_data = bool(step.request["data"])
+    retried = step.state is StepState.INTENT
+    step = step if retried else context.journal.start(step)
+    labels = (Label("sys.protects", context.operation.op_id), Label("sys.reason", context.operation.kind))
+    request = SnapshotRequest(
+        snapshot_id=step.request["snapshot"],
+        tenant_id=service.tenant_id,
+        service_id=service.service_id,
+        directory=live_directory(service, context) if with_data else None,
+        configuration=task.plan.before,
+        labels=labels,
+        parent=context.catalogue.newest(service.service_id) if with_data else None,
+    )
+    row = catalogue_row(context.archive.create(request, context.watch), labels)
+    prefix = context.archive.pack_prefix(row.tenant_id, row.snapshot_id)
+    if row.consistency is Consistency.PARTIAL:
+        context.journal.end(step, StepState.UNDONE, {}, (AbandonSnapshot(row.manifest_key, prefix),))
+        raise Refused(
+            f"the data of service {service.service_id} kept changing while the protecting snapshot was taken: "
+            f"{', '.join(row.skipped[:5])}",
+            code="snapshot-partial",
+            next_step="quiesce the service, or upgrade without include_data",
+        )
+    reply: dict[str, Any] = {"snapshot_id": row.snapshot_id, "stored_bytes": row.stored_bytes, "files": row.files}
+    context.journal.end(step, StepState.DONE, reply, (AddSnapshot(row, prefix if retried else None),))
+
+
+def left_over(context: Context) -> tuple[AbandonSnapshot, ...]:
+    """What an unfinished protecting snapshot has left in the store, for the collector."""
+    tenant, service = context.operation.tenant_id, context.archive
+    return tuple(
+        AbandonSnapshot(
+            service.manifest_key(tenant, step.request["service"], step.request["snapshot"]),
+            service.pack_prefix(tenant, step.request["snapshot"]),
+        )
+        for step in context.journal.steps("protect")
+        if step.state is StepState.INTENT
+    )

@@ -1,0 +1,204 @@
+"""Bringing a course about: protect, change item by item, move data, deploy, look, settle.
+
+The way forward; the way back is `domain/compensation.py`. It promises that every effect follows a
+committed intent, that what another worker left is continued and not repeated, and that it ends by
+returning what holds or by raising why it cannot: never with a guess.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from domain.changeset import Verb
+from domain.classify import Verdict
+from domain.configuration import Configuration
+from domain.context import Context
+from domain.course import Course, Task
+from domain.dialogue import Dialogue, Said
+from domain.errors import Refused, RegionUnavailable, Stopped
+from domain.kinds import KINDS
+from domain.operation import Step, StepState
+from domain.outcome import Item
+from domain.region import Call
+
+
+class StepRefused(Refused):
+    """A part of the course cannot be brought about. `evidence` says which, fit to be published."""
+
+    code = "region-refused"
+
+    def __init__(self, message: str, *, code: str | None = None, evidence: dict[str, Any] | None = None) -> None:
+        super().__init__(message, code=code)
+        self.evidence = evidence or {}
+
+
+class Saga:
+    """The forward direction of one attempt. Used by one thread."""
+
+    def __init__(self, context: Context, course: Course) -> None:
+        self.context, self.course, self.journal = context, course, context.journal
+        self.dialogue = Dialogue(context.region, context.journal, context.watch, context.breakers, context.clock)
+        #: Calls that an earlier holder may have sent without having seen a reply.
+        self.inherited = {
+            step.ordinal
+            for step in self.journal.steps()
+            if step.state is StepState.INTENT and not step.request.get("idle")
+        }
+        self.given_up = {step.request["service"] for step in self.journal.steps() if step.kind.startswith("give-up:")}
+
+    # ------------------------------------------------------------ items
+    def change_items(self) -> None:
+        """Every call about a configuration item that has not been settled yet, in order."""
+        while (step := self._next_call()) is not None:
+            self.context.watch.check()
+            if step.state is StepState.PENDING:
+                step = self.journal.start(step)
+            self._call(step)
+        self._converge()
+
+    def _next_call(self, service: str | None = None) -> Step | None:
+        """The first call that is neither done nor fallen away."""
+        left_out = self.left_out_items()
+        for step in self.journal.steps("call"):
+            request = step.request
+            if step.state not in (StepState.PENDING, StepState.INTENT) or request["service"] in self.given_up:
+                continue
+            if (request["service"], request["derived_from"]) in left_out:
+                continue
+            return step if service in (None, request["service"]) else None
+        return None
+
+    def _call(self, step: Step) -> None:
+        place = self.course.task(step.request["service"]).place
+        call = Call.load(step.request["call"])
+        said = self.dialogue.send(place, call, sent_before=step.ordinal in self.inherited)
+        verdict = said.answer.verdict
+        if verdict is Verdict.APPLIED:
+            self._conclude(step, StepState.DONE, said)
+        elif verdict is Verdict.EXISTS or (verdict is Verdict.LEFT_OUT and not self.course.strict):
+            self.context.count("region_ignored", region=place.region, call=call.name, why=verdict.value)
+            self._conclude(step, StepState.IGNORED, said)
+        elif verdict in (Verdict.BUSY, Verdict.NOT_SENT):
+            raise self.not_now(step, said)
+        else:
+            raise self.refuse(step, said)
+
+    def _conclude(self, step: Step, state: StepState, said: Said) -> None:
+        """Write the reply down, and the next intent with it when it concerns the same service."""
+        concluded = dataclasses.replace(step, state=state, reply=said.record())
+        following = None
+        try:
+            self.context.watch.check()
+            self.journal.remember(concluded)
+            following = self._next_call(step.request["service"])
+        except Stopped:
+            self.journal.end(step, state, said.record())
+            raise
+        self.journal.end(step, state, said.record(), following=following if _is_pending(following) else None)
+
+    def not_now(self, step: Step, said: Said) -> RegionUnavailable:
+        """The region is busy or away: the operation waits in its row. What certainly did not arrive is noted,
+        so that a later 400 is not mistaken for the echo of a first try."""
+        if not said.unknown and not step.request.get("idle"):
+            self.journal.start(dataclasses.replace(step, request=step.request | {"idle": True}))
+        place = self.course.task(step.request["service"]).place
+        return RegionUnavailable(
+            f"region {place.region} did not take {step.request['call']['name']} of service {place.service_id}: "
+            f"{said.answer.sentence}",
+            code=said.answer.code,
+        )
+
+    def refuse(self, step: Step, said: Said) -> StepRefused:
+        """Why the course cannot go on. A step that certainly had no effect needs no undoing."""
+        if not said.unknown:
+            self.journal.end(step, StepState.UNDONE, said.record())
+        service, call = step.request["service"], step.request["call"]["name"]
+        what = step.request.get("item", "the deployment")
+        return StepRefused(
+            f"region {self.course.task(service).place.region} refused {call} ({what}) of service {service}: "
+            f"{said.answer.sentence or said.reply.status}",
+            code=said.answer.code,
+            evidence={
+                "service": service,
+                "call": call,
+                "item": what,
+                "status": said.reply.status,
+                "message": said.answer.sentence,
+                "tries": len(said.tries),
+            },
+        )
+
+    def _converge(self) -> None:
+        """What existed before us gets our value, as late as possible because its own cannot be read back."""
+        for step in self.foreign_steps():
+            kind = KINDS[step.request["item"].partition("/")[0]]
+            task = self.course.task(step.request["service"])
+            change = dataclasses.replace(task.plan.changes[step.request["change"]], verb=Verb.UPDATE)
+            for call in kind.calls(change, task.place):
+                name = f"converge:{step.ordinal}"
+                found = self.journal.find(name)
+                if found is not None and found.state is not StepState.INTENT:
+                    continue
+                begun = self.journal.begin(name, {"service": task.service_id, "call": call.document()})
+                said = self.dialogue.send(task.place, call)
+                if said.answer.verdict in (Verdict.BUSY, Verdict.NOT_SENT):
+                    raise RegionUnavailable(said.answer.sentence, code=said.answer.code)
+                applied = said.answer.verdict is Verdict.APPLIED
+                self.journal.end(begun, StepState.DONE if applied else StepState.IGNORED, said.record())
+
+    # ------------------------------------------------------------ what holds
+    def foreign_steps(self) -> list[Step]:
+        """Calls about items that the region had before us."""
+        return [
+            step
+            for step in self.journal.steps("call")
+            if step.state is StepState.IGNORED and step.reply.get("verdict") == Verdict.EXISTS.value
+        ]
+
+    def left_out_items(self) -> set[tuple[str, str]]:
+        """(service, item) of what the region refused to have."""
+        return {
+            (step.request["service"], step.request["item"])
+            for step in self.journal.steps("call")
+            if step.state is StepState.IGNORED and step.reply.get("verdict") == Verdict.LEFT_OUT.value
+        }
+
+    def result(self, task: Task) -> Configuration:
+        """The console's rows as they are from now on: the target without what was left out."""
+        gone = self.left_out_items()
+        kept = [
+            change
+            for change in task.plan.changes
+            if (task.service_id, f"{change.kind}/{change.key}") not in gone
+            and (task.service_id, change.derived_from) not in gone
+        ]
+        after = Configuration.load(task.plan.after)
+        return dataclasses.replace(task.before().changed(kept), origin=after.origin, rest=after.rest)
+
+    def ignored(self) -> list[Item]:
+        """What the region ignored, for the outcome: the left out first."""
+        items = []
+        for step in self.journal.steps("call"):
+            if step.state is not StepState.IGNORED:
+                continue
+            tries = step.reply.get("tries") or [{}]
+            where = f"{step.request['service']}/{step.request['item']}"
+            items.append(Item(where, str(step.reply.get("verdict")), str(tries[-1].get("words", ""))))
+        return sorted(items, key=lambda item: item.code != Verdict.LEFT_OUT.value)
+
+    def touched_services(self) -> set[str]:
+        """Services that some call may have reached."""
+        return {
+            step.request["service"]
+            for step in self.journal.steps()
+            if step.state is not StepState.PENDING and step.kind in ("call", "deploy")
+        }
+
+    def unsettled(self) -> bool:
+        """Whether a call without a known outcome may still be under way."""
+        return bool(self.inherited) or any(step.reply.get("unknown") for step in self.journal.steps())
+
+
+def _is_pending(step: Step | None) -> bool:
+    return step is not None and step.state is StepState.PENDING

@@ -1,0 +1,97 @@
+"""What one attempt works with: the ports of the process, and the context of the claimed operation.
+
+Apart from the executor, which decides how an attempt ends, because this is only wiring: nothing here
+calls a port.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from domain.breaker import Breakers
+from domain.context import Context
+from domain.contracts import Archive, Catalogue, Claim, Clock, Ledger, Services, Trees, UpgradeRecords, Versions
+from domain.health import HookResult
+from domain.journal import NEUTRAL, TOUCHED, Journal
+from domain.lease import Lease
+from domain.operation import State
+from domain.outcome import Item
+from domain.region import Region
+from domain.subscription import Subscription
+from workers.watch import LeaseWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the executor and its handlers work with."""
+
+    ledger: Ledger
+    services: Services
+    catalogue: Catalogue
+    archive: Archive
+    trees: Trees
+    clock: Clock
+    region: Region
+    breakers: Breakers
+    versions: Versions
+    records: UpgradeRecords
+    health_hook: Callable[[str], HookResult]
+    count: Callable[..., None]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The values that belong to one run of one claim."""
+
+    claim: Claim
+    lease: Lease
+    context: Context
+    subscription: Subscription
+    payload: Any
+    undoing: bool = False
+
+
+def context_of(
+    ports: Ports, claim: Claim, lease: Lease, *, node: str, stopping: threading.Event, asked_at: float
+) -> Context:
+    """The context of one attempt, which was asked for at `asked_at` of the clock."""
+    operation, ledger, clock = claim.operation, ports.ledger, ports.clock
+    claimed_at = operation.lease_until - lease.ttl_ms
+    return Context(
+        operation=operation,
+        retried=claim.takeover or operation.attempts > 0,
+        node=node,
+        services=ports.services,
+        catalogue=ports.catalogue,
+        archive=ports.archive,
+        trees=ports.trees,
+        journal=Journal(ledger, claim, lease, clock),
+        watch=LeaseWatch(ledger, claim, lease, clock, stopping, asked_at),
+        cancel=ledger.request_cancel,
+        find_operation=ledger.get,
+        region=ports.region,
+        breakers=ports.breakers,
+        versions=ports.versions,
+        records=ports.records,
+        clock=clock,
+        now_ms=lambda: claimed_at + round((clock.boottime() - asked_at) * 1000),
+        health_hook=ports.health_hook,
+        count=ports.count,
+        undoing_handed_over=claim.takeover and operation.state is State.COMPENSATING,
+    )
+
+
+def not_put_back(journal: Journal) -> tuple[Item, ...]:
+    """What a person has to see to when an operation is STUCK: every step that is still open, newest first."""
+    open_steps = [step for step in journal.steps() if step.state in TOUCHED and step.kind not in NEUTRAL]
+    return tuple(
+        Item(
+            f"{step.request.get('service', '')}/{step.request.get('item', step.kind)}",
+            "not-put-back",
+            f"step {step.ordinal} ({step.request.get('call', {}).get('name', step.kind)}) could not be undone",
+        )
+        for step in reversed(open_steps)
+    )

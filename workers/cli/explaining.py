@@ -1,0 +1,125 @@
+"""`backstay operations explain` and `resolve`: understand what happened, and decide what a program cannot.
+
+Apart from the other questions about operations because these two are about steps, and because resolving is
+the only command that says what is true: who said it is kept with the operation.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from domain.errors import Refused
+from domain.explain import Line, story, summary
+from domain.operation import Operation, State, Step
+from workers.cli.documents import moment, operation_document
+from workers.cli.exits import Exit
+from workers.cli.operations import Id, find, group
+from workers.cli.session import AsJson, Session, operator, session
+
+
+@group.command()
+def explain(operation_id: Id, as_json: AsJson = False) -> None:
+    """Tell an operation step by step: calls, replies, retries, what was ignored, what was put back."""
+    with session(as_json) as here:
+        database = here.database()
+        operation = find(database, operation_id)
+        steps = database.ledger.steps(operation_id)
+        lines = story(steps)
+        here.screen.document(operation_document(operation, None) | {"story": [line.document() for line in lines]})
+        for sentence in summary(operation, steps):
+            here.screen.line(sentence)
+        for item in (operation.outcome or {}).get("items", ()):
+            here.screen.line(f"{item['code']}: {item['name']}: {item['sentence']}", "yellow")
+        _evidence(here, operation)
+        here.screen.line("")
+        for line in lines:
+            _tell(here, line)
+
+
+@group.command()
+def resolve(
+    operation_id: Id,
+    retry: Annotated[bool, typer.Option("--retry", help="Put it back once more, with a new budget.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="I have put it back by hand: it is as before.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="I have finished it by hand: the target holds.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the operation.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End what is STUCK, or let it try again. Its service stays reserved until then."""
+    with session(as_json) as here:
+        chosen = [name for name, on in (("retry", retry), ("accept", accept), ("force", force)) if on]
+        if len(chosen) != 1:
+            here.screen.note("error: say exactly one of --retry, --accept and --force")
+            raise typer.Exit(Exit.USAGE)
+        database = here.database()
+        operation = find(database, operation_id)
+        if operation.state is not State.STUCK:
+            raise Refused(
+                f"operation {operation_id} is {operation.state}, not STUCK",
+                code="not-stuck",
+                next_step="`backstay operations explain` tells how it stands",
+            )
+        steps = database.ledger.steps(operation_id)
+        _show_open(here, operation)
+        _ask(here, chosen[0], yes)
+        changes = _target_rows(here, operation, steps) if force else ()
+        state = database.ledger.resolve_stuck(operation_id, chosen[0], operator(), reason, changes)
+        here.audit("operation.resolved", operation=operation_id, how=chosen[0], reason=reason)
+        here.screen.document(operation_document(find(database, operation_id), None) | {"resolved": chosen[0]})
+        ends = {"retry": "is being put back once more", "accept": "is as before", "force": "holds its target"}
+        here.screen.line(f"operation {operation_id} {ends[chosen[0]]}, by your word; it is {state}")
+
+
+def _show_open(here: Session, operation: Operation) -> None:
+    for item in (operation.outcome or {}).get("items", ()):
+        here.screen.note(f"open: {item['name']}: {item['sentence']}")
+
+
+def _ask(here: Session, how: str, yes: bool) -> None:
+    meanings = {
+        "retry": "it is tried again by the worker",
+        "accept": "you state that region and directory are as before the operation",
+        "force": "you state that region and directory are as the operation wanted them; its rows are written",
+    }
+    if yes or how == "retry":
+        return
+    if here.screen.as_json or not typer.confirm(f"{how}: {meanings[how]}. Go on?", err=True):
+        here.screen.note(f"nothing was changed; --yes confirms that {meanings[how]}")
+        raise typer.Exit(Exit.USAGE)
+
+
+def _target_rows(here: Session, operation: Operation, steps: list[Step]) -> tuple[Any, ...]:
+    """The console's rows of the target, from the plan that the operation has written down."""
+    import dataclasses
+
+    from domain.course import Course
+    from domain.outcome import SaveService
+
+    plan = next((step for step in steps if step.kind == "plan"), None)
+    if plan is None:
+        return ()
+    rows = []
+    for task in Course.load(plan.request).tasks:
+        service = here.database().services.get(task.service_id)
+        if service is not None:
+            rows.append(
+                SaveService(dataclasses.replace(service, document=task.plan.after, generation=service.generation + 1))
+            )
+    return tuple(rows)
+
+
+def _evidence(here: Session, operation: Operation) -> None:
+    evidence = (operation.outcome or {}).get("figures", {}).get("evidence") or {}
+    here.screen.facts([(f"evidence: {name}", value) for name, value in evidence.items()])
+
+
+def _tell(here: Session, line: Line) -> None:
+    when = moment(line.began_at) if line.began_at else "-"
+    took = f", {line.ended_at - line.began_at} ms" if line.began_at and line.ended_at else ""
+    here.screen.line(f"{line.ordinal:>3}  {when}  {line.what}")
+    here.screen.line(f"     {line.state}: {line.meaning}{took}")
+    for remark in line.remarks:
+        here.screen.line(f"     - {remark}")
