@@ -62,7 +62,9 @@ def _bring_data(context: Context, course: Course, saga: Saga) -> None:
             continue
         context.watch.check()
         service = context.service(step.request["service"])
-        data.bring(context, step, service, data.snapshot_with_data(context, step.request["snapshot"], service.service_id))
+        data.bring(
+            context, step, service, data.snapshot_with_data(context, step.request["snapshot"], service.service_id)
+        )
 
 
 def _deploy(saga: Saga) -> None:
@@ -122,7 +124,9 @@ def _put_data_back(saga: Saga, task: Task) -> None:
 # ---------------------------------------------------------------- what is settled
 def _succeeded(saga: Saga) -> Outcome:
     course, context = saga.course, saga.context
-    failed = {step.request["service"]: step.request for step in saga.journal.steps() if step.kind.startswith("give-up:")}
+    failed = {
+        step.request["service"]: step.request for step in saga.journal.steps() if step.kind.startswith("give-up:")
+    }
     changes: list[Change] = []
     statuses = [Status[name] for name in course.extra.get("other_statuses", ())]
     for task in course.tasks:
@@ -174,7 +178,9 @@ def unchanged(context: Context, course: Course) -> Outcome:
 
 def failed_status(purpose: str, code: str | None) -> Status:
     """The status of one service's record after it was put back."""
-    return Status.DEPLOY_FAILED if purpose == "upgrade" and code in DEPLOYMENT else BAD.get(purpose, Status.UPGRADE_FAILED)
+    return (
+        Status.DEPLOY_FAILED if purpose == "upgrade" and code in DEPLOYMENT else BAD.get(purpose, Status.UPGRADE_FAILED)
+    )
 
 
 def closing(context: Context, outcome: Outcome) -> tuple[Change, ...]:

@@ -54,6 +54,8 @@ def classify(call: Call, reply: Reply, *, sent_before: bool = False, undoing: bo
     if 200 <= reply.status < 300:
         return _success(call, reply)
     words = reply.message or f"status {reply.status}"
+    if reply.status == 404 and call.method == "DELETE" and not _MISSING_SERVICE.search(words):
+        return Answer(Verdict.APPLIED, "absent", words)  # what is to be removed is not there
     if reply.status == 400:
         return _bad_request(call, words, sent_before=sent_before, undoing=undoing)
     if reply.status in (409, 423, 425, 429) or _BUSY.search(words):
@@ -78,7 +80,9 @@ def _success(call: Call, reply: Reply) -> Answer:
     if status == "success":
         return Answer(Verdict.APPLIED)
     if status == "" and not words and "event_id" not in bean:
-        return Answer(Verdict.UNKNOWN, "region-failed", "the region's reply does not say whether it took the deployment")
+        return Answer(
+            Verdict.UNKNOWN, "region-failed", "the region's reply does not say whether it took the deployment"
+        )
     if _BUSY.search(words) or not words:
         return Answer(Verdict.BUSY, "region-busy", words or "the region did not take the deployment")
     return Answer(Verdict.REFUSED, "deploy-refused", words)

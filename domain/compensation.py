@@ -104,17 +104,13 @@ class Compensation:
 
 def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step]) -> Unit:
     members = tuple(
-        step for step in steps if (step.request["service"], _kind_name(step)) == section and step.state is not StepState.IGNORED
+        step
+        for step in steps
+        if (step.request["service"], _kind_name(step)) == section and step.state is not StepState.IGNORED
     )
     assert kind.restore is not None
-    # What replacing a section does not bring back, such as a plugin's settings, its item-wise undo does.
-    extra = tuple(
-        call
-        for step in reversed(members)
-        if step.request["verb"] == "delete" and _kind_name(step) == "plugin"
-        for call in kind.undo(_change(task, step), task.place)
-    )
-    return Unit(task.place, (*kind.restore(task.before(), task.place), *extra), members)
+    changes = [_change(task, step) for step in members]
+    return Unit(task.place, kind.restore(task.before(), task.place, changes), members)
 
 
 def _change(task: Task, step: Step) -> ItemChange:

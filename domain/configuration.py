@@ -64,7 +64,9 @@ class Configuration:
         if schema != SCHEMA:
             raise Refused(
                 f"the configuration has schema {schema!r}; this program reads schema {SCHEMA}",
-                code="configuration-too-new" if isinstance(schema, int) and schema > SCHEMA else "configuration-unreadable",
+                code="configuration-too-new"
+                if isinstance(schema, int) and schema > SCHEMA
+                else "configuration-unreadable",
                 next_step="use a newer Backstay, or register the service again",
             )
         return cls(items=document["items"], origin=document["origin"], rest=document.get("rest", {}))

@@ -65,7 +65,9 @@ class Course:
 
     def is_idle(self) -> bool:
         """Whether there is nothing to do but to note the version."""
-        return all(task.effect is Effect.NOTHING and not task.plan.changes and not task.restore_data for task in self.tasks)
+        return all(
+            task.effect is Effect.NOTHING and not task.plan.changes and not task.restore_data for task in self.tasks
+        )
 
     def task(self, service_id: str) -> Task:
         """The part of a service."""
@@ -142,7 +144,9 @@ def _deploy(task: Task, op_id: str, purpose: str) -> tuple[str, dict[str, Any]]:
 
 
 def _task_document(task: Task) -> dict[str, Any]:
-    document = {name: getattr(task, name) for name in Task.__dataclass_fields__ if name not in ("plan", "place", "effect")}
+    document = {
+        name: getattr(task, name) for name in Task.__dataclass_fields__ if name not in ("plan", "place", "effect")
+    }
     return document | {"plan": task.plan.document(), "place": asdict(task.place), "effect": task.effect.name}
 
 

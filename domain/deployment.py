@@ -57,7 +57,9 @@ def _build_body(configuration: Configuration, place: Place, event: str) -> dict[
         "operator": "backstay",
         "arch": _value(image, "arch") or "amd64",
         "envs": {
-            row["attr_name"]: row["attr_value"] for row in configuration.of("env").values() if row.get("scope") == "build"
+            row["attr_name"]: row["attr_value"]
+            for row in configuration.of("env").values()
+            if row.get("scope") == "build"
         },
         "configs": {},
     }
@@ -95,7 +97,9 @@ def event_call(event: str) -> Call:
 def sight(reply: Reply, event: str) -> Sighting:
     """Read an event list in either of its two spellings."""
     for item in reply.items or []:
-        row = {str(key).replace("_", "").lower(): value for key, value in item.items()} if isinstance(item, dict) else {}
+        row = (
+            {str(key).replace("_", "").lower(): value for key, value in item.items()} if isinstance(item, dict) else {}
+        )
         if row.get("eventid") != event:
             continue
         words = str(row.get("message") or "")[:500]

@@ -85,7 +85,9 @@ class Dialogue:
         answer = self._retrying(place, Repeat.SAFE)(once)
         if answer.verdict is not Verdict.APPLIED:
             # Whatever a region says to a seal, it is no judgement on the operation.
-            raise RegionUnavailable(f"region {place.region} did not take the fence: {answer.sentence}", code="not-sealed")
+            raise RegionUnavailable(
+                f"region {place.region} did not take the fence: {answer.sentence}", code="not-sealed"
+            )
         self._sealed.add((place.service_id, self._journal.fence))
 
     def settle(self, places: list[Place], *, unsettled: bool) -> bool:

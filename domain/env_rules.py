@@ -7,7 +7,7 @@ whatever scope. One normalised list feeds the console's rows and the region.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.changeset import Effect, ItemChange, Verb
@@ -100,15 +100,11 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     return (remove_env(change.before), add_env(place, change.before))
 
 
-def restore(scopes: tuple[str, ...], kind: str, before: Configuration, place: Place) -> tuple[Call, ...]:
-    """Replace each scope from the console's rows."""
+def restore(kind: str, before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
+    """Replace the scopes that were touched from the console's rows."""
     rows = list(before.of(kind).values())
-    # A scope that the console has nothing in may still have got something from us.
-    return tuple(restore_envs(scope, rows) for scope in scopes if scope == scopes[0] or _has(rows, scope))
-
-
-def _has(rows: list[dict[str, Any]], scope: str) -> bool:
-    return any(row.get("scope") == scope for row in rows)
+    touched = {str(row.get("scope") or "inner") for change in changes for row in (change.before, change.after) if row}
+    return tuple(restore_envs(scope, rows) for scope in sorted(touched))
 
 
 def _differs(change: ItemChange, column: str) -> bool:

@@ -22,8 +22,25 @@ _STATES = {
 }
 #: Fields of a step's request and reply that can be shown.
 _FIT = frozenset(
-    """service item verb snapshot snapshot_id data event effect files bytes stored_bytes verdict unknown by
-    deployed healthy sent_at""".split()
+    [
+        "service",
+        "item",
+        "verb",
+        "snapshot",
+        "snapshot_id",
+        "data",
+        "event",
+        "effect",
+        "files",
+        "bytes",
+        "stored_bytes",
+        "verdict",
+        "unknown",
+        "by",
+        "deployed",
+        "healthy",
+        "sent_at",
+    ]
 )
 
 
@@ -98,7 +115,9 @@ def _what(step: Step) -> str:
         changes = sum(len(task["plan"]["changes"]) for task in request.get("tasks", ()))
         return f"plan {request.get('purpose', '')}: {changes} changes of {len(request.get('tasks', ()))} services"
     if step.kind == "protect":
-        return f"{service}: snapshot {request.get('snapshot')} " + ("with data" if request.get("data") else "of the configuration")
+        return f"{service}: snapshot {request.get('snapshot')} " + (
+            "with data" if request.get("data") else "of the configuration"
+        )
     if step.kind == "call":
         return f"{service}: {request['verb']} {request['item']} ({request['call']['method']} {request['call']['path']})"
     name = step.kind.partition(":")[0]

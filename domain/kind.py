@@ -5,7 +5,7 @@ Apart from the kinds so that planning and the saga read one shape. Every functio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,9 +45,9 @@ class Kind:
     calls: Callable[[ItemChange, Place], tuple[Call, ...]] = lambda change, place: ()
     #: The calls that undo one change, each idempotent, safe when it never happened.
     undo: Callable[[ItemChange, Place], tuple[Call, ...]] = lambda change, place: ()
-    #: The calls that put a whole section back from the console's rows, if the region can do that in one;
-    #: None: only item by item.
-    restore: Callable[[Configuration, Place], tuple[Call, ...]] | None = None
+    #: The calls that put the section of these changes back from the console's rows, if the region can do that
+    #: in one; None: only item by item.
+    restore: Callable[[Configuration, Place, Sequence[ItemChange]], tuple[Call, ...]] | None = None
     dependent: bool = False  # after the ordinary kinds of all services
 
 

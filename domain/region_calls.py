@@ -1,14 +1,13 @@
-"""One small function per region call: a console's row becomes a `Call` that both generations of regions take.
+"""The region's calls about configuration items, one function each, with the bodies that both generations take.
 
-Apart from the kinds because forward, undo and restore share these bodies. Bodies are built from named columns
-only, so no foreign column leaks; a section is always sent under its key, because a missing key wipes it.
+Apart from the kinds because a body's shape is the region's affair, and several kinds share a call. Never
+here: `/app-restore/volumes`, which loses volumes on every known region. Bodies name their columns, so that no
+foreign one leaks, and a section is always sent under its key, because a missing key wipes it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -16,250 +15,222 @@ from domain.region import Call, Place, Repeat
 
 Row = Mapping[str, Any]
 
-_PROBE = (
-    "probe_id", "mode", "scheme", "path", "port", "cmd", "http_header", "initial_delay_second", "period_second",
-    "timeout_second", "failure_threshold", "success_threshold",
+_PROBE_TEXTS = ("probe_id", "mode", "scheme", "path", "cmd", "http_header")
+_PROBE_NUMBERS = (
+    "initial_delay_second", "period_second", "timeout_second", "failure_threshold", "success_threshold",
 )  # fmt: skip
 
 
-def forward(*calls: Call) -> tuple[Call, ...]:
-    """The same calls as ways forward of one item: a 400 leaves the item out."""
-    return tuple(replace(call, optional=True) for call in calls)
+def _add(name: str, path: str, body: dict[str, Any]) -> Call:
+    return Call(f"add-{name}", "POST", path, body, Repeat.EXISTS, optional=True)
 
 
-def _env(row: Row, place: Place) -> dict[str, Any]:
-    return {
-        **_env_item(row),
-        "tenant_id": place.tenant_id,
-        "service_id": place.service_id,
-    }
+def _set(name: str, path: str, body: dict[str, Any]) -> Call:
+    return Call(f"set-{name}", "PUT", path, body, optional=True)
 
 
-def _env_item(row: Row) -> dict[str, Any]:
+def _remove(name: str, path: str, body: dict[str, Any] | None = None) -> Call:
+    return Call(f"remove-{name}", "DELETE", path, body, optional=True)
+
+
+def _restore(name: str, path: str, body: dict[str, Any] | str) -> Call:
+    return Call(f"restore-{name}", "POST", f"/app-restore/{path}", body)
+
+
+# ---------------------------------------------------------------- envs
+def _env(row: Row) -> dict[str, Any]:
     return {
         "container_port": int(row.get("container_port") or 0),
         "name": str(row.get("name") or ""),
-        "env_name": row["attr_name"],
-        "env_value": str(row.get("attr_value") if row.get("attr_value") is not None else ""),
-        "is_change": bool(row.get("is_change", True)),
-        "scope": row.get("scope") or "inner",
+        "env_name": str(row["attr_name"]),
+        "env_value": str(row.get("attr_value") or ""),
+        "is_change": bool(row.get("is_change")),
+        "scope": str(row.get("scope") or "inner"),
     }
 
 
-def add_env(row: Row, place: Place) -> Call:
-    """POST /env; the region keeps an older value."""
-    return Call("add-env", "POST", "/env", _env(row, place), Repeat.EXISTS)
+def add_env(place: Place, row: Row) -> Call:
+    """A second time it answers 400 and keeps the old value."""
+    return _add("env", "/env", _env(row) | {"tenant_id": place.tenant_id, "service_id": place.service_id})
 
 
-def update_env(row: Row, place: Place) -> Call:
-    """PUT /env; older regions change the value only."""
-    return Call("update-env", "PUT", "/env", _env(row, place))
+def set_env(place: Place, row: Row) -> Call:
+    """Only the value changes; a missing env stays missing."""
+    return _set("env", "/env", _env(row) | {"tenant_id": place.tenant_id, "service_id": place.service_id})
 
 
-def delete_env(row: Row, place: Place) -> Call:
-    """DELETE /env; the name decides, whatever its scope."""
-    body = {"env_name": row["attr_name"], "tenant_id": place.tenant_id, "service_id": place.service_id}
-    return Call("delete-env", "DELETE", "/env", body)
+def remove_env(row: Row) -> Call:
+    """Absent ones are fine."""
+    return _remove("env", "/env", {"env_name": str(row["attr_name"])})
 
 
 def restore_envs(scope: str, rows: Iterable[Row]) -> Call:
     """Replace one scope."""
-    envs = [_env_item(row) for row in rows]
-    return Call("restore-envs", "POST", "/app-restore/envs", {"scope": scope, "envs": envs})
+    return _restore("envs", "envs", {"scope": scope, "envs": [_env(row) for row in rows if row.get("scope") == scope]})
 
 
+# ---------------------------------------------------------------- ports
 def _port(row: Row) -> dict[str, Any]:
-    port = int(row["container_port"])
     return {
-        "container_port": port,
-        "mapping_port": int(row.get("mapping_port") or port),
-        "protocol": row.get("protocol") or "http",
-        "port_alias": row.get("port_alias") or "",
+        "container_port": int(row["container_port"]),
+        "mapping_port": int(row.get("mapping_port") or row["container_port"]),
+        "protocol": str(row.get("protocol") or "http"),
+        "port_alias": str(row.get("port_alias") or ""),
         "is_inner_service": bool(row.get("is_inner_service")),
         "is_outer_service": bool(row.get("is_outer_service")),
     }
 
 
-def _one_port(row: Row, place: Place) -> dict[str, Any]:
-    whose = {"tenant_id": place.tenant_id, "service_id": place.service_id}
-    return {"port": [_port(row) | whose], "tenant_id": place.tenant_id}
+def add_port(row: Row) -> Call:
+    """One port for each call: a list is not taken as a whole."""
+    return _add("port", "/ports", {"port": [_port(row)]})
 
 
-def add_port(row: Row, place: Place) -> Call:
-    """POST /ports with one port: items before a duplicate would stay."""
-    return Call("add-port", "POST", "/ports", _one_port(row, place), Repeat.EXISTS)
+def set_port(row: Row) -> Call:
+    """One port for each call: a second one in it would be written over the first."""
+    return _set("port", "/ports", {"port": [_port(row)]})
 
 
-def update_port(row: Row, place: Place) -> Call:
-    """PUT /ports with one port: older regions write every further one onto the first."""
-    return Call("update-port", "PUT", "/ports", _one_port(row, place))
-
-
-def delete_port(row: Row) -> Call:
-    """DELETE /ports/{port}."""
-    return Call("delete-port", "DELETE", f"/ports/{int(row['container_port'])}")
+def remove_port(row: Row) -> Call:
+    """Absent ones are fine."""
+    return _remove("port", f"/ports/{int(row['container_port'])}")
 
 
 def restore_ports(rows: Iterable[Row]) -> Call:
-    """Replace all ports."""
-    return Call("restore-ports", "POST", "/app-restore/ports", {"ports": [_port(row) for row in rows]})
+    """Replace all."""
+    return _restore("ports", "ports", {"ports": [_port(row) for row in rows]})
+
+
+# ---------------------------------------------------------------- volumes and config files
+def _volume(row: Row) -> dict[str, Any]:
+    return {
+        "volume_name": str(row["volume_name"]),
+        "volume_path": str(row["volume_path"]),
+        "volume_type": str(row.get("volume_type") or "share-file"),
+        "category": str(row.get("category") or ""),
+        "file_content": str(row.get("file_content") or ""),
+    }
 
 
 def add_volume(row: Row) -> Call:
-    """POST /volumes, for config files too; the region makes up the host path."""
-    body = {
-        "volume_name": row["volume_name"],
-        "volume_path": row["volume_path"],
-        "volume_type": row.get("volume_type") or "share-file",
-        "category": row.get("category") or "",
-        "file_content": row.get("file_content") or "",
-    }
-    return Call("add-volume", "POST", "/volumes", body, Repeat.EXISTS)
+    """Refused with 400 when name or path is taken."""
+    return _add("volume", "/volumes", _volume(row))
 
 
-def update_config_file(row: Row) -> Call:
-    """PUT /volumes; found by the name, an empty content changes nothing."""
-    body = {name: row[name] for name in ("volume_name", "volume_path", "file_content")}
-    return Call("update-config-file", "PUT", "/volumes", body | {"volume_type": "config-file"})
+def set_config_file(row: Row) -> Call:
+    """New content for a config file, found by name."""
+    return _set("config-file", "/volumes", _volume(row) | {"volume_type": "config-file"})
 
 
-def delete_volume(row: Row) -> Call:
-    """DELETE /volumes/{name}: the record, not the data."""
-    return Call("delete-volume", "DELETE", f"/volumes/{quote(str(row['volume_name']), safe='')}")
+def remove_volume(row: Row) -> Call:
+    """Removes the record, not the data; absent ones are fine."""
+    return _remove("volume", f"/volumes/{quote(str(row['volume_name']), safe='')}")
 
 
+# ---------------------------------------------------------------- probe
 def _probe(row: Row) -> dict[str, Any]:
-    body = {name: row[name] for name in _PROBE if row.get(name) is not None}
-    return body | {"is_used": int(bool(row.get("is_used", True)))}
+    return (
+        {name: str(row.get(name) or "") for name in _PROBE_TEXTS}
+        | {name: int(row.get(name) or 0) for name in _PROBE_NUMBERS}
+        | {"port": int(row.get("port") or 80), "is_used": int(bool(row.get("is_used")))}
+    )
 
 
-def add_probe(row: Row) -> Call:
-    """POST /probe: one per mode."""
-    return Call("add-probe", "POST", "/probe", _probe(row), Repeat.EXISTS)
+def add_probe(place: Place, row: Row) -> Call:
+    """`is_used` is a number: a boolean is refused."""
+    return _add("probe", "/probe", _probe(row) | {"service_id": place.service_id})
 
 
-def update_probe(row: Row) -> Call:
-    """PUT /probe: full replacement of the probe with this id."""
-    return Call("update-probe", "PUT", "/probe", _probe(row))
+def set_probe(place: Place, row: Row) -> Call:
+    """A full replacement, found by probe_id."""
+    return _set("probe", "/probe", _probe(row) | {"service_id": place.service_id})
 
 
-def delete_probe(row: Row) -> Call:
-    """DELETE /probe."""
-    return Call("delete-probe", "DELETE", "/probe", {"probe_id": row["probe_id"]})
+def remove_probe(row: Row) -> Call:
+    """Absent ones are fine."""
+    return _remove("probe", "/probe", {"probe_id": str(row.get("probe_id") or "")})
 
 
-def restore_probe(row: Row | None) -> Call:
-    """Replace all modes by one probe, or by none: only a body of zero length says that."""
-    return Call("restore-probe", "POST", "/app-restore/probe", "" if row is None else _probe(row))
+def restore_probe(place: Place, row: Row | None) -> Call:
+    """Replace all modes by one; a body of no bytes at all removes every one."""
+    body: dict[str, Any] | str = "" if row is None else _probe(row) | {"service_id": place.service_id}
+    return _restore("probe", "probe", body)
 
 
-def _dependency(row: Row, place: Place) -> dict[str, Any]:
+# ---------------------------------------------------------------- dependencies, mounts, plugins
+def _dependency(row: Row) -> dict[str, Any]:
     return {
-        "dep_service_id": row["dep_service_id"],
-        "dep_service_type": row.get("dep_service_type") or "application",
-        "dep_order": str(row.get("dep_order") or 0),
-        "service_id": place.service_id,
-        "tenant_id": place.tenant_id,
-        "namespace": place.tenant_id,
-        "dep_sa_name": "",
+        "dep_service_id": str(row["dep_service_id"]),
+        "dep_service_type": str(row.get("dep_service_type") or "application"),
     }
 
 
-def add_dependency(row: Row, place: Place) -> Call:
-    """POST /dependency."""
-    return Call("add-dependency", "POST", "/dependency", _dependency(row, place), Repeat.EXISTS)
+def add_dependency(place: Place, row: Row) -> Call:
+    """`namespace` and `dep_sa_name` are required by newer regions and ignored by older ones."""
+    more = {"tenant_id": place.tenant_id, "namespace": place.tenant_id, "dep_sa_name": ""}
+    return _add("dependency", "/dependency", _dependency(row) | more)
 
 
-def delete_dependency(row: Row, place: Place) -> Call:
-    """DELETE /dependency."""
-    return Call("delete-dependency", "DELETE", "/dependency", _dependency(row, place))
+def remove_dependency(place: Place, row: Row) -> Call:
+    """Absent ones are fine."""
+    return _remove("dependency", "/dependency", _dependency(row) | {"namespace": place.tenant_id, "dep_sa_name": ""})
 
 
 def restore_dependencies(rows: Iterable[Row]) -> Call:
-    """Replace all dependencies."""
-    deps = [
-        {"dep_service_id": row["dep_service_id"], "dep_service_type": row.get("dep_service_type") or "application"}
-        for row in rows
-    ]
-    return Call("restore-dependencies", "POST", "/app-restore/deps", {"deps": deps})
+    """Replace all."""
+    return _restore("dependencies", "deps", {"deps": [_dependency(row) for row in rows]})
 
 
 def add_mount(row: Row) -> Call:
-    """POST /depvolumes."""
+    """404 when the provider has no such volume."""
     body = {
-        "depend_service_id": row["dep_service_id"],
-        "volume_name": row["mnt_name"],
-        "volume_path": row["mnt_dir"],
-        "volume_type": row.get("volume_type") or "share-file",
-        "file_content": row.get("file_content") or "",
+        "depend_service_id": str(row["dep_service_id"]),
+        "volume_name": str(row["mnt_name"]),
+        "volume_path": str(row["mnt_dir"]),
+        "volume_type": str(row.get("volume_type") or "share-file"),
+        "file_content": str(row.get("file_content") or ""),
     }
-    return Call("add-mount", "POST", "/depvolumes", body, Repeat.EXISTS)
+    return _add("mount", "/depvolumes", body)
 
 
-def delete_mount(row: Row) -> Call:
-    """DELETE /depvolumes; older regions remove the mounts of this name of every provider."""
-    body = {"depend_service_id": row["dep_service_id"], "volume_name": row["mnt_name"]}
-    return Call("delete-mount", "DELETE", "/depvolumes", body)
+def remove_mount(row: Row) -> Call:
+    """On older regions this goes by name alone: two providers of one name would both lose it."""
+    body = {"depend_service_id": str(row["dep_service_id"]), "volume_name": str(row["mnt_name"])}
+    return _remove("mount", "/depvolumes", body)
 
 
 def restore_mounts(rows: Iterable[Row]) -> Call:
-    """Replace all mounts."""
+    """Replace all."""
     mounts = [
-        {"dep_service_id": row["dep_service_id"], "volume_path": row["mnt_dir"], "volume_name": row["mnt_name"]}
+        {
+            "dep_service_id": str(row["dep_service_id"]),
+            "volume_path": str(row["mnt_dir"]),
+            "volume_name": str(row["mnt_name"]),
+        }
         for row in rows
     ]
-    return Call("restore-mounts", "POST", "/app-restore/depvols", {"dep_vols": mounts})
+    return _restore("mounts", "depvols", {"dep_vols": mounts})
 
 
 def _relation(row: Row) -> dict[str, Any]:
-    switch = bool(row.get("plugin_status", True))
-    return {"plugin_id": row["plugin_id"], "version_id": row.get("build_version") or "", "switch": switch}
+    return {
+        "plugin_id": str(row["plugin_id"]),
+        "version_id": str(row.get("build_version") or ""),
+        "switch": bool(row.get("plugin_status", True)),
+    }
 
 
-def add_plugin(row: Row, place: Place) -> Call:
-    """POST /plugin with its whole configuration."""
-    body = _relation(row) | {"config_envs": _plugin_config(row.get("config") or [], place)}
-    return Call("add-plugin", "POST", "/plugin", body, Repeat.EXISTS)
+def add_plugin(row: Row, settings: dict[str, Any]) -> Call:
+    """With its whole configuration; 400 when one of the same kind is linked."""
+    limits = {"plugin_cpu": int(row.get("plugin_cpu") or 0), "plugin_memory": int(row.get("plugin_memory") or 0)}
+    return _add("plugin", "/plugin", _relation(row) | {"config_envs": settings} | limits)
 
 
-def delete_plugin(row: Row) -> Call:
-    """DELETE /plugin/{id}: its configuration goes too."""
-    return Call("delete-plugin", "DELETE", f"/plugin/{quote(str(row['plugin_id']), safe='')}")
+def remove_plugin(row: Row) -> Call:
+    """Takes its settings and port mappings with it; absent ones are fine."""
+    return _remove("plugin", f"/plugin/{quote(str(row['plugin_id']), safe='')}")
 
 
 def restore_plugins(rows: Iterable[Row]) -> Call:
-    """Replace the relations; configuration that is gone does not come back by this."""
-    plugins = [_relation(row) for row in rows]
-    return Call("restore-plugins", "POST", "/app-restore/plugins", {"plugins": plugins})
-
-
-def _plugin_config(rows: Iterable[Row], place: Place) -> dict[str, Any]:
-    ports: list[dict[str, Any]] = []
-    services: list[dict[str, Any]] = []
-    normal: list[dict[str, Any]] = []
-    options: dict[str, Any] = {}
-    mine = {"service_id": place.service_id, "service_alias": place.alias}
-    for row in rows:
-        values = _options(row.get("attrs"))
-        target = {"port": int(row.get("container_port") or 0), "protocol": row.get("protocol") or "", "options": values}
-        if row.get("service_meta_type") == "upstream_port":
-            ports.append(mine | target)
-        elif row.get("service_meta_type") == "downstream_port":
-            whose = {"depend_service_id": row.get("dest_service_id") or ""}
-            services.append(mine | target | whose | {"depend_service_alias": row.get("dest_service_alias") or ""})
-        elif row.get("injection") == "env":
-            normal += [{"env_name": name, "env_value": str(value)} for name, value in values.items()]
-        else:
-            options |= values
-    complex_envs = {"base_ports": ports, "base_services": services, "base_normal": {"options": options}}
-    return {"normal_envs": normal, "complex_envs": complex_envs}
-
-
-def _options(attrs: Any) -> dict[str, Any]:
-    """`attrs` is JSON text or already read; anything else holds no option."""
-    if isinstance(attrs, str):
-        try:
-            attrs = json.loads(attrs)
-        except ValueError:
-            return {}
-    return dict(attrs) if isinstance(attrs, dict) else {}
+    """Replace the relations; settings that an uninstall took away do not come back by it."""
+    return _restore("plugins", "plugins", {"plugins": [_relation(row) for row in rows]})

@@ -108,9 +108,7 @@ def _aims(
     context: Context, retreat: Retreat, records: Sequence[UpgradeRecord]
 ) -> tuple[list[tuple[Service, str, str | None]], list[str], list[str]]:
     """(service, snapshot, upgrade) of what can go back; ids of services that are gone; statuses of the rest."""
-    if retreat.services is not None and (
-        unknown := set(retreat.services) - {record.service_id for record in records}
-    ):
+    if retreat.services is not None and (unknown := set(retreat.services) - {record.service_id for record in records}):
         raise NotFound(f"the upgrade did not change service {sorted(unknown)[0]}", code="unknown-service")
     aims: list[tuple[Service, str, str | None]] = []
     gone, others = [], []
@@ -125,7 +123,11 @@ def _aims(
     if not aims:
         raise Refused(
             "no service of this upgrade can be rolled back: "
-            + (f"{', '.join(gone)} is no longer registered" if gone else "none was changed by it, or all are back already"),
+            + (
+                f"{', '.join(gone)} is no longer registered"
+                if gone
+                else "none was changed by it, or all are back already"
+            ),
             code="nothing-to-roll-back",
         )
     return aims, gone, [status.name for status in others]
@@ -172,4 +174,6 @@ def _configuration(context: Context, service: Service, snapshot_id: str) -> Conf
     document: dict[str, Any] | None = context.archive.read(snapshot.manifest_key).configuration
     if document is None:
         raise Refused(f"snapshot {snapshot_id} holds no configuration", code="not-in-snapshot")
-    return configuration_of(Service(service.service_id, service.tenant_id, service.alias, service.directory, document=document))
+    return configuration_of(
+        Service(service.service_id, service.tenant_id, service.alias, service.directory, document=document)
+    )

@@ -121,7 +121,10 @@ class Rollout:
                 return self._failed(step, "deploy-failed", f"the region could not deploy it: {seen.words}", task)
             elif late:
                 return self._failed(
-                    step, "deploy-unknown", f"no definite result of the deployment in time; last seen: {seen.progress}", task
+                    step,
+                    "deploy-unknown",
+                    f"no definite result of the deployment in time; last seen: {seen.progress}",
+                    task,
                 )
             else:
                 return False
@@ -140,14 +143,14 @@ class Rollout:
         if self._context.now_ms() - step.reply["deployed"] < health.within_seconds * 1000:
             return False
         sentence = (
-            f"its status was {status!r} instead of {health.status!r}" if status != health.status else "the health hook failed"
+            f"its status was {status!r} instead of {health.status!r}"
+            if status != health.status
+            else "the health hook failed"
         )
         evidence = {"status": status, "hook_output": hook.output if hook else None}
         return self._failed(step, "unhealthy", f"after the deployment {sentence}", task, evidence)
 
-    def _failed(
-        self, step: Step, code: str, sentence: str, task: Task, more: dict[str, Any] | None = None
-    ) -> bool:
+    def _failed(self, step: Step, code: str, sentence: str, task: Task, more: dict[str, Any] | None = None) -> bool:
         """Gather what a person needs to see before it is undone, and write it down."""
         evidence = {"event": step.reply["event"], "message": step.reply.get("words", ""), **(more or {})}
         evidence.setdefault("status", self._status(task))
@@ -230,7 +233,9 @@ class Rollout:
                     code="undo-refused",
                 )
             if clock.boottime() - began > PATIENCE:
-                raise Postponed(f"waiting for the region to put {task.service_id} back", code="deploying", delay=FIRST_LOOK)
+                raise Postponed(
+                    f"waiting for the region to put {task.service_id} back", code="deploying", delay=FIRST_LOOK
+                )
             self._saga.dialogue.rest(0.1)
 
 

@@ -71,7 +71,9 @@ def plan_of(context: Context, wish: Wish, service: Service) -> ServicePlan:
         )
     origin = dict(installed.origin) | {"group_key": group_key, "version": wish.version}
     target = target_of(template, origin | {"service_id": service.service_id, "alias": service.alias})
-    return plan_upgrade(service.service_id, installed, target, facts_of(context, service, wish.plugins, delete=wish.delete))
+    return plan_upgrade(
+        service.service_id, installed, target, facts_of(context, service, wish.plugins, delete=wish.delete)
+    )
 
 
 def facts_of(context: Context, service: Service, plugins: Mapping[str, str], *, delete: bool) -> Facts:
@@ -166,4 +168,3 @@ def _refuse_held(context: Context, wish: Wish, service: Service) -> None:
                 code="version-held",
                 next_step='release it with hold-version {"hold": false}, or upgrade with "ignore_hold": true',
             )
-

@@ -17,7 +17,7 @@ import pydantic
 
 from domain import carrying
 from domain.context import Context
-from domain.course import Course, Health
+from domain.course import Health
 from domain.outcome import Change, Outcome
 from domain.subscription import Subscription
 from domain.upgrading import Wish, upgrade_course

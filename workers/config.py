@@ -208,6 +208,10 @@ def shown(settings: Settings) -> list[tuple[str, str, str, str]]:
         value = getattr(settings, item.name)
         text = "-" if value is None else str(value)
         if item.metadata["secret"] and value is not None:
-            text = "********" if item.name in ("secret_keys", "regions") else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
+            text = (
+                "********"
+                if item.name in ("secret_keys", "regions")
+                else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
+            )
         rows.append((item.metadata["env"], text, settings.origins[item.name], item.metadata["about"]))
     return rows

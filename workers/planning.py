@@ -27,7 +27,7 @@ def planning_context(system: System, service_id: str) -> Context:
         seq=0, op_id=NOBODY, source="", message_id="", kind="plan", tenant_id=service.tenant_id,
         service_id=service_id, state=State.QUEUED, data={},
     )  # fmt: skip
-    ports: dict[str, Any] = {name: None for name in Context.__dataclass_fields__}
+    ports: dict[str, Any] = dict.fromkeys(Context.__dataclass_fields__)
     ports |= {
         "operation": operation,
         "retried": False,

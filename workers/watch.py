@@ -57,7 +57,9 @@ class LeaseWatch:
             with self._mutex:
                 self._renew(self._clock.boottime())
         if self._lease.left() < min(seconds, self._lease.ttl_ms / 1000 - 1):
-            raise LeaseLost(f"the lease of operation {self._claim.operation.op_id} ends too soon for what is to be done")
+            raise LeaseLost(
+                f"the lease of operation {self._claim.operation.op_id} ends too soon for what is to be done"
+            )
 
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
         """Count progress, then check."""

@@ -91,9 +91,7 @@ class Ledger(Protocol):
     def postpone(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
         """Wait for something that takes its time: as `retry_later`, but it counts as no attempt."""
 
-    def resolve_stuck(
-        self, op_id: str, how: str, by: str, note: str, changes: Sequence[Change] = ()
-    ) -> State | None:
+    def resolve_stuck(self, op_id: str, how: str, by: str, note: str, changes: Sequence[Change] = ()) -> State | None:
         """A person's word on a STUCK operation; the state after, None when it was not STUCK any more.
 
         `retry`: COMPENSATING again, with a new budget. `accept`: ROLLED_BACK, its services are as before.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from domain.changeset import Effect, ItemChange, Verb
 from domain.configuration import Configuration, Items
 from domain.differing import add, delete, keep
@@ -56,7 +58,7 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     return (*gone, remove_dependency(place, change.before), add_dependency(place, change.before))
 
 
-def restore(before: Configuration, place: Place) -> tuple[Call, ...]:
+def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
     """Replace all from the console's rows."""
     return (restore_dependencies(before.of("dependency").values()),)
 

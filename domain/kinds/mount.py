@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 
 from domain.changeset import Effect, ItemChange, Verb
 from domain.configuration import Configuration, Items
@@ -54,8 +54,7 @@ def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
     """One call for each mount."""
     if change.verb is Verb.DELETE:
         return (remove_mount(change.before or {}),)
-    after = change.after or {}
-    added = add_mount(after, str(after.get("volume_type") or "share-file"), str(after.get("file_content") or ""))
+    added = add_mount(change.after or {})
     if change.verb is Verb.ADD or not change.before:
         return (added,)
     return (remove_mount(change.before), added)
@@ -63,15 +62,13 @@ def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
 
 def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     """Item by item; only for a section that must not be replaced."""
-    gone = () if change.after is None else (dataclasses.replace(remove_mount(change.after), optional=False),)
+    gone = () if change.after is None else (remove_mount(change.after),)
     if change.before is None:
         return gone
-    before = change.before
-    again = add_mount(before, str(before.get("volume_type") or "share-file"), str(before.get("file_content") or ""))
-    return (*gone, again)
+    return (*gone, remove_mount(change.before), add_mount(change.before))
 
 
-def restore(before: Configuration, place: Place) -> tuple[Call, ...]:
+def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
     """Replace all from the console's rows: removing by name could take another provider's mount along."""
     return (restore_mounts(before.of("mount").values()),)
 

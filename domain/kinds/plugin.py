@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.changeset import Effect, ItemChange, Verb
@@ -54,8 +54,8 @@ def _setting(item: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     return dict(item) | {"dest_service_id": facts.installed.get(source, source)}
 
 
-def _with_settings(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    """The row with its settings in the shape that the region takes."""
+def _settings(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """The settings in the shape that the region takes."""
     normal: list[dict[str, Any]] = []
     ports: list[dict[str, Any]] = []
     services: list[dict[str, Any]] = []
@@ -77,7 +77,7 @@ def _with_settings(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
         else:
             loose |= options
     complex_envs = {"base_ports": ports, "base_services": services, "base_normal": {"options": loose}}
-    return dict(row) | {"region_config": {"normal_envs": normal, "complex_envs": complex_envs}}
+    return {"normal_envs": normal, "complex_envs": complex_envs}
 
 
 def _options(attrs: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
     if change.verb is Verb.DELETE:
         return (remove_plugin(change.before or {}),)
     after = change.after or {}
-    added = add_plugin(_with_settings(after, place))
+    added = add_plugin(after, _settings(after, place))
     return (added,) if change.verb is Verb.ADD or not change.before else (remove_plugin(after), added)
 
 
@@ -104,12 +104,14 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     gone = () if change.after is None else (remove_plugin(change.after),)
     if change.before is None:
         return gone
-    return (*gone, remove_plugin(change.before), add_plugin(_with_settings(change.before, place)))
+    return (*gone, remove_plugin(change.before), add_plugin(change.before, _settings(change.before, place)))
 
 
-def restore(before: Configuration, place: Place) -> tuple[Call, ...]:
-    """Replace the relations; the settings of a removed plugin come back by `undo`."""
-    return (restore_plugins(before.of("plugin").values()),)
+def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
+    """Replace the relations; a plugin that was removed, or replaced, is installed again with its settings."""
+    again = [change.before for change in changes if change.before is not None]
+    anew = (call for row in again for call in (remove_plugin(row), add_plugin(row, _settings(row, place))))
+    return (restore_plugins(before.of("plugin").values()), *anew)
 
 
 kind = Kind(

@@ -5,6 +5,7 @@ A port that becomes an inner one brings two variables along, through which other
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from domain.changeset import Effect, ItemChange, Verb
@@ -70,7 +71,7 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     return (set_port(change.before),)
 
 
-def restore(before: Configuration, place: Place) -> tuple[Call, ...]:
+def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
     """Replace all from the console's rows."""
     return (restore_ports(before.of("port").values()),)
 

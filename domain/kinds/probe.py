@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from domain.changeset import Effect, ItemChange, Verb
 from domain.configuration import Configuration, Items
@@ -55,10 +56,11 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     return gone if change.before is None else (*gone, remove_probe(change.before), add_probe(place, change.before))
 
 
-def restore(before: Configuration, place: Place) -> tuple[Call, ...]:
+def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
     """The region replaces all modes by one; further ones are added after it."""
     rows = list(before.of("probe").values())
-    return (restore_probe(place, list(rows[:1])), *(add_probe(place, row) for row in rows[1:]))
+    first = rows[0] if rows else None
+    return (restore_probe(place, first), *(add_probe(place, row) for row in rows[1:]))
 
 
 kind = Kind(

@@ -69,7 +69,9 @@ def resolve(
         connection.execute(
             update(dead_letter)
             .where(dead_letter.c.op_id == op_id, dead_letter.c.resolution.is_(None))
-            .values(resolution="discarded", resolved_by=by, resolved_note=f"resolved: {how}. {note}"[:1000], resolved_at=now)
+            .values(
+                resolution="discarded", resolved_by=by, resolved_note=f"resolved: {how}. {note}"[:1000], resolved_at=now
+            )
         )
         tx.ring(connection)
     return state

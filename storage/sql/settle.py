@@ -57,9 +57,7 @@ def settle(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> No
         tx.ring(connection)  # the next operation of the service may be ready
 
 
-def retry_later(
-    tx: Transactions, claim: Claim, delay_ms: int, code: str, sentence: str, *, attempts: int = 1
-) -> None:
+def retry_later(tx: Transactions, claim: Claim, delay_ms: int, code: str, sentence: str, *, attempts: int = 1) -> None:
     """Durable backoff. The claim is taken off the poison count: it ended in an orderly way, and counts as
     an attempt instead; or, with `attempts` 0, as nothing."""
     with tx.write("retry-later") as connection:

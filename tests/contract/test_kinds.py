@@ -1,0 +1,153 @@
+"""Laws that every kind of item keeps, whatever is in it, and the worked example that they add up to."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+import pytest
+
+from domain.changeset import Effect, Verb
+from domain.configuration import Configuration
+from domain.kind import Facts, masked
+from domain.kinds import KINDS
+from domain.planning import effect_of, plan_exact, plan_upgrade
+from domain.region import Place
+
+SELF, PLACE = "5" * 32, Place("r", "acme", "5" * 32, "gr555555")
+FACTS = Facts(SELF, "gr555555", siblings=frozenset({"a", "b", "c"}), plugins={"k1": "p1"})
+
+
+def _row(kind: str, n: int, v: int) -> tuple[str, dict[str, Any]]:
+    env = {"attr_name": f"{kind}_{n}".upper(), "attr_value": str(v), "name": "n", "is_change": bool(v % 2)}
+    rows: dict[str, tuple[str, dict[str, Any]]] = {
+        "image": (("image", "cmd", "version")[n], {"value": f"v{v}"}),
+        "slug": ("slug_path", {"value": f"/s{v}"}),
+        "resources": (("min_memory", "min_node", "min_cpu")[n], {"value": v}),
+        "env": (env["attr_name"], env | {"scope": "inner", "container_port": 0}),
+        "connect_info": (env["attr_name"], env | {"scope": "outer", "container_port": 0}),
+        "port": (str(80 + n), {"container_port": 80 + n, "mapping_port": 80 + n, "protocol": "http",
+                 "port_alias": f"W{80 + n}", "is_inner_service": v > 1, "is_outer_service": bool(v % 2)}),
+        "volume": (f"/v{n}", {"volume_name": f"v{n}{v}", "volume_path": f"/v{n}", "volume_type": "share-file"}),
+        "config_file": (f"/c{n}", {"volume_name": f"c{n}", "volume_path": f"/c{n}", "volume_type": "config-file",
+                        "file_content": "x" * v}),
+        "probe": (("readiness", "liveness", "ignore")[n], {"mode": ("readiness", "liveness", "ignore")[n],
+                  "probe_id": f"{n}" * 32, "port": 80 + v, "scheme": "tcp", "is_used": True}),
+        "dependency": ("abc"[n], {"dep_service_id": "abc"[n], "dep_service_type": "application", "dep_order": 0}),
+        "mount": (f"{'abc'[n]}/m{n}", {"dep_service_id": "abc"[n], "mnt_name": f"m{n}", "mnt_dir": f"/m{v}"}),
+        "plugin": (f"p{n}", {"plugin_id": f"p{n}", "plugin_key": f"k{n}", "build_version": str(v),
+                   "plugin_status": True, "config": []}),
+    }  # fmt: skip
+    return rows[kind]
+
+
+def _configuration(seed: int) -> Configuration:
+    rng = random.Random(seed)
+    items = {k: dict(_row(k, n, rng.randrange(4)) for n in range(3) if rng.random() < 0.6) for k in KINDS}
+    return Configuration({k: rows for k, rows in items.items() if rows}, origin={"version": str(seed)})
+
+
+SEEDS = range(60)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_changes_between_a_configuration_and_itself(seed: int) -> None:
+    same = _configuration(seed)
+    assert all(kind.diff(same.of(name), same.of(name), FACTS) == [] for name, kind in KINDS.items())
+    assert plan_exact(SELF, same, same, FACTS).changes == ()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_upgrade_leaves_nothing_to_upgrade_and_touches_no_input(seed: int) -> None:
+    old, new = _configuration(seed), _configuration(seed + 1000)
+    documents = copy.deepcopy((old.document(), new.document()))
+    plan = plan_upgrade(SELF, old, new, FACTS)
+    assert (old.document(), new.document()) == documents
+    assert plan_upgrade(SELF, Configuration.load(plan.after), new, FACTS).changes == ()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_exact_plan_leads_to_what_was_wanted_in_every_column_that_counts(seed: int) -> None:
+    old, new = _configuration(seed), _configuration(seed + 1000)
+    after = Configuration.load(plan_exact(SELF, old, new, FACTS).after)
+    for name, kind in KINDS.items():
+        wanted = old.of(name) if name == "resources" else new.of(name)
+        for rows in (after.of(name), wanted):
+            assert set(rows) == set(wanted)
+        assert all(after.of(name)[k].get(c) == wanted[k].get(c) for k in wanted for c in kind.compared)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_upgrade_deletes_nothing_but_probes_unless_it_may(seed: int) -> None:
+    plan = plan_upgrade(SELF, _configuration(seed), _configuration(seed + 1000), FACTS)
+    assert {c.kind for c in plan.changes if c.verb is Verb.DELETE} <= {"probe"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_change_has_calls_and_a_way_back_that_never_replaces_volumes(seed: int) -> None:
+    old = _configuration(seed)
+    for change in plan_exact(SELF, old, _configuration(seed + 1000), FACTS).changes:
+        kind = KINDS[change.kind]
+        back = kind.undo(change, PLACE) + (kind.restore(old, PLACE) if kind.restore else ())
+        assert all(call.path != "/app-restore/volumes" and not call.optional for call in back)
+        if change.kind not in ("image", "slug"):
+            assert back and kind.calls(change, PLACE)
+            assert all(call.optional for call in kind.calls(change, PLACE))
+
+
+def test_the_worked_example_is_called_in_the_order_of_the_specification() -> None:
+    """UP-01"""
+    env = {"name": "n", "is_change": True, "container_port": 0}
+    disk = {"volume_type": "share-file", "category": "app_publish"}
+    conf = {"volume_name": "appconf", "volume_path": "/etc/app.conf", "volume_type": "config-file"}
+    port = {"protocol": "http", "is_inner_service": True}
+    probe = {"mode": "readiness", "port": 80, "scheme": "tcp", "is_used": True}
+    redis = Configuration({
+        "port": {"6379": port | {"container_port": 6379}},
+        "volume": {"/data": disk | {"volume_name": "redisdata", "volume_path": "/data"}},
+    })  # fmt: skip
+    old = Configuration({
+        "image": {"image": {"value": "acme/web:1"}, "cmd": {"value": "start"}},
+        "env": {"LOG_LEVEL": env | {"attr_name": "LOG_LEVEL", "attr_value": "debug"}},
+        "port": {"80": port | {"container_port": 80, "port_alias": "WEB80", "is_outer_service": False}},
+        "config_file": {"/etc/app.conf": conf | {"file_content": "mode=prod\n"}},
+        "probe": {"readiness": probe | {"probe_id": "2" * 32}},
+        "dependency": {"mysql": {"dep_service_id": "mysql", "dep_service_type": "application"}},
+    })  # fmt: skip
+    new = Configuration({
+        "image": {"image": {"value": "acme/web:2"}, "cmd": {"value": "start --workers 4"}},
+        "env": {"LOG_LEVEL": env | {"attr_name": "LOG_LEVEL", "attr_value": "warn"},
+                "CACHE_URL": env | {"attr_name": "CACHE_URL", "attr_value": "redis"}},
+        "connect_info": {"PASS": env | {"attr_name": "PASS", "attr_value": "**None**"}},
+        "port": {"80": port | {"container_port": 80, "port_alias": "X80", "is_outer_service": True},
+                 "9090": port | {"container_port": 9090, "port_alias": "GRA9090", "is_outer_service": False}},
+        "volume": {"/var/cache": disk | {"volume_name": "cache", "volume_path": "/var/cache"}},
+        "config_file": {"/etc/app.conf": conf | {"file_content": "cache=on\n"}},
+        "probe": {"readiness": probe | {"scheme": "http", "path": "/healthz"}},
+        "dependency": {"r+1": {"dep_service_key": "r+1"}},
+        "mount": {"r+1/redisdata": {"service_share_uuid": "r+1", "mnt_name": "redisdata", "mnt_dir": "/mnt"}},
+        "plugin": {"perf": {"plugin_key": "perf", "build_version": "1", "attr": []}},
+    })  # fmt: skip
+    facts = Facts(SELF, "gr", {"r+1": "redis"}, frozenset({"redis"}), {"perf": "pid"}, {"redis": redis})
+    plan = plan_upgrade(SELF, old, new, facts)
+    calls = [call for change in plan.changes for call in KINDS[change.kind].calls(change, PLACE)]
+    assert [call.name for call in calls] == [
+        "add-env", "add-env", "add-port", "update-port", "add-env", "add-env", "add-volume", "update-config-file",
+        "update-probe", "add-dependency", "add-mount", "add-plugin",
+    ]  # fmt: skip
+    assert isinstance(calls[1].body, dict) and calls[1].body["env_value"] == SELF[:8]
+    assert Configuration.load(plan.after).of("port")["80"]["port_alias"] == "WEB80"
+    assert effect_of(plan) is Effect.BUILD
+
+
+def test_a_probe_that_was_absent_is_restored_by_a_body_of_zero_length() -> None:
+    """UP-40"""
+    restore = KINDS["probe"].restore
+    assert restore is not None and [call.body for call in restore(Configuration(), PLACE)] == [""]
+
+
+def test_secrets_are_masked_on_screens() -> None:
+    assert masked({"attr_name": "A", "attr_value": "s", "hub_password": "p"}) == {
+        "attr_name": "A", "attr_value": "***", "hub_password": "***",
+    }  # fmt: skip
