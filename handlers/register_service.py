@@ -5,7 +5,8 @@
 
 Publishing it again replaces the record (a new directory or node included) and changes no file. Without
 `node` the service lives on the node that takes the message; without `directory` in a folder of its own
-name. `configuration` is kept sealed and becomes part of every snapshot.
+name. `configuration` is kept sealed and becomes part of every snapshot; it may also be a platform console's
+export of the service, or a backup that such a console has stored.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Annotated, Any
 import pydantic
 
 from domain.context import Context
-from domain.errors import PathEscape, WrongTenant
+from domain.errors import InvalidMessage, PathEscape, Refused, WrongTenant
+from domain.formats import configuration_from
 from domain.outcome import Outcome, SaveService
 from domain.service import Service, relative_directory
 from domain.subscription import Subscription
@@ -36,7 +38,16 @@ class RegisterService(Payload):
     directory: Annotated[str, pydantic.AfterValidator(_inside)] | None = pydantic.Field(default=None, max_length=1024)
     node: Name | None = None
     region: Name | None = None
-    configuration: dict[str, Any] = pydantic.Field(default_factory=dict, repr=False)
+    configuration: dict[str, Any] | list[Any] = pydantic.Field(default_factory=dict, repr=False)
+
+    @pydantic.field_validator("configuration")
+    @classmethod
+    def _readable(cls, configuration: dict[str, Any] | list[Any]) -> dict[str, Any] | list[Any]:
+        try:
+            configuration_from(configuration)
+        except (InvalidMessage, Refused) as error:
+            raise ValueError(str(error)) from None
+        return configuration
 
 
 def handle(command: RegisterService, context: Context) -> Outcome:
@@ -49,6 +60,7 @@ def handle(command: RegisterService, context: Context) -> Outcome:
     node = command.node or context.node
     if node == context.node:
         context.trees.resolve(directory)
+    configuration = configuration_from(command.configuration)
     wanted = Service(
         service_id=operation.service_id,
         tenant_id=operation.tenant_id,
@@ -57,7 +69,9 @@ def handle(command: RegisterService, context: Context) -> Outcome:
         node=node,
         region=command.region,
         generation=known.generation + 1 if known else 1,
-        document=command.configuration,
+        group_id=None if configuration.origin.get("group") is None else str(configuration.origin["group"]),
+        share_uuid=configuration.origin.get("share_uuid"),
+        document=configuration.document(),
     )
     return Outcome.succeeded(
         f"service {wanted.service_id} is registered on node {node} with directory {directory}",

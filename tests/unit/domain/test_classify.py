@@ -62,7 +62,9 @@ def test_a_refusal_that_answers_a_repeat_means_that_the_first_try_arrived(answer
 
 
 @pytest.mark.parametrize("call", [ADD_ENV, RESTORE])
-@pytest.mark.parametrize("answer", [reply(400, "is exist"), reply(400), reply(500, "already exist"), reply(404), reply(409)])
+@pytest.mark.parametrize(
+    "answer", [reply(400, "is exist"), reply(400), reply(500, "already exist"), reply(404), reply(409)]
+)
 def test_nothing_but_success_puts_anything_back(call: Call, answer: Reply) -> None:
     """Scenario 32, B12: a compensation that did not happen never looks like one that did."""
     for sent_before in (False, True):
