@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -143,23 +144,27 @@ READY, READY_SHARED, TAKE = _ready(), _ready(shared_only=True), _take()
 def _raise_fences(tx: Transactions, connection: Connection, rows: Sequence[Row[Any]]) -> set[str]:
     """From here on every earlier holder of these services is refused; the services that are free to take.
 
-    One that another operation has reserved meanwhile is not: this compare-and-set and that of the
-    reservation write the same row, so that one of the two sees the other.
+    One that another operation has reserved meanwhile is not, be that one among the candidates: this
+    compare-and-set and that of the reservation write the same row, so that one of the two sees the other.
     """
     if not rows:
         return set()
     names = sorted({row.service_id for row in rows})
-    op_ids = [row.op_id for row in rows]
+    # Only what was held before can hold services, its own among them.
+    started = [row for row in rows if row.fence > 0]
+    may = service_fence.c.reserved_by == literal_column("''")
+    if started:
+        own = [(row.service_id, row.op_id) for row in started]
+        may = or_(may, tuple_(service_fence.c.service_id, service_fence.c.reserved_by).in_(own))
     statement = tx.insert(service_fence).values([{"service_id": name, "fence": 1} for name in names])
     free = connection.scalars(
         statement.on_conflict_do_update(
             index_elements=[service_fence.c.service_id],
             set_={"fence": service_fence.c.fence + 1},
-            where=service_fence.c.reserved_by.in_(["", *op_ids]),
+            where=may,
         ).returning(service_fence.c.service_id)
     ).all()
-    # Only what was held before can hold further services.
-    raise_reserved(connection, [row.op_id for row in rows if row.fence > 0])
+    raise_reserved(connection, [row.op_id for row in started])
     return set(free)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from domain.contracts import Event
 from storage.sql.sealed import to_json
@@ -30,6 +30,16 @@ def tell(connection: Connection, event: Event, now: int) -> None:
             created_at=now,
         )
     )
+
+
+def tell_anew(connection: Connection, event: Event, now: int) -> None:
+    """As `tell`, in place of what the operation told under that topic before, sent or not.
+
+    For STUCK, the one outcome that may come twice: a person let the operation try again, in vain, and
+    must hear of that too. It is another event, with an id of its own.
+    """
+    connection.execute(delete(outbox).where(outbox.c.op_id == event.op_id, outbox.c.topic == event.topic))
+    tell(connection, event, now)
 
 
 class SqlOutbox:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
-from domain.event import topic
 from domain.operation import State
 from domain.outcome import Change, Outcome
 from storage.sql.changes import apply
@@ -20,7 +19,7 @@ from storage.sql.rows import closed_operation
 from storage.sql.sealed import Vault, to_json
 from storage.sql.settle import tell_outcome
 from storage.sql.states import state_is
-from storage.sql.tables import dead_letter, operation, outbox
+from storage.sql.tables import dead_letter, operation
 from storage.sql.transactions import Transactions
 
 ENDS = {"retry": State.COMPENSATING, "accept": State.ROLLED_BACK, "force": State.SUCCEEDED}
@@ -52,11 +51,7 @@ def resolve(
         if row is None:
             return None
         stuck = closed_operation(row)
-        if how == "retry":
-            # If it gets STUCK again people must hear of it again, and an operation tells a topic once.
-            told = topic(stuck.kind, "stuck", stuck.tenant_id)
-            connection.execute(delete(outbox).where(outbox.c.op_id == op_id, outbox.c.topic == told))
-        else:
+        if how != "retry":
             outcome = _outcome(stuck.outcome or {}, state, by, note)
             connection.execute(
                 update(operation)

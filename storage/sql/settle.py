@@ -19,7 +19,7 @@ from storage.sql.changes import apply
 from storage.sql.guard import hold
 from storage.sql.ids import new_id
 from storage.sql.letters import keep_operation
-from storage.sql.outbox import tell
+from storage.sql.outbox import tell, tell_anew
 from storage.sql.reservations import free
 from storage.sql.rows import closed_operation
 from storage.sql.sealed import Vault, to_json
@@ -211,4 +211,5 @@ def tell_outcome(connection: Connection, ended: Operation, outcome: Outcome, now
     event_id = new_id()
     payload = outcome_event(ended, outcome, event_id, now)
     where = topic(ended.kind, outcome.event_name(), ended.tenant_id)
-    tell(connection, Event(event_id, ended.op_id, where, ended.reply_to, payload), now)
+    say = tell_anew if outcome.state is State.STUCK else tell
+    say(connection, Event(event_id, ended.op_id, where, ended.reply_to, payload), now)

@@ -78,6 +78,7 @@ class SqlUpgradeRecords:
     def held(self, service_id: str) -> list[tuple[str, str, str]]:
         """(group_key, version, reason)."""
         wanted = select(held_version).where(held_version.c.service_id == service_id)
+        wanted = wanted.order_by(held_version.c.group_key, held_version.c.version)
         with self._tx.read() as connection:
             return [(row.group_key, row.version, row.reason) for row in connection.execute(wanted)]
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from storage.sql import open_database
 from storage.sql.claim import READY
 from storage.sql.migrate import __file__ as migrate_file
-from storage.sql.tables import SCHEMA_REVISION, metadata, operation
+from storage.sql.tables import SCHEMA_REVISION, metadata, operation, service_fence
 from tests.contract.sql_bench import Bench, FlippingSealer
 
 
@@ -104,6 +104,7 @@ def _fill(connection: Connection) -> None:
             for n in range(10_000)
         ],
     )
+    connection.execute(insert(service_fence), [{"service_id": f"s{n}", "fence": 7} for n in range(500)])
     connection.execute(text("ANALYZE"))
 
 
