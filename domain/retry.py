@@ -42,7 +42,7 @@ def region_call(
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(again),
         stop=tenacity.stop_after_delay(seconds) | tenacity.stop_after_attempt(tries),
-        wait=tenacity.wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
         sleep=sleep,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )

@@ -21,7 +21,7 @@ from tests.acceptance.shop import GROUP_KEY, Names, details
 from tests.fakes.region import RegionDouble
 from workers.region_double.state import RegionState
 
-TENANT = "acme"
+TENANT, REGION_TENANT = "acme", "e" * 32
 SECTIONS = ("envs", "ports", "volumes", "probes", "deps", "depvolumes", "plugins")
 
 
@@ -33,7 +33,7 @@ class Stage:
         regions = {
             "eu-1": {
                 "url": self.region.url, "fenced": fenced, "settle_seconds": 0.2, "call_seconds": 2.0,
-                "connect_seconds": 1.0, "retry_seconds": 1.0, "tenants": {TENANT: {"name": TENANT, "id": "e" * 32}},
+                "connect_seconds": 1.0, "retry_seconds": 1.0, "tenants": {TENANT: {"name": TENANT, "id": REGION_TENANT}},
             }
         }  # fmt: skip
         self.generation = generation
@@ -166,7 +166,9 @@ def _path(call: Call, place: Place) -> str:
 
 
 def _body(call: Call) -> bytes:
-    return json.dumps(call.body).encode() if isinstance(call.body, dict) else b""
+    if not isinstance(call.body, dict):
+        return b""
+    return json.dumps(call.body | ({"tenant_id": REGION_TENANT} if "tenant_id" in call.body else {})).encode()
 
 
 def _sorted(parts: dict[str, Any]) -> dict[str, Any]:
