@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from alembic import command as alembic_command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Select, insert, text
 from sqlalchemy.exc import IntegrityError
 
+from domain.operation import Step, StepState
+from domain.service import Service
 from storage.sql import open_database
 from storage.sql.claim import READY
 from storage.sql.migrate import __file__ as migrate_file
+from storage.sql.sealed import Vault
 from storage.sql.tables import SCHEMA_REVISION, metadata, operation, service_fence
-from tests.contract.sql_bench import Bench, FlippingSealer
+from tests.contract.sql_bench import LEASE, Bench, FlippingSealer
 
 
 @pytest.fixture
@@ -46,6 +51,75 @@ def test_a_database_without_tables_says_what_to_do(database_url: str) -> None:
     database.migrate()
     assert database.check_schema() is None
     database.close()
+
+
+def _migrated_to(url: str, revision: str) -> None:
+    """A database as an earlier release left it."""
+    config = Config()
+    config.set_main_option("script_location", migrate_file.replace("migrate.py", "migrations"))
+    database = open_database(url, FlippingSealer())
+    with database._engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic_command.upgrade(config, revision)
+    database.close()
+
+
+def _rows_of_0001(connection: Connection) -> None:
+    """A registered service, and its operation that was begun and whose holder is gone."""
+    vault = Vault(FlippingSealer())
+    rows: dict[str, dict[str, object]] = {
+        "service": {
+            "service_id": "web", "tenant_id": "acme", "alias": "w", "directory": "web", "node": "n1", "generation": 3,
+            "document": vault.close_json({"env": {"A": "1"}}, "service.document", "web"), "updated_at": 1,
+        },
+        "service_fence": {"service_id": "web", "fence": 7},
+        "operation": {
+            "op_id": "op-1", "source": "/console", "message_id": "m1", "request_hash": "h", "kind": "create-snapshot",
+            "version": 1, "tenant_id": "acme", "service_id": "web", "state": "RUNNING", "fence": 7, "lease_until": 1,
+            "data": vault.close_json({"x": 1}, "operation.data", "op-1"), "created_at": 1, "updated_at": 1,
+        },
+        "step": {
+            "op_id": "op-1", "ordinal": 0, "kind": "stage", "state": "INTENT", "fence": 7, "updated_at": 5,
+            "request": vault.close_json({"path": "a"}, "step.request", "op-1/0"),
+            "reply": vault.close_json({}, "step.reply", "op-1/0"),
+        },
+    }  # fmt: skip
+    for table, values in rows.items():
+        names = ", ".join(values)
+        marks = ", ".join(f":{name}" for name in values)
+        connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({marks})"), values)
+
+
+@pytest.fixture
+def older(database_url: str) -> Iterator[Bench]:
+    """A database of revision 0001 with rows, migrated to the present."""
+    _migrated_to(database_url, "0001")
+    database = open_database(database_url, FlippingSealer())
+    with database._engine.begin() as connection:
+        _rows_of_0001(connection)
+    assert "0001" in (database.check_schema() or "")
+    database.close()
+    with Bench.opened(database_url) as opened:
+        assert opened.database.check_schema() is None
+        yield opened
+
+
+def test_a_service_of_0001_is_read_as_it_was_and_is_in_no_group(older: Bench) -> None:
+    kept = Service("web", "acme", "w", "web", node="n1", generation=3, document={"env": {"A": "1"}})
+    assert older.database.services.get("web") == kept
+
+
+def test_a_step_of_0001_is_read_as_it_was_and_its_beginning_is_not_known(older: Bench) -> None:
+    (step,) = older.database.ledger.steps("op-1")
+    assert step == Step(0, "stage", StepState.INTENT, {"path": "a"}, {}, began_at=0, updated_at=5, fence=7)
+
+
+def test_an_operation_that_0001_began_is_taken_over_and_may_reserve(older: Bench) -> None:
+    claim = older.claim_one()
+    assert (claim.operation.op_id, claim.operation.data, claim.takeover, claim.fence) == ("op-1", {"x": 1}, True, 8)
+    older.database.ledger.reserve(claim, ["db"], LEASE)
+    older.database.ledger.conclude(claim, 0, "DONE", {}, LEASE)
+    older.succeed(claim)
 
 
 @pytest.mark.parametrize("other", ["0000", "9999"])

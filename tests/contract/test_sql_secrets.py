@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from domain.errors import Damaged
-from domain.outcome import Outcome, SaveService
+from domain.outcome import Outcome, SaveService, SaveVersion
 from domain.service import Service
 from tests.contract.sql_bench import LEASE, Bench, accepted, rejected
 
@@ -22,12 +22,22 @@ def _spread(bench: Bench) -> None:
     claim = bench.claim_one()
     bench.database.ledger.intend(claim, 0, "apply", {"env": CANARY}, (), LEASE)
     bench.database.ledger.conclude(claim, 0, "DONE", {"env": CANARY}, LEASE)
+    bench.database.ledger.intend_many(claim, 1, [("set-env", {"env": CANARY}), ("probe", {"env": CANARY})], LEASE)
+    bench.database.ledger.intend(claim, 1, "set-env", {"env": CANARY}, (), LEASE)
+    bench.database.ledger.advance(claim, 1, {"env": CANARY}, "DONE", 2, LEASE)
+    bench.database.ledger.undo_many(claim, [1], {"env": CANARY}, LEASE)
     bench.fail(claim, traceback=f'File "/x.py", line 1, in f\nValueError: {CANARY}')
     (letter, *_) = bench.database.dead_letters.list(resolved=False, limit=1, before=None)
     bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
     bench.database.ledger.settle(
         bench.claim_one(),
-        Outcome.succeeded("done", changes=(SaveService(Service("web", "acme", "w", "w", document={"env": CANARY})),)),
+        Outcome.succeeded(
+            "done",
+            changes=(
+                SaveService(Service("web", "acme", "w", "w", document={"env": CANARY})),
+                SaveVersion("acme", "shop", "2.0", {"hub_password": CANARY}),
+            ),
+        ),
     )
 
 
