@@ -73,7 +73,9 @@ def details(names: Names, service_id: str, **changes: Any) -> dict[str, Any]:
             "extend_info": '{"source_deploy_version": "20190423101731"}',
         },
         "service_env_vars": [env("LOG_LEVEL", "debug"), env("WEB_ADMIN", "admin", scope="outer", change=False)],
-        "service_ports": [port(80, inner=True, outer=False)] if web else [port(6379, inner=True, outer=False, alias="DB")],
+        "service_ports": [port(80, inner=True, outer=False)]
+        if web
+        else [port(6379, inner=True, outer=False, alias="DB")],
         "service_volumes": [
             {"ID": 1, "service_id": service_id, **volume("data", "/var/lib/web")},
             {"ID": 2, "service_id": service_id, **volume("appconf", "/etc/web/app.conf", "config-file")},
@@ -110,7 +112,8 @@ COMPONENT: dict[str, Any] = {
         {"name": "CACHE_URL", "attr_name": "CACHE_URL", "attr_value": "redis://127.0.0.1:6379", "is_change": True},
     ],
     "service_connect_info_map_list": [
-        {"name": "admin user", "attr_name": "WEB_ADMIN", "attr_value": "admin", "is_change": False, "container_port": 0},
+        {"name": "admin user", "attr_name": "WEB_ADMIN", "attr_value": "admin", "is_change": False,
+         "container_port": 0},
         {"name": "admin password", "attr_name": "WEB_ADMIN_PASS", "attr_value": "**None**", "is_change": False,
          "container_port": 0},
     ],

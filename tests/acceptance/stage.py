@@ -16,6 +16,7 @@ from domain.configuration import Configuration
 from domain.kinds import KINDS
 from domain.operation import Operation, State
 from domain.region import Call, Place, Scope
+from domain.service import Service
 from tests.acceptance.platform import Platform
 from tests.acceptance.shop import GROUP_KEY, Names, details
 from tests.fakes.region import RegionDouble
@@ -33,7 +34,8 @@ class Stage:
         regions = {
             "eu-1": {
                 "url": self.region.url, "fenced": fenced, "settle_seconds": 0.2, "call_seconds": 2.0,
-                "connect_seconds": 1.0, "retry_seconds": 1.0, "tenants": {TENANT: {"name": TENANT, "id": REGION_TENANT}},
+                "connect_seconds": 1.0, "retry_seconds": 1.0,
+                "tenants": {TENANT: {"name": TENANT, "id": REGION_TENANT}},
             }
         }  # fmt: skip
         self.generation = generation
@@ -73,8 +75,7 @@ class Stage:
         state = RegionState(self.generation)
         services = {found.alias: {"service_id": found.service_id} for found in members}
         state.put({"tenants": {TENANT: services}})
-        for found in members:
-            _tell(state, found.service_id, found.alias, Configuration.load(found.document))
+        _tell(state, {f.service_id: (f, Configuration.load(f.document)) for f in members})
         self.region.put_state({"tenants": state.snapshot()["tenants"]})
 
     def publish_version(self, document: dict[str, Any], version: str) -> None:
@@ -97,7 +98,7 @@ class Stage:
 
     def fail(self, method: str, path: str, do: Any, *, nth: int | None = None, times: int = 10**6) -> dict[str, Any]:
         """A rule of the region's fault script."""
-        match: dict[str, Any] = {"method": method, "path": path}
+        match: dict[str, Any] = {"method": method, "path": f"/services/[^/]+{path}"}
         return {"match": match | ({"nth": nth} if nth else {}), "do": do, "times": times}
 
     # ------------------------------------------------------------ looking
@@ -116,13 +117,10 @@ class Stage:
         members = self.platform.system.database.services.in_group(TENANT, names.group)
         state = RegionState(self.generation)
         state.put({"tenants": {TENANT: {found.alias: {"service_id": found.service_id} for found in members}}})
-        for found in members:
-            rows = (
-                configuration
-                if configuration and found.service_id == service_id
-                else Configuration.load(found.document)
-            )
-            _tell(state, found.service_id, found.alias, rows)
+        known = {f.service_id: (f, Configuration.load(f.document)) for f in members}
+        if configuration is not None:
+            known[service_id] = (known[service_id][0], configuration)
+        _tell(state, known)
         return _sorted(state.snapshot()["tenants"][TENANT][names.alias(service_id)])
 
     def agree(self, names: Names, service_id: str) -> None:
@@ -151,13 +149,16 @@ class Stage:
         return sum(call in ("POST /build", "POST /upgrade") for call in self.calls(names, service_id))
 
 
-def _tell(state: RegionState, service_id: str, alias: str, configuration: Configuration) -> None:
-    place = Place("eu-1", TENANT, service_id, alias)
-    for name, kind in KINDS.items():
-        for key, row in configuration.of(name).items():
-            for call in kind.calls(ItemChange(name, key, Verb.ADD, None, copy.deepcopy(row)), place):
-                answer = state.handle(call.method, _path(call, place), {}, _body(call))
-                assert answer.status < 300, (call.name, answer)
+def _tell(state: RegionState, services: dict[str, tuple[Service, Configuration]]) -> None:
+    """Ordinary kinds of all services first: a mount needs its provider's volume."""
+    for dependent in (False, True):
+        for service, configuration in services.values():
+            place = Place("eu-1", TENANT, service.service_id, service.alias)
+            for name, kind in KINDS.items():
+                for key, row in configuration.of(name).items() if kind.dependent is dependent else ():
+                    for call in kind.calls(ItemChange(name, key, Verb.ADD, None, copy.deepcopy(row)), place):
+                        answer = state.handle(call.method, _path(call, place), {}, _body(call))
+                        assert answer.status < 300, (call.name, answer)
 
 
 def _path(call: Call, place: Place) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,6 @@ import pytest
 from domain.operation import State
 from domain.upgrade_record import Status
 from tests.acceptance.shop import (
-    COMPONENT,
-    V1_IMAGE,
     V2_IMAGE,
     Names,
     component_as_installed,
@@ -62,3 +59,260 @@ def test_an_upgrade_tells_the_region_each_change_in_order_and_builds_once(stage:
     record = stage.platform.system.database.records.of(done.op_id)[0]
     assert (record.status, record.old_version, record.new_version) == (Status.UPGRADED, "v1.0", "v2.0")
     assert record.snapshot_id is not None
+
+
+def test_a_message_that_is_delivered_twice_upgrades_once(stage: Stage, names: Names) -> None:
+    """Scenario 2."""
+    for _ in range(2):
+        message = stage.platform.publish(
+            "upgrade-service", {"version": "v2.0"}, service=names.web, id=f"twice-{names.web}"
+        )
+    done = stage.platform.outcome(message)
+    assert done.state is State.SUCCEEDED
+    assert stage.calls(names, names.web) == [*FORWARD, "POST /build"]
+    assert len(stage.platform.listed(names.web)) == 1
+
+
+def publish(stage: Stage, version: str, **changes: Any) -> str:
+    """A version whose web component is as installed, but for `changes`."""
+    stage.publish_version(template(version, component_as_installed(**changes)), version)
+    return version
+
+
+def test_a_version_that_is_as_installed_makes_no_call_and_is_noted(stage: Stage, names: Names) -> None:
+    """Scenario 3; B43."""
+    done = stage.upgrade(names.web, publish(stage, "same"))
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert stage.region.log() == []
+    assert done.outcome is not None and done.outcome["figures"]["actions"] == {names.web: "nothing"}
+    assert stage.configuration(names.web).origin["version"] == "same"
+    assert stage.platform.system.database.records.of(done.op_id)[0].status is Status.UPGRADED
+
+
+def test_new_variables_alone_are_an_update_and_with_another_image_one_build(stage: Stage, names: Names) -> None:
+    """Scenario 4."""
+    fresh = [env("NEW", "1")]
+    done = stage.upgrade(names.web, publish(stage, "env", service_env_map_list=fresh))
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert stage.calls(names, names.web) == ["POST /env", "POST /upgrade"]
+    stage.region.script()
+    more = [env("NEWER", "1")]
+    done = stage.upgrade(names.web, publish(stage, "both", service_env_map_list=more, deploy_version="20200101000000"))
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert stage.calls(names, names.web)[2:] == ["POST /env", "POST /build"]
+
+
+def test_what_the_user_has_set_is_kept(stage: Stage, names: Names) -> None:
+    """Scenarios 5, 6 and 7; B26, B32."""
+    opened = [port(80, inner=True, outer=True)]
+    own = [env("LOG_LEVEL", "my own"), env("WEB_ADMIN", "admin", scope="outer", change=False)]
+    stage.install(names, web={"service_ports": opened, "service_env_vars": own}, services="web")
+    changes = {"port_map_list": [port(80, inner=True, outer=False)], "deploy_version": "20210101000000"}
+    done = stage.upgrade(names.web, publish(stage, "users", **changes))
+    assert done.state is State.SUCCEEDED, done.outcome
+    after = stage.configuration(names.web)
+    assert after.of("env")["LOG_LEVEL"]["attr_value"] == "my own"
+    assert after.of("port")["80"]["is_outer_service"] is True
+    assert after.of("resources")["min_memory"] == {"value": 512}
+    stage.agree(names, names.web)
+
+
+@pytest.mark.parametrize(
+    ("version", "change"),
+    [("tag", {"share_image": "nginx:1.21"}), ("older", {"deploy_version": "20100101000000"})],
+)
+def test_another_image_or_an_older_build_is_a_build(
+    stage: Stage, names: Names, version: str, change: dict[str, Any]
+) -> None:
+    """Scenario 8; B40, B42."""
+    done = stage.upgrade(names.web, publish(stage, version, **change))
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert stage.calls(names, names.web) == ["POST /build"]
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_only_dependencies_within_the_application_are_removed_and_only_when_asked(
+    stage: Stage, names: Names, delete: bool
+) -> None:
+    """Scenario 9."""
+    relations = [{"ID": n, "dep_service_id": d, "dep_service_type": "application", "dep_order": 0}
+                 for n, d in enumerate((names.mysql, names.stranger), 1)]  # fmt: skip
+    stage.install(names, web={"service_relation": relations}, services="web")
+    done = stage.upgrade(names.web, publish(stage, f"less-{delete}", deploy_version="2022"), delete=delete)
+    assert done.state is State.SUCCEEDED, done.outcome
+    left = {names.stranger} if delete else {names.stranger, names.mysql}
+    assert set(stage.configuration(names.web).of("dependency")) == left
+    stage.agree(names, names.web)
+
+
+def test_a_volume_whose_name_is_taken_is_created_under_another(stage: Stage, names: Names) -> None:
+    """Scenario 10."""
+    done = stage.upgrade(names.web, publish(stage, "clash", service_volume_map_list=[volume("data", "/elsewhere")]))
+    assert done.state is State.SUCCEEDED, done.outcome
+    name = stage.configuration(names.web).of("volume")["/elsewhere"]["volume_name"]
+    assert name.startswith("data-") and len(name) == len("data-") + 6
+    assert stage.bodies(names, names.web, "/volumes")[0]["volume_name"] == name
+    stage.agree(names, names.web)
+
+
+# ---------------------------------------------------------------- 400
+def test_a_variable_that_exists_already_gets_our_value_and_is_noted(stage: Stage, names: Names) -> None:
+    """Scenario 11; B29."""
+    state = stage.region.state(names.alias(names.web))
+    state["envs"].append({"env_name": "CACHE_URL", "env_value": "somebody's", "scope": "inner", "name": "CACHE_URL"})
+    stage.region.put_state({"tenants": {"acme": {names.alias(names.web): state}}})
+    done = stage.upgrade(names.web)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert done.outcome is not None and done.outcome["complete"] is True
+    assert [(i["name"], i["code"]) for i in done.outcome["items"]] == [(f"{names.web}/env/CACHE_URL", "exists")]
+    held = {row["env_name"]: row["env_value"] for row in stage.region.state(names.alias(names.web))["envs"]}
+    assert held["CACHE_URL"] == "redis://127.0.0.1:6379"
+
+
+def test_what_existed_before_us_survives_a_compensation(stage: Stage, names: Names) -> None:
+    """Scenario 11, its second half."""
+    state = stage.region.state(names.alias(names.web))
+    foreign = {"env_name": "CACHE_URL", "env_value": "somebody's", "scope": "inner", "name": "CACHE_URL"}
+    state["envs"].append(foreign)
+    stage.region.put_state({"tenants": {"acme": {names.alias(names.web): state}}})
+    before = stage.held(names, names.web)
+    stage.region.script(stage.fail("POST", "/depvolumes$", {"status": 422, "body": {"msg": "no"}}))
+    done = stage.upgrade(names.web)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert stage.held(names, names.web) == before
+
+
+INVALID = {"status": 400, "body": {"validation_error": {"env_value": ["The env_value field is required"]}}}
+
+
+def test_an_item_that_is_invalid_for_the_region_is_left_out_everywhere_and_named(stage: Stage, names: Names) -> None:
+    """Scenario 12 in the default mode; B28."""
+    stage.region.script(stage.fail("POST", "/env$", INVALID, nth=1))
+    done = stage.upgrade(names.web)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert done.outcome is not None and done.outcome["complete"] is False
+    item = done.outcome["items"][0]
+    assert (item["name"], item["code"]) == (f"{names.web}/env/CACHE_URL", "left-out")
+    assert "env_value" in item["sentence"]
+    assert "CACHE_URL" not in stage.configuration(names.web).of("env")
+    stage.agree(names, names.web)
+
+
+def test_an_item_that_is_invalid_turns_a_strict_upgrade_back(stage: Stage, names: Names) -> None:
+    """Scenario 12."""
+    before, console = stage.held(names, names.web), stage.configuration(names.web)
+    stage.region.script(stage.fail("POST", "/volumes$", INVALID))
+    done = stage.upgrade(names.web, strict=True)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert stage.calls(names, names.web)[:7] == FORWARD[:7]
+    assert "PUT /volumes" not in stage.calls(names, names.web)
+    assert stage.held(names, names.web) == before
+    assert stage.configuration(names.web) == console
+
+
+def test_a_port_that_is_there_after_an_unknown_outcome_counts_as_done(stage: Stage, names: Names) -> None:
+    """Scenario 13."""
+    stage.region.script(stage.fail("POST", "/ports$", "cut-after", nth=1))
+    done = stage.upgrade(names.web)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert done.outcome is not None and done.outcome["items"] == []
+    stage.agree(names, names.web)
+
+
+def test_a_port_left_out_takes_its_variables_with_it(stage: Stage, names: Names) -> None:
+    """Derived rows belong to the item that they come from."""
+    stage.region.script(stage.fail("POST", "/ports$", {"status": 400, "body": {"msg": "bad port"}}))
+    done = stage.upgrade(names.web)
+    assert done.state is State.SUCCEEDED, done.outcome
+    after = stage.configuration(names.web)
+    assert "9090" not in after.of("port")
+    assert not [name for name in after.of("connect_info") if "9090" in name]
+    stage.agree(names, names.web)
+
+
+# ---------------------------------------------------------------- failure at each call
+FAIL_500 = {"status": 500, "body": {"msg": "database is away"}}
+NOT_FOUND = {"status": 404, "body": {"msg": "not found"}}
+RESTORES = {
+    14: ["POST /app-restore/envs"],
+    15: ["POST /app-restore/envs"],
+    17: ["POST /app-restore/ports", "POST /app-restore/envs", "POST /app-restore/envs"],
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "method", "path", "nth", "do"),
+    [
+        (14, "POST", "/env$", 1, FAIL_500),
+        (15, "POST", "/env$", 2, FAIL_500),
+        (16, "POST", "/env$", 2, {"status": 503, "body": ""}),
+        (17, "POST", "/ports$", 1, FAIL_500),
+        (18, "PUT", "/ports$", 1, FAIL_500),
+        (19, "POST", "/env$", 3, FAIL_500),
+        (20, "POST", "/volumes$", 1, FAIL_500),
+        (21, "PUT", "/volumes$", 1, {"status": 500, "body": '{"msg": "record not found"}{"bean": "success"}'}),
+        (22, "PUT", "/probe$", 1, NOT_FOUND),
+        (23, "POST", "/dependency$", 1, FAIL_500),
+        (24, "POST", "/depvolumes$", 1, NOT_FOUND),
+        (25, "POST", "/plugin$", 1, NOT_FOUND),
+    ],
+)
+def test_a_failing_call_puts_everything_back(
+    stage: Stage, names: Names, number: int, method: str, path: str, nth: int, do: Any
+) -> None:
+    """Scenarios 14 to 25: console and region equal before, no build, restores newest first; B3 to B6, B9, B13, B22."""
+    before, console = stage.held(names, names.web), stage.configuration(names.web)
+    others = {name: stage.held(names, name) for name in (names.redis, names.mysql)}
+    # From its n-th on, the call always fails: a second try must not turn out well by chance.
+    rules = [stage.fail(method, path, {"action": "apply"}, nth=n) for n in range(1, nth)]
+    # Three tries are all that one attempt makes; putting a config file back needs the call that failed.
+    stage.region.script(*rules, stage.fail(method, path, do, times=3))
+    done = stage.upgrade(names.web)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert stage.held(names, names.web) == before
+    assert stage.configuration(names.web) == console
+    calls = stage.calls(names, names.web)
+    assert stage.builds(names, names.web) == 0
+    assert "POST /app-restore/volumes" not in calls
+    assert {name: stage.held(names, name) for name in others} == others
+    assert stage.calls(names, names.redis) == stage.calls(names, names.mysql) == []
+    if number in RESTORES:
+        assert [call for call in calls if "app-restore" in call][: len(RESTORES[number])] == RESTORES[number]
+    record = stage.platform.system.database.records.of(done.op_id)[0]
+    assert record.status is Status.UPGRADE_FAILED
+    assert done.outcome is not None
+    assert done.outcome["figures"]["evidence"]["call"] and record.reason == done.outcome["sentence"]
+
+
+def test_a_probe_that_was_not_there_is_gone_again(stage: Stage, names: Names) -> None:
+    """Scenario 22, its first half; B8."""
+    stage.install(names, web={"service_probes": []}, services="web")
+    stage.region.script(stage.fail("POST", "/plugin$", NOT_FOUND))
+    done = stage.upgrade(names.web)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert stage.held(names, names.web)["probes"] == []
+    assert stage.bodies(names, names.web, "/app-restore/probe")[0] in ("", None)
+
+
+def test_a_removed_plugin_comes_back_with_its_settings(stage: Stage, names: Names) -> None:
+    """Scenario 26; B10."""
+    settings = [{
+        "plugin_id": "old_net_plugin_id", "build_version": "20190101000000", "service_meta_type": "upstream_port",
+        "injection": "auto", "dest_service_id": "", "dest_service_alias": "", "container_port": 80,
+        "attrs": '{"LIMIT": "20"}', "protocol": "http",
+    }]  # fmt: skip
+    stage.install(names, web={"service_plugin_config": settings}, services="web")
+    before = stage.held(names, names.web)
+    stage.region.script(stage.fail("POST", "/build$", {"status": 412, "body": {"msg": "quota"}}))
+    done = stage.upgrade(names.web, publish(stage, "no-plugin", deploy_version="2023"), delete=True)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert "DELETE /plugin/old_net_plugin_id" in stage.calls(names, names.web)
+    assert stage.held(names, names.web) == before
+
+
+def test_a_service_that_the_region_does_not_know_fails_at_once(stage: Stage, names: Names) -> None:
+    """Scenario 27."""
+    stage.region.script(stage.fail("POST", "/env$", {"status": 404, "body": {"msg": "cant find service"}}))
+    done = stage.upgrade(names.web)
+    assert (done.state, done.error_code) == (State.FAILED, "region-unknown-service"), done.outcome
+    assert stage.calls(names, names.web) == ["POST /env"]
