@@ -45,9 +45,10 @@ def test_a_directory_that_leads_out_through_a_link_is_refused(platform: Platform
 def test_the_configuration_is_in_no_event_and_no_listing(platform: Platform) -> None:
     """I18."""
     secret = "canary-91b7"
-    operation = platform.run("register-service", {"configuration": {"password": secret}}, service="reg-secret")
+    configuration = {"envs": [{"name": "DB_PASSWORD", "value": secret, "secret": True}]}
+    operation = platform.run("register-service", {"configuration": configuration}, service="reg-secret")
     found = platform.system.database.services.get("reg-secret")
-    assert found is not None and found.document == {"password": secret}
+    assert found is not None and found.document["items"]["env"]["DB_PASSWORD"]["attr_value"] == secret
     assert secret not in repr(operation) and secret not in repr(found)
     for path in platform.home.glob("*.db*"):
         assert secret.encode() not in path.read_bytes()

@@ -58,7 +58,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     made = Node(home)
     made.address()
     (home / "web.toml").write_text(
-        f'tenant = "acme"\nservice = "web"\ndirectory = "web"\n[configuration]\npassword = "{SECRET}"\n'
+        'tenant = "acme"\nservice = "web"\ndirectory = "web"\n'
+        f'[[configuration.envs]]\nname = "DB_PASSWORD"\nvalue = "{SECRET}"\nsecret = true\n'
     )
     registered = made.run("services", "apply", str(home / "web.toml"), "--json")
     assert registered.code == 0, registered

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import NotFound, Refused
+from domain.formats import configuration_from
 from domain.operation import State
 from domain.outcome import AddSnapshot, Item, Outcome, SaveService
 from domain.service import Service
@@ -15,6 +16,7 @@ from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
 from tests.command_line import CommandLine
 
 SECRET = "correct-horse-battery"
+CONFIGURATION = {"envs": [{"name": "DB_PASSWORD", "value": SECRET, "secret": True}]}
 UNKNOWN = "0192f0c1-0000-7000-8000-000000000000"
 
 
@@ -26,8 +28,10 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 
 def register(cli: CommandLine, service_id: str = "web", tenant_id: str = "acme") -> None:
-    cli.accept("register-service", service_id, f"register-{service_id}", configuration={"password": SECRET})
-    saved = Service(service_id, tenant_id, "Web", service_id, "n1", document={"password": SECRET})
+    cli.accept("register-service", service_id, f"register-{service_id}", configuration=CONFIGURATION)
+    saved = Service(
+        service_id, tenant_id, "Web", service_id, "n1", document=configuration_from(CONFIGURATION).document()
+    )
     cli.system.database.ledger.settle(cli.claim(), Outcome.succeeded("registered", changes=(SaveService(saved),)))
 
 
