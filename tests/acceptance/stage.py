@@ -6,24 +6,17 @@ console and region are compared field by field in the region's own terms.
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
-from domain.changeset import ItemChange, Verb
 from domain.configuration import Configuration
-from domain.kinds import KINDS
 from domain.operation import Operation, State
-from domain.region import Call, Place, Scope
-from domain.service import Service
 from tests.acceptance.platform import Platform
 from tests.acceptance.shop import GROUP_KEY, Names, details
+from tests.acceptance.terms import REGION_TENANT, TENANT, in_order, tell
 from tests.fakes.region import RegionDouble
 from workers.region_double.state import RegionState
-
-TENANT, REGION_TENANT = "acme", "e" * 32
-SECTIONS = ("envs", "ports", "volumes", "probes", "deps", "depvolumes", "plugins")
 
 
 class Stage:
@@ -75,7 +68,7 @@ class Stage:
         state = RegionState(self.generation)
         services = {found.alias: {"service_id": found.service_id} for found in members}
         state.put({"tenants": {TENANT: services}})
-        _tell(state, {f.service_id: (f, Configuration.load(f.document)) for f in members})
+        tell(state, {f.service_id: (f, Configuration.load(f.document)) for f in members})
         self.region.put_state({"tenants": state.snapshot()["tenants"]})
 
     def publish_version(self, document: dict[str, Any], version: str) -> None:
@@ -101,6 +94,11 @@ class Stage:
         match: dict[str, Any] = {"method": method, "path": f"/services/[^/]+{path}"}
         return {"match": match | ({"nth": nth} if nth else {}), "do": do, "times": times}
 
+    def end_events(self, final: str) -> None:
+        """Every deployment that the region has taken ends like this, as of now."""
+        events = [event | {"final": final, "polls_left": 0} for event in self.region.root()["events"]]
+        self.region.put_state({"events": events})
+
     # ------------------------------------------------------------ looking
     def configuration(self, service_id: str) -> Configuration:
         """The console's rows."""
@@ -110,7 +108,7 @@ class Stage:
 
     def held(self, names: Names, service_id: str) -> dict[str, Any]:
         """What the region holds of the service, in an order that says nothing."""
-        return _sorted(self.region.state(names.alias(service_id)))
+        return in_order(self.region.state(names.alias(service_id)))
 
     def wanted(self, names: Names, service_id: str, configuration: Configuration | None = None) -> dict[str, Any]:
         """What the region must hold for the configuration, by default the console's."""
@@ -120,8 +118,8 @@ class Stage:
         known = {f.service_id: (f, Configuration.load(f.document)) for f in members}
         if configuration is not None:
             known[service_id] = (known[service_id][0], configuration)
-        _tell(state, known)
-        return _sorted(state.snapshot()["tenants"][TENANT][names.alias(service_id)])
+        tell(state, known)
+        return in_order(state.snapshot()["tenants"][TENANT][names.alias(service_id)])
 
     def agree(self, names: Names, service_id: str) -> None:
         """Console and region say the same of the service."""
@@ -147,43 +145,6 @@ class Stage:
     def builds(self, names: Names, service_id: str) -> int:
         """How many builds and updates the region took."""
         return sum(call in ("POST /build", "POST /upgrade") for call in self.calls(names, service_id))
-
-
-def _tell(state: RegionState, services: dict[str, tuple[Service, Configuration]]) -> None:
-    """Ordinary kinds of all services first: a mount needs its provider's volume."""
-    for dependent in (False, True):
-        for service, configuration in services.values():
-            place = Place("eu-1", TENANT, service.service_id, service.alias)
-            for name, kind in KINDS.items():
-                for key, row in configuration.of(name).items() if kind.dependent is dependent else ():
-                    for call in kind.calls(ItemChange(name, key, Verb.ADD, None, copy.deepcopy(row)), place):
-                        answer = state.handle(call.method, _path(call, place), {}, _body(call))
-                        assert answer.status < 300, (call.name, answer)
-
-
-def _path(call: Call, place: Place) -> str:
-    base = f"/v2/tenants/{place.tenant_id}"
-    return base + (f"/services/{place.alias}" if call.scope is Scope.SERVICE else "") + call.path
-
-
-def _body(call: Call) -> bytes:
-    if not isinstance(call.body, dict):
-        return b""
-    return json.dumps(call.body | ({"tenant_id": REGION_TENANT} if "tenant_id" in call.body else {})).encode()
-
-
-def _sorted(parts: dict[str, Any]) -> dict[str, Any]:
-    return {name: sorted((_plain(row) for row in parts[name]), key=json.dumps) for name in SECTIONS}
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without what a region keeps of one call and not of another."""
-    renamed = {"depend_service_id": "dep_service_id"}
-    ignored = ("volume_type", "file_content") if "depend_service_id" in row or "dep_service_id" in row else ()
-    kept = {renamed.get(name, name): value for name, value in row.items() if name not in ignored}
-    if "env_name" in kept:
-        kept.pop("tenant_id", None)
-    return {name: value for name, value in sorted(kept.items()) if name != "service_id" and value not in ("", None)}
 
 
 def _json(body: Any) -> Any:
