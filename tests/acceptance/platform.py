@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from domain.operation import TERMINAL, Operation, State
+from domain.operation import TERMINAL, Budget, Operation, State
 from domain.snapshot import Label, Snapshot
 from tests.fakes.trees import digest, grow
 from tests.waiting import eventually
@@ -36,10 +36,10 @@ class Platform:
         self._nodes: dict[str, tuple[NodeProcess, System]] = {}
 
     # ------------------------------------------------------------ nodes
-    def start(self, name: str) -> NodeProcess:
+    def start(self, name: str, budget: Budget | None = None) -> NodeProcess:
         """A worker node of that name, with an apps root of its own."""
         system = System(load(self._environment | {"BACKSTAY_NODE": name, "BACKSTAY_APPS_ROOT": str(self.apps(name))}))
-        node = NodeProcess(system)
+        node = NodeProcess(system, budget=budget)
         node.start()
         self._nodes[name] = (node, system)
         return node

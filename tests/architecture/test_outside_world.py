@@ -12,7 +12,7 @@ ENVIRONMENT = re.compile(r"^os\.(environb?|getenvb?|putenv|unsetenv)\b")
 #: file -> why it may touch the environment
 READERS = {
     "workers/config.py": "the one place where configuration enters, each value with its origin",
-    "workers/demo.py": "hands its own environment, less Backstay's settings, to the processes that it starts",
+    "workers/demo/stage.py": "hands its own environment, less Backstay's settings, to the processes that it starts",
 }
 #: what the domain must not ask -> why
 NOT_IN_DOMAIN = {

@@ -28,6 +28,15 @@ class RegionDouble:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
+    def start(self) -> None:
+        """Come back at the same address after `stop`."""
+        self._start()
+
+    def root(self) -> dict[str, Any]:
+        """Everything that the double remembers."""
+        found: dict[str, Any] = self._ask("state")
+        return found
+
     def _start(self) -> None:
         command = [sys.executable, "-m", "workers.region_double", "--port", str(self._port), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""`backstay demo`: the story in `workers.demo`, told from the command line. Apart so that it loads late."""
+"""`backstay demo`: the story in `workers.demo.story`, told from the command line. Apart so that it loads late."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import typer
 
 
 def demo() -> None:
-    """Show the promise on a real tree: snapshot, damage, restore, kill -9. Takes about a minute."""
-    from workers.demo import main
+    """Show the promise on a real tree: snapshot, damage, restore, upgrade, rollback, kill -9. Takes about a minute."""
+    from workers.demo.story import main
 
     raise typer.Exit(main())
