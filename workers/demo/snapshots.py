@@ -12,7 +12,7 @@ import sysconfig
 import time
 from pathlib import Path
 
-from workers.demo.stage import Demo, NotTrue, digest
+from workers.demo.stage import ENDED, Demo, NotTrue, digest
 
 #: Incompressible data that makes the second snapshot long enough to be killed in its middle.
 UPLOADS_MEBIBYTES = 384
@@ -63,7 +63,7 @@ def _kill_in_the_middle(demo: Demo, first: str) -> None:
 
     def in_the_middle() -> bool:
         operation = demo.system.database.find_by_message("/demo", message_id)
-        if operation is not None and operation.outcome:
+        if operation is not None and operation.state in ENDED:
             raise NotTrue("the snapshot ended before it could be killed")
         if operation is None:
             return False

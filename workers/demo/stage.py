@@ -21,10 +21,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from domain.operation import TERMINAL, State
 from workers.bootstrap import System
 from workers.config import load
 from workers.demo.region import Region
 
+ENDED = TERMINAL | {State.STUCK}
 #: Where `python -m workers` is found when Backstay is not installed.
 HOME = Path(__file__).parents[2]
 
@@ -104,8 +106,10 @@ class Demo:
                     return False
                 progress = operation.progress or {}
                 bar.update(task, completed=progress.get("bytes_done", 0), total=progress.get("bytes_total"))
+                if operation.state not in ENDED:
+                    return False  # while it is put back, its outcome is still the reason for that
                 done.update(operation.outcome or {})
-                return bool(operation.outcome)
+                return True
 
             self.wait_for(ended, f"{label} did not end", seconds=300)
         if done["outcome"] != expected:

@@ -12,7 +12,7 @@ from typing import Any
 
 from domain.configuration import Configuration
 from workers.demo.region import Rows, as_region
-from workers.demo.stage import Demo, NotTrue, digest
+from workers.demo.stage import ENDED, Demo, NotTrue, digest
 
 SERVICE, APPLICATION = "web", "demo.shop"
 #: Changes that the region has made when the worker is killed.
@@ -131,7 +131,7 @@ def _killed_half_way(demo: Demo) -> None:
     demo.wait_for(lambda: len(demo.region.calls(since=seen)) >= KILLED_AFTER, "the region was not asked")
     demo.kill_node()
     operation = demo.system.database.find_by_message("/demo", message)
-    if operation is None or operation.outcome:
+    if operation is None or operation.state in ENDED:
         raise NotTrue("the upgrade ended before it could be killed")
     done = len(demo.region.calls(since=seen))
     if console_rows(demo)["image"] != "shop:2.0" or "POST /build" in demo.region.calls(since=seen):
