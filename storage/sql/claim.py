@@ -88,15 +88,9 @@ def _ready(*, shared_only: bool = False) -> Select[Any]:
     same = other.c.service_id == mine.c.service_id
     oldest = select(func.min(other.c.seq)).where(same, unfinished(other)).scalar_subquery()
     active = exists(select(literal_column("1")).select_from(other).where(same, reserving(other)).correlate(mine))
-    reserved = exists(
-        select(literal_column("1"))
-        .select_from(service_fence)
-        .where(
-            service_fence.c.service_id == mine.c.service_id,
-            service_fence.c.reserved_by != literal_column("''"),
-            service_fence.c.reserved_by != mine.c.op_id,
-        )
-        .correlate(mine)
+    # The few services that are reserved, read once: what is queued holds none, so each is another's.
+    reserved = mine.c.service_id.in_(
+        select(service_fence.c.service_id).where(service_fence.c.reserved_by != literal_column("''"))
     )
     in_turn = or_(
         ~is_exclusive(mine),

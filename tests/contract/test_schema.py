@@ -198,3 +198,10 @@ def test_a_claim_among_ten_thousand_reads_indexes_only(connection: Connection, n
     assert "op_one_active" in plan
     assert "Seq Scan" not in plan and "SCAN p" not in plan and "TEMP B-TREE" not in plan
     assert "Sort" not in plan
+    assert "service_fence_reserved" in plan
+
+
+def test_no_claim_is_compiled_by_postgresql(fresh_postgres_url: str) -> None:
+    """The planner takes a claim among thousands for costly; compiling it takes far longer than running it."""
+    with Bench.opened(fresh_postgres_url) as bench, bench.database._engine.connect() as connection:
+        assert connection.scalar(text("SHOW jit")) == "off"
