@@ -214,10 +214,9 @@ class Executor:
         operation, subscription = attempt.claim.operation, attempt.subscription
         attempt.undoing = True
         try:
-            payload = attempt.payload or self._parse(subscription, operation.data)
+            attempt.payload = attempt.payload or self._parse(subscription, operation.data)
             if subscription.undo is not None:
-                subscription.undo(payload, attempt.context)
-            attempt.payload = payload
+                subscription.undo(attempt.payload, attempt.context)
             return replace(reason, state=State.ROLLED_BACK)
         except (LeaseLost, ShuttingDown, Postponed):
             raise

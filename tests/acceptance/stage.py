@@ -49,12 +49,15 @@ class Stage:
 
     def register(self, names: Names, service_id: str, document: dict[str, Any]) -> None:
         """Publish register-service with a console's export."""
-        configuration = document | {"group": names.group, "plugins": {"perf_analyze_plugin": "perf_id"}}
+        configuration = document
+        if "service_base" in document:
+            configuration = document | {"group": names.group, "plugins": {"perf_analyze_plugin": "perf_id"}}
         done = self.platform.run(
             "register-service",
             {
                 "alias": names.alias(service_id),
                 "region": "eu-1",
+                "node": "web-1",
                 "directory": service_id,
                 "configuration": configuration,
             },
@@ -123,7 +126,9 @@ class Stage:
 
     def agree(self, names: Names, service_id: str) -> None:
         """Console and region say the same of the service."""
-        assert self.held(names, service_id) == self.wanted(names, service_id)
+        held, wanted = self.held(names, service_id), self.wanted(names, service_id)
+        for section in held:
+            assert held[section] == wanted[section], f"{section}: the region has {held[section]}, not {wanted[section]}"
 
     def calls(self, names: Names, service_id: str, *, deployments: bool = True) -> list[str]:
         """`METHOD /path` of every change that the region was asked for, in order."""

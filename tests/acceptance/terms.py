@@ -46,7 +46,10 @@ def _body(call: Call) -> bytes:
 
 def in_order(parts: dict[str, Any]) -> dict[str, Any]:
     """The sections of a region's service, in an order that says nothing."""
-    return {name: sorted((_plain(row) for row in parts[name]), key=json.dumps) for name in SECTIONS}
+    return {
+        name: sorted((_plain(row) for row in parts[name]), key=lambda row: json.dumps(row, sort_keys=True))
+        for name in SECTIONS
+    }
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,287 @@
+"""rollback and the restoring of configurations, through real messages, a real worker and the region's double."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from domain.configuration import Configuration
+from domain.operation import Operation, State
+from domain.upgrade_record import Status
+from tests.acceptance.platform import digest, grow
+from tests.acceptance.shop import REDIS_SHARE, V1_IMAGE, WEB_SHARE, Names, env, template
+from tests.acceptance.stage import Stage
+
+
+@pytest.fixture(scope="module", params=["plain", "fenced"])
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    made = Stage(tmp_path_factory.mktemp("stage"), fenced=request.param == "fenced")
+    made.platform.start("web-1")
+    made.publish_version(template(), "v2.0")
+    made.publish_version(
+        template("v3.0", deploy_version="20300101000000", service_env_map_list=[env("THREE", "3")]), "v3.0"
+    )
+    made.publish_version(group_template(), "g2")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def names(stage: Stage) -> Names:
+    stage.region.reset()
+    found = Names()
+    stage.install(found)
+    return found
+
+
+def group_template() -> dict[str, Any]:
+    services = []
+    for share in (WEB_SHARE, REDIS_SHARE, "1b3d3a0fc5954745a9f70b7e15a517d5+2994d780485842a189441ed3eaa78d3b"):
+        bare = {"service_share_uuid": share, "service_key": share.partition("+")[0], "version": "2.0.0"}
+        services.append(bare | {"deploy_version": "20200202000000", "share_image": f"goodrain.me/acme/{share[:4]}:2"})
+    return template("g2", *services)
+
+
+def succeeded(operation: Operation) -> Operation:
+    assert operation.state is State.SUCCEEDED, operation.outcome
+    return operation
+
+
+def status(stage: Stage, operation: Operation) -> dict[str, Status]:
+    return {record.service_id: record.status for record in stage.platform.system.database.records.of(operation.op_id)}
+
+
+def same(one: Configuration, other: Configuration) -> None:
+    """Every item and the origin; what was imported beside them too."""
+    assert one.items == other.items
+    assert one.origin == other.origin
+    assert one.rest == other.rest
+
+
+# ---------------------------------------------------------------- the way back
+def test_a_rollback_brings_back_every_row_and_builds_the_old_image(stage: Stage, names: Names) -> None:
+    """Scenario 36; B1, B2, B7, B10, B11, B18."""
+    before, region = stage.configuration(names.web), stage.held(names, names.web)
+    upgraded = succeeded(stage.upgrade(names.web))
+    done = succeeded(stage.rollback(names.web))
+    same(stage.configuration(names.web), before)
+    assert stage.held(names, names.web) == region
+    build = stage.bodies(names, names.web, "/build")[-1]
+    assert build["image_info"]["image_url"] == V1_IMAGE and build["image_info"]["cmd"] == "start web"
+    assert status(stage, done) == {names.web: Status.ROLLBACK}
+    record = stage.platform.system.database.records.of(done.op_id)[0]
+    assert (record.parent_id, record.old_version, record.new_version) == (upgraded.op_id, "v2.0", "v1.0")
+    assert status(stage, upgraded) == {names.web: Status.UPGRADED}
+
+
+def test_a_rollback_goes_to_the_snapshot_of_its_upgrade_and_not_to_the_newest(stage: Stage, names: Names) -> None:
+    """Scenario 37; B14, B15."""
+    before = stage.configuration(names.web)
+    succeeded(stage.upgrade(names.web))
+    stage.region.script(stage.fail("POST", "/build$", {"status": 412, "body": {"msg": "quota"}}))
+    assert stage.upgrade(names.web, "v3.0").state is State.ROLLED_BACK
+    stage.region.script()
+    succeeded(stage.rollback(names.web))
+    same(stage.configuration(names.web), before)
+    stage.agree(names, names.web)
+
+
+def test_a_rollback_can_be_undone_to_a_given_snapshot(stage: Stage, names: Names) -> None:
+    """Scenario 38, its first half: the safety snapshot of the rollback leads back to the upgraded state."""
+    succeeded(stage.upgrade(names.web))
+    upgraded = stage.configuration(names.web)
+    done = succeeded(stage.rollback(names.web))
+    assert done.outcome is not None
+    safety = done.outcome["figures"]["snapshots"][names.web]
+    succeeded(stage.rollback(names.web, snapshot_id=safety))
+    same(stage.configuration(names.web), upgraded)
+    stage.agree(names, names.web)
+
+
+def test_a_snapshot_of_another_service_or_tenant_is_refused_without_a_change(stage: Stage, names: Names) -> None:
+    """Scenario 38, its second half."""
+    other = stage.platform.snapshot(names.redis, include=["configuration"])
+    before = stage.configuration(names.web)
+    refused = stage.rollback(names.web, snapshot_id=other.snapshot_id)
+    assert (refused.state, refused.error_code) == (State.FAILED, "snapshot-of-another-service")
+    foreign = stage.platform.run("rollback", {"snapshot_id": other.snapshot_id}, service=names.web, tenant="evil")
+    assert (foreign.state, foreign.error_code) == (State.FAILED, "wrong-tenant")
+    assert stage.configuration(names.web) == before
+    assert stage.region.log() == []
+
+
+def test_without_an_upgrade_there_is_nothing_to_roll_back(stage: Stage, names: Names) -> None:
+    """Scenario 39; B16."""
+    done = stage.rollback(names.web)
+    assert (done.state, done.error_code) == (State.FAILED, "nothing-to-roll-back")
+    assert stage.region.log() == []
+
+
+def test_a_snapshot_of_a_newer_schema_is_refused_before_the_first_write(stage: Stage, names: Names) -> None:
+    """Scenario 39; B17."""
+    database = stage.platform.system.database
+    service = database.services.get(names.web)
+    assert service is not None
+    own = service.document
+    rewrite(stage, dataclasses.replace(service, document=own | {"schema": 99}))
+    newer = stage.platform.snapshot(names.web, include=["configuration"])
+    rewrite(stage, service)
+    done = stage.rollback(names.web, snapshot_id=newer.snapshot_id)
+    assert (done.state, done.error_code) == (State.FAILED, "configuration-too-new"), done.outcome
+    assert stage.region.log() == []
+
+
+def rewrite(stage: Stage, service: Any) -> None:
+    """Write a service's row as a later program might have."""
+    from storage.sql.rows import service_values
+    from storage.sql.sealed import Vault
+
+    values = service_values(service, 1, Vault(stage.platform.system.keyring))
+    engine = create_engine(stage.platform.system.settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE service SET document = :document WHERE service_id = :service_id"),
+            {"document": values["document"], "service_id": service.service_id},
+        )
+    engine.dispose()
+
+
+def test_a_probe_that_was_not_there_at_the_time_is_removed(stage: Stage, names: Names) -> None:
+    """Scenario 40; B8."""
+    stage.install(names, web={"service_probes": []}, services="web")
+    succeeded(stage.upgrade(names.web))
+    assert stage.held(names, names.web)["probes"] != []
+    succeeded(stage.rollback(names.web))
+    assert stage.held(names, names.web)["probes"] == []
+    stage.agree(names, names.web)
+
+
+# ---------------------------------------------------------------- groups
+def test_services_of_a_group_go_back_one_by_one_or_together(stage: Stage, names: Names) -> None:
+    """Scenario 41: partial, then all; every set of statuses has a final one."""
+    before = {service: stage.configuration(service) for service in (names.web, names.redis, names.mysql)}
+    upgraded = succeeded(stage.upgrade(names.web, "g2", group=True))
+    partial = succeeded(stage.rollback(names.web, services=[names.web]))
+    assert partial.outcome is not None and partial.outcome["figures"]["status"] == Status.PARTIAL_ROLLBACK.name
+    same(stage.configuration(names.web), before[names.web])
+    assert stage.configuration(names.redis).origin["version"] == "g2"
+    rest = succeeded(stage.rollback(names.redis, upgrade=upgraded.op_id))
+    assert rest.outcome is not None and rest.outcome["figures"]["status"] == Status.ROLLBACK.name
+    for service, configuration in before.items():
+        same(stage.configuration(service), configuration)
+    again = stage.rollback(names.web, upgrade=upgraded.op_id)
+    assert (again.state, again.error_code) == (State.FAILED, "nothing-to-roll-back")
+
+
+def test_a_rollback_of_no_service_is_refused_at_the_door(stage: Stage, names: Names) -> None:
+    """Scenario 41: none selected."""
+    message = stage.platform.publish("rollback", {"services": []}, service=names.web)
+    assert "services" in stage.platform.letter_reason(message)
+
+
+def test_an_upgrade_that_changed_nothing_has_nothing_to_roll_back(stage: Stage, names: Names) -> None:
+    """Scenario 42: refused early, nothing hangs."""
+    succeeded(stage.upgrade(names.web))
+    again = succeeded(stage.upgrade(names.web))
+    done = stage.rollback(names.web, upgrade=again.op_id)
+    assert (done.state, done.error_code) == (State.FAILED, "nothing-to-roll-back")
+
+
+def test_a_service_that_is_gone_does_not_keep_the_others_from_going_back(stage: Stage, names: Names) -> None:
+    """Scenario 43."""
+    before = stage.configuration(names.web)
+    succeeded(stage.upgrade(names.web, "g2", group=True))
+    engine = create_engine(stage.platform.system.settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM service WHERE service_id = :gone"), {"gone": names.mysql})
+    engine.dispose()
+    done = succeeded(stage.rollback(names.web))
+    assert done.outcome is not None and done.outcome["complete"] is False
+    assert [(item["name"], item["code"]) for item in done.outcome["items"]] == [(names.mysql, "service-gone")]
+    same(stage.configuration(names.web), before)
+
+
+# ---------------------------------------------------------------- holding
+def test_the_version_that_was_left_is_held_until_it_is_released(stage: Stage, names: Names) -> None:
+    """Nobody upgrades again to what was rolled back by accident."""
+    succeeded(stage.upgrade(names.web))
+    succeeded(stage.rollback(names.web, reason="broke the login"))
+    held = stage.upgrade(names.web)
+    assert (held.state, held.error_code) == (State.FAILED, "version-held")
+    assert held.outcome is not None and "broke the login" in held.outcome["sentence"]
+    succeeded(stage.platform.run("hold-version", {"version": "v2.0", "hold": False}, service=names.web))
+    succeeded(stage.upgrade(names.web))
+
+
+# ---------------------------------------------------------------- data
+def test_data_goes_back_when_it_is_asked_for(stage: Stage, names: Names) -> None:
+    """The upgrade's own snapshot has it; the rollback's safety snapshot has what was there meanwhile."""
+    tree = stage.platform.apps("web-1") / names.web
+    grow(tree, seed=5)
+    before = digest(tree)
+    succeeded(stage.upgrade(names.web, include_data=True))
+    (tree / "migrated.txt").write_text("the new version was here")
+    meanwhile = digest(tree)
+    done = succeeded(stage.rollback(names.web, data=True))
+    assert digest(tree) == before
+    assert done.outcome is not None
+    succeeded(stage.rollback(names.web, snapshot_id=done.outcome["figures"]["snapshots"][names.web], data=True))
+    assert digest(tree) == meanwhile
+    assert stage.platform.system.trees.staged_operations() == []
+
+
+def test_a_failed_deployment_takes_its_data_back_with_it(stage: Stage, names: Names) -> None:
+    """The new version ran on the data, so both go back."""
+    from tests.waiting import eventually
+
+    tree = stage.platform.apps("web-1") / names.web
+    grow(tree, seed=6)
+    before = digest(tree)
+    alias = names.alias(names.web)
+    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "never"}}}})
+    data = {"version": "v2.0", "include_data": True, "deploy_seconds": 2}
+    message = stage.platform.publish("upgrade-service", data, service=names.web)
+    eventually(lambda: stage.builds(names, names.web) >= 1, what="the build was sent")
+    (tree / "migrated.txt").write_text("the new version was here")
+    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "success"}}}})
+    done = stage.platform.outcome(message)
+    assert (done.state, done.error_code) == (State.ROLLED_BACK, "deploy-unknown"), done.outcome
+    assert digest(tree) == before
+
+
+# ---------------------------------------------------------------- restore-snapshot
+def test_restoring_what_is_there_already_writes_nothing(stage: Stage, names: Names) -> None:
+    """Scenario 35."""
+    taken = stage.platform.snapshot(names.web, include=["configuration"])
+    before = stage.configuration(names.web)
+    done = stage.platform.run("restore-snapshot", {"snapshot_id": taken.snapshot_id}, service=names.web)
+    succeeded(done)
+    assert stage.region.log() == []
+    assert stage.configuration(names.web) == before
+
+
+def test_a_restored_configuration_reaches_the_region(stage: Stage, names: Names) -> None:
+    """What differs is told to the region first, and the console's rows change with the outcome."""
+    taken = stage.platform.snapshot(names.web, include=["configuration"])
+    before = stage.configuration(names.web)
+    succeeded(stage.upgrade(names.web))
+    done = stage.platform.run("restore-snapshot", {"snapshot_id": taken.snapshot_id}, service=names.web)
+    succeeded(done)
+    same(stage.configuration(names.web), before)
+    stage.agree(names, names.web)
+
+
+def test_a_rollback_that_fails_leaves_the_upgraded_state(stage: Stage, names: Names) -> None:
+    """A way back that cannot be taken to its end is not taken at all."""
+    succeeded(stage.upgrade(names.web))
+    upgraded, region = stage.configuration(names.web), stage.held(names, names.web)
+    stage.region.script(stage.fail("DELETE", "/plugin/perf_id$", {"status": 403, "body": {"msg": "denied"}}))
+    done = stage.rollback(names.web)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    same(stage.configuration(names.web), upgraded)
+    assert stage.held(names, names.web) == region
+    assert status(stage, done) == {names.web: Status.ROLLBACK_FAILED}
