@@ -1,0 +1,146 @@
+"""The port Region over the region's double in this process, and a network that loses, delays, repeats and lies.
+
+Fenced mode: a call may land at any later time, and twice. Settle mode: late, but sooner than `settle_seconds`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from domain.region import Call, Place, Reply, Trouble
+from tests.simulation.mirror import request_of
+from tests.simulation.schedule import Schedule
+from workers.region_double.state import FENCE, RegionState
+from workers.region_reply import parse_reply
+
+LONGEST_CALL = 10.0
+SETTLE_SECONDS = 30.0
+FAULTS = (
+    "lost-before", "applied-cut", "not-sent", "late", "empty-500-before", "empty-500-after", "busy", "stray-400",
+    "unavailable", "duplicate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How likely each fault is in one run; a fault that is not named never happens."""
+
+    chances: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def drawn(cls, draw: random.Random, *, fenced: bool) -> Profile:
+        """Every run has its own mixture, so that rare sequences of one fault come about too."""
+        known = [name for name in FAULTS if fenced or name != "duplicate"]
+        return cls({name: draw.choice((0.0, 0.0, 0.01, 0.04, 0.15)) for name in known})
+
+    def fault(self, draw: random.Random) -> str:
+        """The fault of one call; empty for none."""
+        at = draw.random()
+        for name, chance in self.chances.items():
+            at -= chance
+            if at < 0:
+                return name
+        return ""
+
+
+@dataclass(slots=True)
+class Late:
+    """A request that is still under way."""
+
+    due: float
+    place: Place
+    call: Call
+    fence: int
+
+
+class Network:
+    """`send` is the port's; `bad_images` cannot be deployed, and `refused` names variables that get a 400."""
+
+    def __init__(self, schedule: Schedule, state: RegionState, profile: Profile, sent: Callable[..., None]) -> None:
+        """`sent(place, call)` is called before every change that is sent."""
+        self._schedule, self._draw, self._profile, self._sent = schedule, schedule.draw, profile, sent
+        self.state, self.fenced = state, state.fenced
+        self.calm = False
+        self.late: list[Late] = []
+        self.bad_images: set[str] = set()
+        self.refused: set[str] = set()
+        self.fired: Counter[str] = Counter()
+
+    # ------------------------------------------------------------ the port
+    def send(self, place: Place, call: Call, fence: int) -> Reply:
+        """One call with its fault; takes virtual time."""
+        if call.method != "GET" and call.name != "seal":
+            self._sent(place, call)
+        fault = "" if self.calm else self._profile.fault(self._draw)
+        if fault == "duplicate" and call.name in ("build", "upgrade"):
+            fault = ""  # no proxy repeats what is not idempotent under one connection
+        if fault:
+            self.fired[fault] += 1
+        took = self._draw.choice((0.01, 0.05, 0.5))
+        if fault in ("lost-before", "applied-cut", "late"):
+            took = self._draw.choice((0.05, LONGEST_CALL - 0.1))
+        before = self._draw.uniform(0, took)
+        self._schedule.sleep(before)
+        reply = self._answer(fault, place, call, fence)
+        self._schedule.sleep(took - before)
+        return reply
+
+    def longest_call(self, place: Place) -> float:
+        return LONGEST_CALL
+
+    def honours_fences(self, place: Place) -> bool:
+        return self.fenced
+
+    def settle_seconds(self, place: Place) -> float:
+        return SETTLE_SECONDS
+
+    # ------------------------------------------------------------ what is under way
+    def land(self, *, everything: bool = False) -> None:
+        """Apply what has arrived by now."""
+        now = self._schedule.now
+        arrived = [late for late in self.late if everything or late.due <= now]
+        if not arrived:
+            return
+        self.late = [late for late in self.late if late not in arrived]
+        for late in sorted(arrived, key=lambda late: late.due):
+            self._apply(late.place, late.call, late.fence)
+
+    def _answer(self, fault: str, place: Place, call: Call, fence: int) -> Reply:
+        if fault == "not-sent":
+            return Reply(trouble=Trouble.NOT_SENT, message="no connection")
+        if fault == "lost-before":
+            return Reply(trouble=Trouble.CUT, message="cut")
+        if fault == "late":
+            most = self._draw.choice((5.0, 90.0, 1e9)) if self.fenced else SETTLE_SECONDS - LONGEST_CALL - 1.0
+            self.late.append(Late(self._schedule.now + self._draw.uniform(0.1, most), place, call, fence))
+            return Reply(trouble=Trouble.CUT, message="cut")
+        if fault == "empty-500-before":
+            return Reply(500)
+        if fault == "busy":
+            return Reply(409, message="operation too frequent")
+        if fault == "stray-400":
+            return Reply(400, message="the field is not valid")
+        if fault == "unavailable":
+            return Reply(503)
+        reply = self._apply(place, call, fence)
+        if fault == "duplicate":
+            self.late.append(Late(self._schedule.now + self._draw.uniform(0.1, 90.0), place, call, fence))
+        if fault == "applied-cut":
+            return Reply(trouble=Trouble.CUT, message="cut")
+        return Reply(500) if fault == "empty-500-after" else reply
+
+    def _apply(self, place: Place, call: Call, fence: int) -> Reply:
+        method, path, body = request_of(call, place)
+        document = json.loads(body) if body else {}
+        if document.get("env_name") in self.refused and method == "POST":
+            return Reply(400, message="validation_error: the value is not allowed")
+        headers = {FENCE: str(fence)} if self.fenced else {}
+        events = len(self.state.root["events"])
+        answer = self.state.handle(method, path, headers, body)
+        for event in self.state.root["events"][events:]:
+            event["final"] = "failure" if event["image"] in self.bad_images else "success"
+        return parse_reply(answer.status, answer.headers, answer.body)

@@ -1,0 +1,99 @@
+"""Runs seeds one after the other in this process, each on its own copy of one migrated database.
+
+Apart from the tests so that worker processes can be given a range of seeds, and a person one:
+`python -m tests.simulation.runs fenced 17 18`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from storage.sealing import KeyRing
+from storage.sql import open_database
+from tests.simulation import mutants
+from tests.simulation.world import World
+
+
+@dataclass
+class Tally:
+    """What a range of seeds came to."""
+
+    seeds: int = 0
+    bad: dict[int, list[str]] = field(default_factory=dict)
+    fired: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    switches: int = 0
+    virtual_seconds: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, other: Tally) -> None:
+        """Both together; seconds are those of the longer."""
+        self.seeds += other.seeds
+        self.bad |= other.bad
+        self.fired += other.fired
+        self.ends += other.ends
+        self.switches += other.switches
+        self.virtual_seconds += other.virtual_seconds
+        self.seconds = max(self.seconds, other.seconds)
+
+    def __str__(self) -> str:
+        rate = self.seeds / self.seconds if self.seconds else 0.0
+        return (
+            f"{self.seeds} seeds, {rate:.1f}/s a process, {len(self.bad)} bad; {self.virtual_seconds / 3600:.0f} h; "
+            f"{self.switches} turns; {dict(self.ends)}; {dict(self.fired)}"
+        )
+
+
+def run(mode: str, seeds: range, *, mutant: str = "", stop_at_first: bool = False, seconds: float = 1e9) -> Tally:
+    """Run the seeds in `mode` ("fenced" or "settle"), with a planted bug if one is named."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    tally, began = Tally(), time.monotonic()
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder, mutants.planted(mutant):
+        empty = Path(folder, "empty.db")
+        _migrate(empty)
+        for seed in seeds:
+            _one(tally, mode, seed, empty, Path(folder, "run"))
+            if (stop_at_first and tally.bad) or time.monotonic() - began > seconds:
+                break
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def _one(tally: Tally, mode: str, seed: int, empty: Path, folder: Path) -> None:
+    folder.mkdir()
+    database = folder / "run.db"
+    shutil.copyfile(empty, database)
+    world = World(seed, fenced=mode == "fenced", database=database)
+    bad = world.run()
+    shutil.rmtree(folder)
+    tally.seeds += 1
+    if bad:
+        tally.bad[seed] = bad
+    tally.fired += world.fired + world.network.fired
+    tally.ends += Counter(f"{found.kind} {found.state}" for found in world.ended)
+    tally.switches += world.schedule.switches
+    tally.virtual_seconds += world.schedule.now
+
+
+def _migrate(path: Path) -> None:
+    database = open_database(f"sqlite:///{path}", KeyRing({"k1": bytes(32)}))
+    database.migrate()
+    database.close()
+    assert not Path(f"{path}-wal").exists() or Path(f"{path}-wal").stat().st_size == 0
+
+
+if __name__ == "__main__":
+    told = run(sys.argv[1], range(int(sys.argv[2]), int(sys.argv[3])), mutant=(sys.argv[4:] or [""])[0])
+    for number, lines in told.bad.items():
+        print(number, *lines[:6], sep="\n   ")
+    print(told)
