@@ -48,25 +48,46 @@ class End:
     trace: tuple[str, ...]
 
 
-def run_node(settings: Settings, finished: Callable[[System], bool], trace: Path, death: Death | None = None) -> End:
-    """Fork a node with these settings; let it run until `finished`, or until `death`."""
+def run_node(
+    settings: Settings,
+    finished: Callable[[System], bool],
+    trace: Path,
+    death: Death | None = None,
+    *,
+    witness: Callable[[str], None] | None = None,
+    log: Path | None = None,
+) -> End:
+    """Fork a node with these settings; let it run until `finished`, or until `death`.
+
+    `witness` is called in the child at every failpoint, before the death; `log` takes what the child writes.
+    """
     trace.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
-        _child(settings, finished, trace, death)
+        if log is not None:
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(file, 1)
+            os.dup2(file, 2)
+        _child(settings, finished, trace, death, witness)
     _, status = os.waitpid(pid, 0)
     reached = tuple(trace.read_text().split()) if trace.exists() else ()
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     return End(killed, os.waitstatus_to_exitcode(status), reached)
 
 
-def _child(settings: Settings, finished: Callable[[System], bool], trace: Path, death: Death | None) -> None:
+def _child(
+    settings: Settings,
+    finished: Callable[[System], bool],
+    trace: Path,
+    death: Death | None,
+    witness: Callable[[str], None] | None,
+) -> None:
     """Never returns. Leaves without clean-up: a node that ends normally must not need any."""
     code = 1
     try:
         changes.LATE_WRITES_MS = 0  # left-overs are collected at once, so that the run can look for them
         relay.HOLD_MS = 500  # and events that a dead relay held are told soon
-        _arm(trace, death)
+        _arm(trace, death, witness)
         system = System(settings)
         node = NodeProcess(system)
         node.start()
@@ -83,7 +104,7 @@ def _child(settings: Settings, finished: Callable[[System], bool], trace: Path, 
     os._exit(code)
 
 
-def _arm(trace: Path, death: Death | None) -> None:
+def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None) -> None:
     file = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     seen: Counter[str] = Counter()
     mutex = threading.Lock()
@@ -92,6 +113,8 @@ def _arm(trace: Path, death: Death | None) -> None:
         with mutex:
             seen[name] += 1
             os.write(file, f"{name}\n".encode())
+            if witness is not None:
+                witness(name)
             if death is not None and name == death.point and seen[name] == death.hit:
                 os.kill(os.getpid(), signal.SIGKILL)
 

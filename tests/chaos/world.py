@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,15 +79,20 @@ class World:
 
     def finished(self, system: System) -> bool:
         """Every published command has ended, every event is told, nothing is left in the spool."""
-        queue = self.home / "spool" / "backstay.inbox"
-        try:
-            if any((queue / "new").iterdir()) or any((queue / "cur").glob("*/*")):
-                return False
-        except FileNotFoundError:  # a folder of the spool went away under the look
+        return all_over(self.home, self.messages, system)
+
+
+def all_over(home: Path, messages: Sequence[str], system: System, ends: Collection[State] = TERMINAL) -> bool:
+    """Every one of these commands has ended, every event is told, nothing is left in the spool."""
+    queue = home / "spool" / "backstay.inbox"
+    try:
+        if any((queue / "new").iterdir()) or any((queue / "cur").glob("*/*")):
             return False
-        found = [system.database.find_by_message(SOURCE, message_id) for message_id in self.messages]
-        ended = all(operation is not None and operation.state in TERMINAL for operation in found)
-        return ended and system.database.outbox.waiting()[0] == 0
+    except FileNotFoundError:  # a folder of the spool went away under the look
+        return False
+    found = [system.database.find_by_message(SOURCE, message_id) for message_id in messages]
+    ended = all(operation is not None and operation.state in ends for operation in found)
+    return ended and system.database.outbox.waiting()[0] == 0
 
 
 def prepare(home: Path) -> World:
@@ -132,8 +138,8 @@ def check(world: World, system: System) -> None:
     """Everything that must hold once all faults are over."""
     _one_outcome_each(world, system)
     _snapshots_restore(world, system)
-    _nothing_left_over(world, system)
-    _no_secret_anywhere(world.home)
+    nothing_left_over(world.home, system, [SERVICE])
+    no_secret_anywhere(world.home, SECRET)
     assert digest(world.tree) == world.first_tree, "the restored tree is not the snapshot's"
 
 
@@ -162,10 +168,10 @@ def _snapshots_restore(world: World, system: System) -> None:
         shutil.rmtree(staging)
 
 
-def _nothing_left_over(world: World, system: System) -> None:
+def nothing_left_over(home: Path, system: System, directories: list[str]) -> None:
     """I16, I17: no staging folder, no temporary file, no object that nothing refers to."""
     assert system.trees.staged_operations() == []
-    assert sorted(p.name for p in (world.home / "apps").iterdir() if p.name != ".backstay") == [SERVICE]
+    assert sorted(p.name for p in (home / "apps").iterdir() if p.name != ".backstay") == directories
     listed = system.database.catalogue.find(None, [], [], 100, None)
     snapshots = [found for s in listed if (found := system.database.catalogue.get(s.snapshot_id))]
     wanted = {s.manifest_key for s in snapshots} | {pack for s in snapshots for pack in s.packs}
@@ -173,11 +179,11 @@ def _nothing_left_over(world: World, system: System) -> None:
     assert stored == wanted, f"left over: {sorted(stored - wanted)}, missing: {sorted(wanted - stored)}"
 
 
-def _no_secret_anywhere(home: Path) -> None:
+def no_secret_anywhere(home: Path, secret: str) -> None:
     """I18: the marked secret is in no file: database, write-ahead log, store, events."""
     for path in home.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            assert SECRET.encode() not in path.read_bytes(), f"the secret is readable in {path}"
+            assert secret.encode() not in path.read_bytes(), f"the secret is readable in {path}"
 
 
 class Unwatched:

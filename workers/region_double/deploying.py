@@ -55,7 +55,7 @@ def _start(request: Request, operation: str, body: Row, image: str | None) -> An
         "kind": body.get("kind"),
         "image": service["image"],
         "deploy_version": service["deploy_version"],
-        "final": service["final"],
+        "final": "failure" if service["image"] in root["broken_images"] else service["final"],
         "polls_left": service["polls"],
         "service_id": service["service_id"],
     }
