@@ -263,50 +263,6 @@ garbage = Table(
     Index("garbage_turn", "turn", "created_at", "object_key"),
 )
 
-version = Table(
-    "version",
-    metadata,
-    Column("tenant_id", ForeignText, primary_key=True),
-    Column("group_key", ForeignText, primary_key=True),
-    Column("version", ForeignText, primary_key=True),
-    Column("template", LargeBinary, nullable=False),  # sealed JSON: it holds registry passwords
-    Column("updated_at", BigInteger, nullable=False),
-)
-
-upgrade_record = Table(
-    "upgrade_record",
-    metadata,
-    Column("op_id", ForeignText, primary_key=True),
-    Column("service_id", ForeignText, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    Column("tenant_id", ForeignText, nullable=False),
-    Column("group_id", ForeignText),
-    Column("group_key", ForeignText, nullable=False),
-    Column("kind", ForeignText, nullable=False),
-    Column("parent_id", ForeignText),
-    Column("old_version", ForeignText, nullable=False),
-    Column("new_version", ForeignText, nullable=False),
-    Column("status", ForeignText, nullable=False),
-    Column("action", ForeignText, nullable=False),
-    Column("event_id", ForeignText),
-    Column("snapshot_id", ForeignText),
-    Column("reason", ForeignText, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    CheckConstraint("kind IN ('upgrade','rollback')", name="kind"),
-    Index("upgrade_record_service", "service_id", "kind", "seq"),
-)
-
-held_version = Table(
-    "held_version",
-    metadata,
-    Column("service_id", ForeignText, primary_key=True),
-    Column("group_key", ForeignText, primary_key=True),
-    Column("version", ForeignText, primary_key=True),
-    Column("reason", ForeignText, nullable=False),
-    Column("op_id", ForeignText, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-)
-
 node = Table(
     "node",
     metadata,

@@ -14,8 +14,8 @@ from domain.operation import Operation
 from domain.outcome import HoldVersion, SaveVersion
 from domain.upgrade_record import Status, UpgradeRecord
 from storage.sql.sealed import Vault
-from storage.sql.tables import held_version, upgrade_record, version
 from storage.sql.transactions import Transactions
+from storage.sql.upgrade_tables import held_version, upgrade_record, version
 
 #: Versions of this tenant can be seen by all; everybody's own come first.
 PUBLIC = "public"
