@@ -3,8 +3,8 @@
     {"group_key": "7c27bc7c69994ba99de15a99f3001fa8", "version": "v2.0",
      "template": {"template_version": "v2", "apps": [{"service_share_uuid": "…", "share_image": "…"}]}}
 
-Takes Rainbond's template v2, or {"services": {"web": {"image": "shop:2.0", "envs": […]}}} in the plain form of
-`register-service`. What the tenant `public` publishes can be seen by all; a tenant's own version of the same
+Takes Rainbond's template v2, or an object of `services`: the name of each, and what it shall be in the plain
+form of `register-service`. What the tenant `public` publishes can be seen by all; a tenant's own version of the same
 name comes first. Publishing it again replaces it; upgrades that have begun go on with what they have planned.
 """
 

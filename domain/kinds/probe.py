@@ -26,9 +26,8 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
         if present is None:
             changes.append(add("probe", mode, dict(row) | {"probe_id": _new_id(facts.service_id, mode)}))
         elif not same(present, row, COMPARED):
-            changes.append(
-                update("probe", mode, present, dict(present) | dict(row) | {"probe_id": present["probe_id"]})
-            )
+            own = {"probe_id": present.get("probe_id") or _new_id(facts.service_id, mode)}
+            changes.append(update("probe", mode, present, dict(present) | dict(row) | own))
     if target:
         changes += [delete("probe", mode, row) for mode, row in installed.items() if mode not in target]
     return changes
