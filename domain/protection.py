@@ -6,6 +6,7 @@ operation and the service, so that a second attempt adopts what the first one pu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from domain.context import Context
@@ -59,6 +60,8 @@ def catalogue_row(summary: ManifestSummary, labels: tuple[Label, ...]) -> Snapsh
 def protect(context: Context, course: Course) -> None:
     """Take every protecting snapshot that an earlier attempt has not taken already."""
     for step in context.journal.steps("protect"):
+        if step.state is StepState.UNDONE:
+            raise _partial(step.request["service"], step.reply.get("skipped", ()))
         if step.state in (StepState.PENDING, StepState.INTENT):
             context.watch.check()
             _take(context, course.task(step.request["service"]), step)
@@ -82,15 +85,21 @@ def _take(context: Context, task: Task, step: Step) -> None:
     row = catalogue_row(context.archive.create(request, context.watch), labels)
     prefix = context.archive.pack_prefix(row.tenant_id, row.snapshot_id)
     if row.consistency is Consistency.PARTIAL:
-        context.journal.end(step, StepState.UNDONE, {}, (AbandonSnapshot(row.manifest_key, prefix),))
-        raise Refused(
-            f"the data of service {service.service_id} kept changing while the protecting snapshot was taken: "
-            f"{', '.join(row.skipped[:5])}",
-            code="snapshot-partial",
-            next_step="quiesce the service, or upgrade without include_data",
-        )
+        skipped = list(row.skipped[:5])
+        abandoned = AbandonSnapshot(row.manifest_key, prefix)
+        context.journal.end(step, StepState.UNDONE, {"skipped": skipped}, (abandoned,))
+        raise _partial(service.service_id, skipped)
     reply: dict[str, Any] = {"snapshot_id": row.snapshot_id, "stored_bytes": row.stored_bytes, "files": row.files}
     context.journal.end(step, StepState.DONE, reply, (AddSnapshot(row, prefix if retried else None),))
+
+
+def _partial(service_id: str, skipped: Sequence[str]) -> Refused:
+    """There is no way back without a whole snapshot, neither now nor for whoever takes over."""
+    return Refused(
+        f"the data of service {service_id} kept changing while the protecting snapshot was taken: {', '.join(skipped)}",
+        code="snapshot-partial",
+        next_step="quiesce the service, or upgrade without include_data",
+    )
 
 
 def left_over(context: Context) -> tuple[AbandonSnapshot, ...]:

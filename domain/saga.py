@@ -50,12 +50,20 @@ class Saga:
     # ------------------------------------------------------------ items
     def change_items(self) -> None:
         """Every call about a configuration item that has not been settled yet, in order."""
+        self._refused_before()
         while (step := self._next_call()) is not None:
             self.context.watch.check()
             if step.state is StepState.PENDING:
                 step = self.journal.start(step)
             self._call(step)
         self._converge()
+
+    def _refused_before(self) -> None:
+        """What was refused stays refused, also for whoever takes over before the turn is committed."""
+        for step in self.journal.steps("call"):
+            told = step.reply.get("refused")
+            if told is not None and step.request["service"] not in self.given_up:
+                raise StepRefused(told["sentence"], code=told["code"], evidence=told["evidence"])
 
     def _next_call(self, service: str | None = None) -> Step | None:
         """The first call that is neither done nor fallen away."""
@@ -111,23 +119,24 @@ class Saga:
 
     def refuse(self, step: Step, said: Said) -> StepRefused:
         """Why the course cannot go on. A step that certainly had no effect needs no undoing."""
-        if not said.unknown:
-            self.journal.end(step, StepState.UNDONE, said.record())
         service, call = step.request["service"], step.request["call"]["name"]
         what = step.request.get("item", "the deployment")
-        return StepRefused(
+        evidence = {
+            "service": service,
+            "call": call,
+            "item": what,
+            "status": said.reply.status,
+            "message": said.answer.sentence,
+            "tries": len(said.tries),
+        }
+        sentence = (
             f"region {self.course.task(service).place.region} refused {call} ({what}) of service {service}: "
-            f"{said.answer.sentence or said.reply.status}",
-            code=said.answer.code,
-            evidence={
-                "service": service,
-                "call": call,
-                "item": what,
-                "status": said.reply.status,
-                "message": said.answer.sentence,
-                "tries": len(said.tries),
-            },
+            f"{said.answer.sentence or said.reply.status}"
         )
+        if not said.unknown:
+            refused = {"code": said.answer.code, "sentence": sentence, "evidence": evidence}
+            self.journal.end(step, StepState.UNDONE, said.record() | {"refused": refused})
+        return StepRefused(sentence, code=said.answer.code, evidence=evidence)
 
     def _converge(self) -> None:
         """What existed before us gets our value, as late as possible because its own cannot be read back."""

@@ -87,6 +87,7 @@ def _child(
     try:
         changes.LATE_WRITES_MS = 0  # left-overs are collected at once, so that the run can look for them
         relay.HOLD_MS = 500  # and events that a dead relay held are told soon
+        relay.POLL_SECONDS = 0.2
         _arm(trace, death, witness)
         system = System(settings)
         node = NodeProcess(system)
