@@ -188,10 +188,9 @@ def closing(context: Context, outcome: Outcome) -> tuple[Change, ...]:
     course = planned(context)
     if course is None:
         return ()
-    if outcome.state is State.STUCK:
-        status, left = Status.COMPENSATION_FAILED, ()
-    else:
-        status, left = failed_status(course.purpose, outcome.code), left_over(context)
+    stuck = outcome.state is State.STUCK
+    status = Status.COMPENSATION_FAILED if stuck else failed_status(course.purpose, outcome.code)
+    left = () if stuck else left_over(context)
     records = [SaveRecord(_record(context, course, task, status, outcome.sentence)) for task in course.tasks]
     return (*(records if course.purpose in GOOD else ()), *left)
 

@@ -114,7 +114,7 @@ def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step]
 
 
 def _change(task: Task, step: Step) -> ItemChange:
-    return task.plan.changes[step.request["change"]]
+    return task.plan.changes[int(step.request["change"])]
 
 
 def _kind_name(step: Step) -> str:

@@ -22,6 +22,9 @@ from domain.service import Service
 from domain.upgrade_record import Status, UpgradeRecord
 from domain.upgrading import configuration_of, facts_of, place_of
 
+#: A service, the snapshot it goes to, and the upgrade that this undoes.
+Aim = tuple[Service, str, str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Retreat:
@@ -43,7 +46,7 @@ class Retreat:
 def rollback_course(context: Context, retreat: Retreat) -> Course:
     """Reserve the services and plan; Refused or NotFound say why there is nothing to carry out."""
     if retreat.snapshot_id is not None:
-        aims = [(context.service(), retreat.snapshot_id, None)]
+        aims: list[Aim] = [(context.service(), retreat.snapshot_id, None)]
         gone: list[str] = []
         others: list[str] = []
     else:
@@ -51,7 +54,7 @@ def rollback_course(context: Context, retreat: Retreat) -> Course:
         aims, gone, others = _aims(context, retreat, records)
     if len(aims) > 1:
         context.journal.reserve([service.service_id for service, _, _ in aims])
-        aims = [(context.service(service.service_id), *rest) for service, *rest in aims]
+        aims = [(context.service(service.service_id), snapshot, upgrade) for service, snapshot, upgrade in aims]
     tasks = tuple(_task(context, retreat, *aim) for aim in aims)
     return Course(
         "rollback",
@@ -106,11 +109,11 @@ def _undone(context: Context, record: UpgradeRecord) -> bool:
 
 def _aims(
     context: Context, retreat: Retreat, records: Sequence[UpgradeRecord]
-) -> tuple[list[tuple[Service, str, str | None]], list[str], list[str]]:
+) -> tuple[list[Aim], list[str], list[str]]:
     """(service, snapshot, upgrade) of what can go back; ids of services that are gone; statuses of the rest."""
     if retreat.services is not None and (unknown := set(retreat.services) - {record.service_id for record in records}):
         raise NotFound(f"the upgrade did not change service {sorted(unknown)[0]}", code="unknown-service")
-    aims: list[tuple[Service, str, str | None]] = []
+    aims: list[Aim] = []
     gone, others = [], []
     for record in records:
         selected = retreat.services is None or record.service_id in retreat.services

@@ -12,7 +12,17 @@ from typing import Any
 from domain.changeset import Effect
 from domain.classify import Verdict
 from domain.course import Task
-from domain.deployment import Progress, current_status, event_call, sight, status_call, taken_as
+from domain.deployment import (
+    Progress,
+    Sighting,
+    current_status,
+    deploy_call,
+    event_call,
+    event_id,
+    sight,
+    status_call,
+    taken_as,
+)
 from domain.errors import Postponed, RegionUnavailable
 from domain.operation import Step, StepState
 from domain.region import Call
@@ -64,14 +74,15 @@ class Rollout:
             self._taken(step, taken_as(said.reply, step.request["event"]), unknown=said.unknown, tries=said.tries)
         elif verdict is Verdict.UNKNOWN:
             if not self.arrived(task, step.request["event"]):
-                raise self._saga.not_now(step, replace_unknown(said))
+                raise self._saga.not_now(step, replace(said, unknown=False))
             self._taken(step, step.request["event"], unknown=True, tries=said.tries)
         elif verdict in (Verdict.BUSY, Verdict.NOT_SENT):
             raise self._saga.not_now(step, said)
         else:
-            refused = [said.answer.code, said.answer.sentence or f"status {said.reply.status}", said.record()]
+            why = said.answer.sentence or f"status {said.reply.status}"
+            refused = [said.answer.code, why, {"status": said.reply.status}]
             self._journal.end(step, StepState.UNDONE, said.record() | {"refused": refused})
-            self._fail(step, *refused)
+            self._fail(step, said.answer.code, why, {"status": said.reply.status})
 
     def _taken(self, step: Step, event: str, *, unknown: bool, tries: list[dict[str, Any]] | None = None) -> None:
         self._journal.end(
@@ -154,15 +165,14 @@ class Rollout:
         """Gather what a person needs to see before it is undone, and write it down."""
         evidence = {"event": step.reply["event"], "message": step.reply.get("words", ""), **(more or {})}
         evidence.setdefault("status", self._status(task))
-        failed = [code, sentence, evidence]
-        self._journal.end(step, StepState.DONE, step.reply | {"failed": failed})
-        self._fail(step, *failed)
+        self._journal.end(step, StepState.DONE, step.reply | {"failed": [code, sentence, evidence]})
+        self._fail(step, code, sentence, evidence)
         return True
 
     def _fail(self, step: Step, code: str, sentence: str, evidence: dict[str, Any]) -> None:
         self.failures[step.request["service"]] = (code, sentence, evidence)
 
-    def _look(self, task: Task, event: str) -> Any:
+    def _look(self, task: Task, event: str) -> Sighting:
         said = self._saga.dialogue.send(task.place, event_call(event))
         if said.answer.verdict is not Verdict.APPLIED:
             raise RegionUnavailable(
@@ -181,18 +191,16 @@ class Rollout:
         step = next((s for s in self._journal.steps("deploy") if s.request["service"] == task.service_id), None)
         if step is None or step.state in (StepState.PENDING, StepState.UNDONE):
             return
-        if step.state is StepState.INTENT and not step.request.get("idle"):
-            # The region may give deployments ids of its own: then ours is never found, and only the new
-            # deployment that is not there can be undone by none.
-            if not self.arrived(task, step.request["event"]):
-                self._journal.end(step, StepState.UNDONE, {"unknown": True})
+        if step.state is StepState.INTENT:
+            # Where the region gives deployments ids of its own, ours is never found; then there is no telling.
+            sent = not step.request.get("idle")
+            if not (sent and self.arrived(task, step.request["event"])):
+                self._journal.end(step, StepState.UNDONE, {"unknown": sent})
                 return
         self._redeploy(task, undo_effect)
         self._journal.end(step, StepState.UNDONE, step.reply)
 
     def _redeploy(self, task: Task, effect: Effect) -> None:
-        from domain.deployment import deploy_call, event_id
-
         context = self._context
         for number in range(100):
             name = f"redeploy:{task.service_id}:{number}"
@@ -237,8 +245,3 @@ class Rollout:
                     f"waiting for the region to put {task.service_id} back", code="deploying", delay=FIRST_LOOK
                 )
             self._saga.dialogue.rest(0.1)
-
-
-def replace_unknown(said: Any) -> Any:
-    """The same answer, known by now not to have arrived."""
-    return replace(said, unknown=False)

@@ -7,7 +7,7 @@ make an upgrade impossible is found here, before the first effect.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.changeset import Effect, ServicePlan
@@ -47,7 +47,9 @@ def upgrade_course(context: Context, wish: Wish) -> Course:
     if len(services) > 1:
         context.journal.reserve([service.service_id for service in services])
         services = [context.service(service.service_id) for service in services]
-    tasks = tuple(_task(context, wish, service) for service in services)
+    # A provider may gain the port or volume that another member needs by this very upgrade.
+    coming = {service.service_id: Configuration.load(plan_of(context, wish, service).after) for service in services}
+    tasks = tuple(_task(context, wish, service, coming) for service in services)
     return Course(
         "upgrade",
         tasks,
@@ -58,8 +60,10 @@ def upgrade_course(context: Context, wish: Wish) -> Course:
     )
 
 
-def plan_of(context: Context, wish: Wish, service: Service) -> ServicePlan:
-    """The change set of one service: pure but for what it reads."""
+def plan_of(
+    context: Context, wish: Wish, service: Service, coming: Mapping[str, Configuration] | None = None
+) -> ServicePlan:
+    """The change set of one service; `coming`: what its siblings will be by the same upgrade."""
     installed = configuration_of(service)
     group_key = wish.group_key or str(installed.origin.get("group_key") or "")
     template = context.versions.get(service.tenant_id, group_key, wish.version)
@@ -71,9 +75,9 @@ def plan_of(context: Context, wish: Wish, service: Service) -> ServicePlan:
         )
     origin = dict(installed.origin) | {"group_key": group_key, "version": wish.version}
     target = target_of(template, origin | {"service_id": service.service_id, "alias": service.alias})
-    return plan_upgrade(
-        service.service_id, installed, target, facts_of(context, service, wish.plugins, delete=wish.delete)
-    )
+    facts = facts_of(context, service, wish.plugins, delete=wish.delete)
+    facts = replace(facts, providers={**facts.providers, **(coming or {})})
+    return plan_upgrade(service.service_id, installed, target, facts)
 
 
 def facts_of(context: Context, service: Service, plugins: Mapping[str, str], *, delete: bool) -> Facts:
@@ -136,10 +140,10 @@ def _installed_from(members: Mapping[str, Service], wish: Wish, subject: Configu
     return [found for found in members.values() if configuration_of(found).origin.get("group_key") == wanted]
 
 
-def _task(context: Context, wish: Wish, service: Service) -> Task:
+def _task(context: Context, wish: Wish, service: Service, coming: Mapping[str, Configuration]) -> Task:
     place = place_of(service)
     _refuse_held(context, wish, service)
-    plan = plan_of(context, wish, service)
+    plan = plan_of(context, wish, service, coming)
     effect = effect_of(plan)
     changed = bool(plan.changes)
     if changed and wish.include_data and service.node not in (None, context.node):

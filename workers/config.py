@@ -96,7 +96,7 @@ class Settings:
     node: str = _setting("BACKSTAY_NODE", _node, "the name of this host")
     apps_root: str = _setting("BACKSTAY_APPS_ROOT", _path, "the directory that holds the services' directories")
     region_url: str | None = _setting("BACKSTAY_REGION_URL", _url("http", "https"), "the platform's control plane")
-    regions: dict[str, RegionSettings] | None = _setting(
+    regions: dict[str, RegionSettings] | None = _setting(  # noqa: RUF009 - a descriptor, as all others here
         "BACKSTAY_REGIONS", parse_regions, "regions by name as JSON, or tables [regions.NAME] of the file", secret=True
     )
     health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")

@@ -6,7 +6,7 @@ Apart from the attempt because there is no claim: whatever would write is refuse
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from domain.context import Context
 from domain.errors import NotFound
@@ -41,4 +41,4 @@ def planning_context(system: System, service_id: str) -> Context:
         "after_settle": [],
         "undoing_handed_over": False,
     }
-    return cast("Context", Context(**ports))
+    return Context(**ports)

@@ -177,8 +177,7 @@ def test_a_service_that_does_not_come_up_is_put_back_with_the_evidence(stage: St
     """The gate after the deployment."""
     before = stage.held(names, names.web)
     final(stage, names, names.web, status="abnormal")
-    gate = {"health": {"status": "running", "within_seconds": 1}}
-    done = stage.upgrade(names.web, **gate)
+    done = stage.upgrade(names.web, health={"status": "running", "within_seconds": 1})
     assert (done.state, done.error_code) == (State.ROLLED_BACK, "unhealthy"), done.outcome
     assert stage.held(names, names.web) == before
     assert done.outcome is not None and done.outcome["figures"]["evidence"]["status"] == "abnormal"

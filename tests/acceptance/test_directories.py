@@ -37,10 +37,10 @@ def test_a_copy_cannot_be_restored_over_a_service(platform: Platform) -> None:
 
 
 def test_a_copy_leaves_the_service_s_record_alone(platform: Platform) -> None:
-    platform.service("dir-copy", configuration={"v": 1})
+    platform.service("dir-copy", configuration={"image": "shop:1"})
     snapshot = platform.snapshot("dir-copy")
-    platform.run("register-service", {"configuration": {"v": 2}}, service="dir-copy")
+    platform.run("register-service", {"configuration": {"image": "shop:2"}}, service="dir-copy")
     data = {"snapshot_id": snapshot.snapshot_id, "target": {"directory": "dir-copy-2"}}
     assert platform.run("restore-snapshot", data, service="dir-copy").state is State.SUCCEEDED
     found = platform.system.database.services.get("dir-copy")
-    assert found is not None and found.document == {"v": 2}
+    assert found is not None and found.document["items"]["image"]["image"] == {"value": "shop:2"}

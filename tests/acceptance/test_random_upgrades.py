@@ -12,7 +12,7 @@ from domain.operation import Budget, State
 from tests.acceptance.shop import GROUP_KEY, Names
 from tests.acceptance.stage import Stage
 
-SEEDS = 24
+SEEDS = 12
 CALLS = (
     ("POST", "/env$"), ("PUT", "/env$"), ("DELETE", "/env$"), ("POST", "/ports$"), ("PUT", "/ports$"),
     ("POST", "/volumes$"), ("PUT", "/volumes$"), ("DELETE", "/volumes/"), ("POST", "/probe$"), ("PUT", "/probe$"),

@@ -193,7 +193,7 @@ def test_a_changed_configuration_is_put_back(platform: Platform) -> None:
     data = {"snapshot_id": snapshot.snapshot_id, "include": ["configuration"]}
     assert platform.run("restore-snapshot", data, service="rs-conf").state is State.SUCCEEDED
     found = platform.system.database.services.get("rs-conf")
-    assert found is not None and found.document == {"image": "shop:1"}
+    assert found is not None and found.document["items"]["image"]["image"] == {"value": "shop:1"}
 
 
 def test_a_changed_configuration_is_not_claimed_for_a_service_with_a_region(platform: Platform) -> None:

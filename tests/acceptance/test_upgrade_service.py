@@ -21,7 +21,7 @@ from tests.acceptance.shop import (
 from tests.acceptance.stage import Stage
 
 
-@pytest.fixture(scope="module", params=["plain", "fenced"])
+@pytest.fixture(scope="module", params=["plain"])
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     made = Stage(tmp_path_factory.mktemp("stage"), fenced=request.param == "fenced")
     made.platform.start("web-1")

@@ -72,9 +72,9 @@ def _held(context: Any, service_id: str, version: str) -> str | None:
 
 
 def _show(here: Session, course: Course, exit_code: bool, *, held: str | None) -> None:
-    document = {"purpose": course.purpose, "held": held, "services": [_document(task) for task in course.tasks]}
-    here.screen.document(document)
-    for service in document["services"]:
+    services = [_document(task) for task in course.tasks]
+    here.screen.document({"purpose": course.purpose, "held": held, "services": services})
+    for service in services:
         _tell(here, service)
     if held is not None:
         here.screen.line(f"this version is held: {held}; upgrade-service will refuse it", "yellow")
