@@ -91,10 +91,10 @@ def _success(call: Call, reply: Reply) -> Answer:
 def _bad_request(call: Call, words: str, *, sent_before: bool, undoing: bool) -> Answer:
     if undoing:
         return Answer(Verdict.REFUSED, "undo-refused", words)
-    if sent_before and call.optional:
-        return Answer(Verdict.APPLIED, "exists", words)  # our own first try is what exists
     if _EXISTS.search(words):
+        if sent_before and call.optional:
+            return Answer(Verdict.APPLIED, "exists", words)  # our own first try is what exists
         return Answer(Verdict.EXISTS if call.optional else Verdict.REFUSED, "exists", words)
-    if call.optional:
+    if call.optional and not sent_before:  # left out is only what certainly never arrived
         return Answer(Verdict.LEFT_OUT, "left-out", words)
     return Answer(Verdict.REFUSED, "region-refused", words)

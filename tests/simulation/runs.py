@@ -7,7 +7,6 @@ Apart from the tests so that worker processes can be given a range of seeds, and
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -17,10 +16,8 @@ from pathlib import Path
 
 import structlog
 
-from storage.sealing import KeyRing
-from storage.sql import open_database
 from tests.simulation import mutants
-from tests.simulation.world import World
+from tests.simulation.world import Floor, World
 
 
 @dataclass
@@ -59,23 +56,18 @@ def run(mode: str, seeds: range, *, mutant: str = "", stop_at_first: bool = Fals
     tally, began = Tally(), time.monotonic()
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as folder, mutants.planted(mutant):
-        empty = Path(folder, "empty.db")
-        _migrate(empty)
+        floor = Floor(Path(folder))
         for seed in seeds:
-            _one(tally, mode, seed, empty, Path(folder, "run"))
+            _one(tally, mode, seed, floor)
             if (stop_at_first and tally.bad) or time.monotonic() - began > seconds:
                 break
     tally.seconds = time.monotonic() - began
     return tally
 
 
-def _one(tally: Tally, mode: str, seed: int, empty: Path, folder: Path) -> None:
-    folder.mkdir()
-    database = folder / "run.db"
-    shutil.copyfile(empty, database)
-    world = World(seed, fenced=mode == "fenced", database=database)
+def _one(tally: Tally, mode: str, seed: int, floor: Floor) -> None:
+    world = World(seed, fenced=mode == "fenced", floor=floor)
     bad = world.run()
-    shutil.rmtree(folder)
     tally.seeds += 1
     if bad:
         tally.bad[seed] = bad
@@ -83,13 +75,6 @@ def _one(tally: Tally, mode: str, seed: int, empty: Path, folder: Path) -> None:
     tally.ends += Counter(f"{found.kind} {found.state}" for found in world.ended)
     tally.switches += world.schedule.switches
     tally.virtual_seconds += world.schedule.now
-
-
-def _migrate(path: Path) -> None:
-    database = open_database(f"sqlite:///{path}", KeyRing({"k1": bytes(32)}))
-    database.migrate()
-    database.close()
-    assert not Path(f"{path}-wal").exists() or Path(f"{path}-wal").stat().st_size == 0
 
 
 if __name__ == "__main__":

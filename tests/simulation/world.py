@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import shutil
 import sqlite3
 import threading
 from collections import Counter
@@ -29,17 +30,18 @@ from domain.outcome import Outcome, SaveService, SaveVersion
 from domain.region import Call, Place
 from domain.service import Service
 from storage.sealing import KeyRing
-from storage.sql import open_database
+from storage.sql import Database, open_database
 from tests.simulation import shop
 from tests.simulation.archive import MemoryArchive
 from tests.simulation.mirror import differences, told
 from tests.simulation.network import Network, Profile
-from tests.simulation.schedule import Over, Schedule, SimClock, Stalled, Task
+from tests.simulation.schedule import Schedule, SimClock, Stalled, Task
 from workers.attempt import Ports
 from workers.executor import Executor
 
 LEASE_MS = 60_000
 SOURCE = "/simulation"
+_KEY = KeyRing({"k1": bytes(range(32))})
 #: Virtual seconds in which everything must have ended once faults have stopped.
 PATIENCE = 4 * 3600.0
 BUDGET = Budget(max_claims=10**6, max_undo_attempts=10**6)
@@ -48,6 +50,27 @@ SUBSCRIPTIONS = handlers.subscriptions()
 HOLDERS_WRITES = frozenset(
     ["plan", "intend", "conclude", "advance", "undo", "turn-back", "settle", "retry-later", "renew"]
 )
+
+
+class Floor:
+    """One migrated database for seed after seed: statements are compiled once, the file is replaced."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self._empty = folder / "run.db", folder / "empty.db"
+        self._now: Callable[[], int] = lambda: 0
+        empty = open_database(f"sqlite:///{self._empty}", _KEY)
+        empty.migrate()
+        empty.close()
+        self._database = open_database(f"sqlite:///{self.path}", _KEY, clock_ms=lambda: self._now())
+
+    def cleared(self, now: Callable[[], int]) -> Database:
+        """The database without operations, under the clock `now` (UTC milliseconds)."""
+        self._database.close()
+        for name in self.path.parent.glob("run.db*"):
+            name.unlink()
+        shutil.copyfile(self._empty, self.path)
+        self._now = now
+        return self._database
 
 
 class Crash(BaseException):
@@ -71,19 +94,16 @@ class Watched(Executor):
 class World:
     """`run()` returns what is wrong, in sentences; empty when nothing is."""
 
-    def __init__(self, seed: int, *, fenced: bool, database: Path) -> None:
-        """`database`: a migrated SQLite file of this seed's own."""
+    def __init__(self, seed: int, *, fenced: bool, floor: Floor) -> None:
+        """`floor`: the database to run on, emptied by this."""
         self.seed, self.fenced = seed, fenced
         self.draw = random.Random(f"{seed}/{fenced}")
         random.seed(seed)  # tenacity draws its jitter from the global generator
         self.schedule = Schedule(self.draw, self._time_passed)
         self.clock = SimClock(self.schedule)
         self.skew = 0
-        self._path = database
-        key = KeyRing({"k1": bytes(range(32))})
-        self.database = open_database(
-            f"sqlite:///{database}", key, clock_ms=lambda: 1_000_000 + self.clock.wall_ms() + self.skew
-        )
+        self._path = floor.path
+        self.database = floor.cleared(lambda: 1_000_000 + self.clock.wall_ms() + self.skew)
         self.services = shop.services(self.draw)
         self.network = Network(
             self.schedule, told(self.services), Profile.drawn(self.draw, fenced=fenced), self._about_to_send

@@ -55,10 +55,15 @@ def test_each_reply_has_one_meaning(call: Call, answer: Reply, verdict: Verdict)
     assert classify(call, answer).verdict is verdict
 
 
-@pytest.mark.parametrize("answer", [reply(400, "validation"), reply(400, "is exist"), reply(500, "already exist")])
+@pytest.mark.parametrize("answer", [reply(400, "is exist"), reply(500, "already exist")])
 def test_a_refusal_that_answers_a_repeat_means_that_the_first_try_arrived(answer: Reply) -> None:
     """Scenario 13."""
     assert classify(ADD_ENV, answer, sent_before=True).verdict is Verdict.APPLIED
+
+
+def test_a_repeat_that_is_invalid_says_nothing_of_the_first_try_and_turns_back() -> None:
+    """Neither "it is there" nor "it was left out" would be known to be true."""
+    assert classify(ADD_ENV, reply(400, "validation"), sent_before=True).verdict is Verdict.REFUSED
 
 
 @pytest.mark.parametrize("call", [ADD_ENV, RESTORE])
