@@ -1,22 +1,128 @@
-"""Bugs planted on purpose: a harness that does not see them would prove nothing."""
+"""Bugs planted on purpose: a harness that does not see them would prove nothing.
+
+Each replaces one promise of the product by what a tired programmer might have written instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-MUTANTS: dict[str, str] = {}
+import domain.dialogue
+import storage.sql.journal
+import storage.sql.settle
+from domain.classify import Answer, Verdict, classify
+from domain.contracts import Claim
+from domain.dialogue import Dialogue
+from domain.failpoint import failpoint
+from domain.journal import Journal
+from domain.operation import Step, StepState
+from domain.outcome import Outcome
+from storage.sql.changes import apply
+from storage.sql.ledger import SqlLedger
+from storage.sql.tables import operation
+
+Patch = pytest.MonkeyPatch
+
+
+def _journal_not_fenced(patch: Patch) -> None:
+    """Whoever has ever held an operation may write about it."""
+
+    def hold(connection: Any, claim: Claim, **values: Any) -> bool:
+        row = connection.execute(
+            update(operation)
+            .where(operation.c.op_id == claim.operation.op_id)
+            .values(**values)
+            .returning(operation.c.cancel_requested)
+        ).first()
+        return bool(row.cancel_requested)
+
+    patch.setattr(storage.sql.journal, "hold", hold)
+    patch.setattr(storage.sql.settle, "hold", hold)
+
+
+def _no_seal(patch: Patch) -> None:
+    """What is read from a region is believed although older requests may still land."""
+    patch.setattr(Dialogue, "seal", lambda self, place: None)
+
+
+def _no_intent(patch: Patch) -> None:
+    """The effect first, its record afterwards."""
+
+    def start(self: Journal, step: Step, changes: Any = ()) -> Step:
+        return self._keep(replace(step, state=StepState.INTENT, reply={}))
+
+    def end(self: Journal, step: Step, state: StepState = StepState.DONE, reply: Any = None, changes: Any = (),
+            following: Step | None = None) -> Step:  # fmt: skip
+        ledger, lease = self._ledger, self._lease.ttl_ms
+        ledger.intend(self._claim, step.ordinal, step.kind, step.request, (), lease)
+        ledger.conclude(self._claim, step.ordinal, state.value, reply or {}, lease, changes)
+        if following is not None:
+            self._keep(replace(following, state=StepState.INTENT))
+        return self._keep(replace(step, state=state, reply=reply or {}))
+
+    patch.setattr(Journal, "start", start)
+    patch.setattr(Journal, "end", end)
+
+
+def _swallowed_400(patch: Patch) -> None:
+    """400 is taken for "it is there already"."""
+
+    def swallow(call: Any, reply: Any, **options: Any) -> Answer:
+        return Answer(Verdict.APPLIED) if reply.status == 400 else classify(call, reply, **options)
+
+    patch.setattr(domain.dialogue, "classify", swallow)
+
+
+def _invalid_repeat_is_an_echo(patch: Patch) -> None:
+    """Any 400 after a lost try is taken for the echo of that try."""
+
+    def echo(call: Any, reply: Any, **options: Any) -> Answer:
+        repeat = options.get("sent_before") and not options.get("undoing") and call.optional
+        return Answer(Verdict.APPLIED) if repeat and reply.status == 400 else classify(call, reply, **options)
+
+    patch.setattr(domain.dialogue, "classify", echo)
+
+
+def _rows_apart_from_the_end(patch: Patch) -> None:
+    """Domain rows are committed before the terminal state instead of with it."""
+    whole = SqlLedger.settle
+
+    def settle(self: SqlLedger, claim: Claim, outcome: Outcome) -> None:
+        with self._tx.write("rows") as connection:
+            apply(self._tx, connection, self._vault, claim.operation, outcome.changes, self._tx.now(connection))
+        failpoint("settle.between")
+        whole(self, claim, replace(outcome, changes=()))
+
+    patch.setattr(SqlLedger, "settle", settle)
+
+
+def _no_settle_wait(patch: Patch) -> None:
+    """A region without fences is not given the time in which a lost request may still land."""
+    patch.setattr(Dialogue, "settle", lambda self, places, *, unsettled: False)
+
+
+#: Name -> (mode in which it must be seen, most seeds that may pass before, how it is planted).
+MUTANTS: dict[str, tuple[str, int, Callable[[Patch], None]]] = {
+    "journal-not-fenced": ("fenced", 200, _journal_not_fenced),
+    "no-seal": ("fenced", 400, _no_seal),
+    "no-intent": ("fenced", 200, _no_intent),
+    "swallowed-400": ("fenced", 100, _swallowed_400),
+    "invalid-repeat-is-an-echo": ("fenced", 300, _invalid_repeat_is_an_echo),
+    "rows-apart-from-the-end": ("fenced", 200, _rows_apart_from_the_end),
+    "no-settle-wait": ("settle", 400, _no_settle_wait),
+}
 
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
-    """The product with that bug; with none when `name` is empty."""
+    """The product with that bug; as it is when `name` is empty."""
     with pytest.MonkeyPatch.context() as patch:
         if name:
-            _PLANT[name](patch)
+            MUTANTS[name][2](patch)
         yield
-
-
-_PLANT: dict = {}

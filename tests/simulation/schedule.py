@@ -39,6 +39,7 @@ class Schedule:
         self.driver = self.current = Task("driver")
         self.tasks = [self.driver]
         self.switches = 0
+        self.broken: list[str] = []  # threads that ended by themselves
 
     def start(self, name: str, work: Callable[[Task], None]) -> Task:
         """A new thread, which waits for its turn."""
@@ -51,6 +52,8 @@ class Schedule:
                     work(task)
             except Over:
                 pass
+            except BaseException as error:  # noqa: BLE001 - a thread that ends by itself is a finding
+                self.broken.append(f"{task.name} ended by {type(error).__name__}: {error}")
             finally:
                 task.ended = True
                 successor = self.driver if task.stopped else self._choose()

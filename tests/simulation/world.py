@@ -141,7 +141,7 @@ class World:
                 self.schedule.stop(task)
             points.hook = former
             self.database.close()
-        return self.bad
+        return self.bad + self.schedule.broken
 
     def _install(self) -> None:
         versions = {name: shop.template(name, self.services, self.draw) for name in shop.VERSIONS}
@@ -323,9 +323,7 @@ class World:
         assert claim is not None
         steps = self.database.ledger.steps(claim.operation.op_id)
         mine = [step for step in steps if step.request.get("service") == place.service_id]
-        intended = any(
-            step.state is not StepState.PENDING and step.kind not in ("plan", "protect") for step in mine
-        )
+        intended = any(step.state is not StepState.PENDING and step.kind not in ("plan", "protect") for step in mine)
         same = [step for step in mine if step.request.get("call") == call.document()]
         if not intended or (same and all(step.state is StepState.PENDING for step in same)):
             self.bad.append(f"{call.name} of {place.service_id} was sent without an intent")
