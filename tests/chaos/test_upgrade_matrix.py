@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.chaos.upgrade_world import SCENARIOS, UpgradeWorld, begin, check, directory_is_whole, install, survey
 from tests.chaos.victim import Death, deaths
@@ -24,7 +25,7 @@ from workers.bootstrap import System
 EVERY_HIT = ("region", "intend", "advance", "conclude", "undo", "plan", "settle-wait")
 ALL = os.environ.get("BACKSTAY_KILLS") == "all"
 #: Without ALL, one point in so many; and in a region without fences, which is asked in the same places.
-STEP, PLAIN_STEP, PAIR_STEP = 20, 60, 70
+STEP, PLAIN_STEP, PAIR_STEP = 24, 72, 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +148,60 @@ def test_the_one_that_takes_over_may_die_too(
         second = Death(pair[1].point, 1)
         with subtests.test(msg=f"{pair[0]} then {second}"):
             survive(fenced[name].world, tmp_path / str(number), [pair[0], second])
+
+
+#: On PostgreSQL: around the commits and the effects that its transactions decide about.
+ON_POSTGRESQL = {
+    "upgrade": ("plan.after-commit#1", "advance.before-commit#4", "region.after-reply#9", "settle.before-commit#1"),
+    "refused-half-way": (
+        "turn-back.before-commit#1",
+        "turn-back.after-commit#1",
+        "undo.before-commit#3",
+        "region.after-reply#17",
+    ),
+    "rollback": ("trees.before-swap#1", "trees.after-swap#1", "conclude.after-commit#4", "settle.after-commit#1"),
+}
+
+
+class Databases:
+    """Copies of a PostgreSQL database, which nobody may be using meanwhile."""
+
+    def __init__(self, url: str) -> None:
+        base, _, self._name = url.rpartition("/")
+        self._base = base
+        self._engine = create_engine(f"{base}/postgres", isolation_level="AUTOCOMMIT")
+        self._made: list[str] = []
+
+    def copy(self, url: str) -> str:
+        """The URL of a new copy."""
+        name = f"{self._name}_{len(self._made)}"
+        with self._engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {url.rpartition('/')[2]}"))
+        self._made.append(name)
+        return f"{self._base}/{name}"
+
+    def close(self) -> None:
+        """Drop them all."""
+        with self._engine.connect() as connection:
+            for name in self._made:
+                connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        self._engine.dispose()
+
+
+@pytest.mark.timeout(180)
+def test_on_postgresql_another_worker_brings_it_to_its_one_end_too(
+    fresh_postgres_url: str, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    """The same promises where commits are another server's."""
+    databases = Databases(fresh_postgres_url)
+    with RegionDouble(fenced=True) as region:
+        installed = install(tmp_path / "installed" / "data", region, fenced=True, database=fresh_postgres_url)
+        for name, killed_at in ON_POSTGRESQL.items():
+            begun = begin(installed, SCENARIOS[name], tmp_path / name, databases.copy(installed.database))
+            world, trace = survey(begun, tmp_path / f"{name}-dry", databases.copy(begun.database))
+            chosen = [death for death in points_of(trace) if str(death) in killed_at]
+            assert len(chosen) == len(killed_at), f"reached only {', '.join(map(str, chosen))}"
+            for number, death in enumerate(chosen):
+                with subtests.test(msg=f"{name}: {death}"):
+                    survive(world, tmp_path / f"{name}-{number}", [death], databases.copy(begun.database))
+    databases.close()
