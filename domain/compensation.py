@@ -49,10 +49,10 @@ class Compensation:
             record = {"verdict": "undone", "unknown": unknown, "by": [call.name for call in unit.calls]}
             self._journal.undone(unit.steps, record)
         places = self._saga.course.places(services & self._saga.touched_services())
-        if self._dialogue.settle(places, unsettled=unsettled):
-            # Whatever was under way has landed by now: say it once more.
-            for unit in self._units([step for step in self._undone() if step.request["service"] in services]):
-                self._send(unit)
+        while self._dialogue.settle(places, unsettled=unsettled):
+            # Whatever was under way has landed by now: say it once more, until nothing of that is under way either.
+            again = [step for step in self._undone() if step.request["service"] in services]
+            unsettled = any([self._send(unit) for unit in self._units(again)])
 
     def _send(self, unit: Unit) -> bool:
         """Send the calls of a unit until they hold; whether one may be under way still."""

@@ -63,8 +63,7 @@ class Rollout:
     def _send(self, step: Step) -> None:
         task = self._saga.course.task(step.request["service"])
         handed_over = step.ordinal in self._saga.inherited
-        if step.state is StepState.PENDING:
-            step = self._journal.start(step)
+        step = self._saga.begun(step)
         if handed_over and self.arrived(task, step.request["event"]):
             self._taken(step, step.request["event"], unknown=True)
             return

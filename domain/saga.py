@@ -53,9 +53,7 @@ class Saga:
         self._refused_before()
         while (step := self._next_call()) is not None:
             self.context.watch.check()
-            if step.state is StepState.PENDING:
-                step = self.journal.start(step)
-            self._call(step)
+            self._call(self.begun(step))
         self._converge()
 
     def _refused_before(self) -> None:
@@ -64,6 +62,13 @@ class Saga:
             told = step.reply.get("refused")
             if told is not None and step.request["service"] not in self.given_up:
                 raise StepRefused(told["sentence"], code=told["code"], evidence=told["evidence"])
+
+    def begun(self, step: Step) -> Step:
+        """The step with an intent that says that it may have been sent, from before it is sent again."""
+        if step.state is not StepState.PENDING and not step.request.get("idle"):
+            return step
+        request = {name: value for name, value in step.request.items() if name != "idle"}
+        return self.journal.start(dataclasses.replace(step, request=request))
 
     def _next_call(self, service: str | None = None) -> Step | None:
         """The first call that is neither done nor fallen away."""
