@@ -35,6 +35,8 @@ def planned(context: Context) -> Course | None:
 
 def carry_out(context: Context, course: Course) -> Outcome:
     """Everything, in order; continues what an earlier attempt has begun. The outcome is not settled yet."""
+    for task in course.tasks:
+        context.region.longest_call(task.place)  # refuses, before any effect, a region that this node does not know
     saga = Saga(context, course)
     try:
         protect(context, course)

@@ -14,7 +14,7 @@ from domain.configuration import SCHEMA, Configuration
 from domain.formats.shapes import LONGEST_NAME, fault, mapping, optional_text, port, text
 
 #: Columns without which a row of that kind cannot be planned or told to a region.
-_NEEDED = {
+NEEDED = {
     "env": ("attr_name",), "connect_info": ("attr_name",), "port": (), "volume": ("volume_name", "volume_path"),
     "config_file": ("volume_name", "volume_path"), "probe": (), "dependency": ("dep_service_id",),
     "mount": ("dep_service_id", "mnt_name", "mnt_dir"), "plugin": ("plugin_id",), "image": (), "slug": (),
@@ -34,8 +34,8 @@ def read(document: Mapping[str, Any]) -> Configuration:
     items = mapping(document["items"], "configuration.items")
     for kind, found in items.items():
         path = f"configuration.items.{kind[:LONGEST_NAME]}"
-        if kind not in _NEEDED:
-            raise fault(path, f"is no kind of item; there are {', '.join(_NEEDED)}")
+        if kind not in NEEDED:
+            raise fault(path, f"is no kind of item; there are {', '.join(NEEDED)}")
         for key, row in mapping(found, path).items():
             _check(kind, key, mapping(row, f"{path}.{key[:LONGEST_NAME]}"), f"{path}.{key[:LONGEST_NAME]}")
     origin = mapping(document.get("origin") or {}, "configuration.origin")
@@ -47,7 +47,7 @@ def read(document: Mapping[str, Any]) -> Configuration:
 
 
 def _check(kind: str, key: str, row: Mapping[str, Any], path: str) -> None:
-    for column in _NEEDED[kind]:
+    for column in NEEDED[kind]:
         text(row, column, path)
     if kind == "port":
         port(row, "container_port", path)

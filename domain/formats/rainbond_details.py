@@ -23,6 +23,8 @@ BASE = {
     "image": "image", "cmd": "image", "version": "image", "deploy_version": "image",
     "min_memory": "resources", "min_node": "resources", "min_cpu": "resources", "extend_method": "resources",
 }  # fmt: skip
+#: Sections whose rows become two kinds, in which a key may still be there only once.
+_SHARED = {"service_env_vars": ("env", "connect_info"), "service_volumes": ("volume", "config_file")}
 #: Fields of a registry in `extend_info`.
 REGISTRY = {
     "image": ("hub_url", "hub_user", "hub_password", "namespace", "is_trust"),
@@ -101,8 +103,7 @@ def _take(items: Items, section: str, row: Row, path: str) -> Entry:
     if found is None:
         return {"row": row}
     kind, key = found
-    space = ("env", "connect_info") if section == "service_env_vars" else (kind,)
-    if any(key in items.get(name, {}) for name in space):
+    if any(key in items.get(name, {}) for name in _SHARED.get(section, (kind,))):
         return {"row": row}
     items.setdefault(kind, {})[key] = row
     return {"item": [kind, key]}

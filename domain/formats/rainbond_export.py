@@ -67,9 +67,14 @@ def _rows(
         if queue:
             row = queue.pop(0)
             found.append(_as_it_came(row, kept.get("row") or {}))
-    new = [row for queue in waiting.values() for row in queue]
+    new = [row for queue in waiting.values() for row in queue if not _never_written(section, row)]
     columns = own if section in _TENANT else without(own, "tenant_id")
     return found + [dict(columns) | without(row, *_OURS, *_OURS_IN.get(section, ())) for row in new]
+
+
+def _never_written(section: str, row: Row) -> bool:
+    """An empty file that came without a content has none to write; a new one (its id is negative) has."""
+    return section == "service_config_file" and not row["file_content"] and not str(row["volume_id"]).startswith("-")
 
 
 def _as_it_came(row: Row, kept: Row) -> Row:
@@ -90,7 +95,8 @@ def _written(section: str, key: str, row: Mapping[str, Any], volume_ids: Mapping
         return [without(item, "config", "plugin_key")]
     if section == "service_plugin_config":
         settings = item.get("config") or ()
-        return [{"plugin_id": item.get("plugin_id"), "build_version": item.get("build_version")} | s for s in settings]
+        owner = {name: item.get(name) for name in ("plugin_id", "build_version")}
+        return [setting if "plugin_id" in setting else owner | setting for setting in settings]
     return [item]
 
 

@@ -196,13 +196,13 @@ def test_a_changed_configuration_is_put_back(platform: Platform) -> None:
     assert found is not None and found.document["items"]["image"]["image"] == {"value": "shop:1"}
 
 
-def test_a_changed_configuration_is_not_claimed_for_a_service_with_a_region(platform: Platform) -> None:
-    """The record must not say what the region does not."""
+def test_a_changed_configuration_is_not_claimed_for_a_region_that_cannot_be_told(platform: Platform) -> None:
+    """The record must not say what the region does not: this node knows no region of that name."""
     platform.service("rs-region", configuration={"image": "shop:1"}, region="eu-1")
     snapshot = platform.snapshot("rs-region")
     platform.run("register-service", {"configuration": {"image": "shop:2"}, "region": "eu-1"}, service="rs-region")
     operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-region")
-    assert code(operation) == (State.FAILED, "configuration-differs")
+    assert code(operation) == (State.FAILED, "unknown-region")
 
 
 def test_nothing_is_left_beside_the_trees(platform: Platform) -> None:

@@ -7,7 +7,7 @@ import sys
 from tests.architecture.source import PACKAGES, explain, modules
 
 #: library -> (the file or package that may import it, why it is confined there)
-HOMES = {
+HOMES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "alembic": ("storage/sql/", "only the schema's history needs it, and importing it is slow"),
     "amqp": ("workers/", "the transport underneath kombu"),
     "blake3": ("storage/archive/digest.py", "the digest is part of the stored format"),
@@ -31,7 +31,7 @@ HOMES = {
     "tenacity": ("domain/retry.py", "one retry policy"),
     "types_boto3_s3": ("storage/objects/s3.py", "the types of the S3 client, seen by mypy only"),
     "typer": ("workers/cli/", "only the command line parses arguments"),
-    "urllib3": ("storage/objects/s3.py", "its errors are translated where S3 is spoken"),
+    "urllib3": (("storage/objects/s3.py", "workers/region_client.py"), "its errors are translated where it is spoken"),
     "uuid_utils": ("storage/sql/ids.py", "identifiers are made next to the rows that they name"),
     "uvicorn": ("workers/web/", "only the web process speaks HTTP"),
     "zstandard": ("storage/archive/compression.py", "compression is part of the stored format"),

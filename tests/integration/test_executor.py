@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from domain.breaker import Breakers
 from domain.context import Context
 from domain.contracts import Accepted, Claim
 from domain.decoding import request_hash
 from domain.errors import Cancelled, Damaged, LeaseLost, Refused, ShuttingDown, StoreUnavailable
+from domain.health import HookResult
 from domain.identity import Subject
 from domain.message import Command
 from domain.operation import Budget, Operation, State, StepState
@@ -25,8 +27,9 @@ from domain.subscription import Subscription
 from handlers import Payload
 from storage.sealing import KeyRing
 from storage.sql import Database, open_database
+from workers.attempt import Ports
 from workers.clock import SystemClock
-from workers.executor import Executor, Ports
+from workers.executor import Executor
 
 BUDGET = Budget(max_claims=3, max_attempts=3, max_bugs=2, max_undo_attempts=2, backoff_base=0.0)
 SERVICE = "web"
@@ -70,7 +73,11 @@ class Bench:
         subscription = Subscription(Nothing, handle, undo=self.undo)
         database = self.database
         clock = SystemClock()
-        ports = Ports(database.ledger, database.services, database.catalogue, None, None, clock)  # type: ignore[arg-type]
+        ports = Ports(
+            database.ledger, database.services, database.catalogue, None, None, clock,  # type: ignore[arg-type]
+            None, Breakers(clock, random.Random(1)), database.versions, database.records,  # type: ignore[arg-type]
+            health_hook=lambda service_id: HookResult(True), count=lambda name, **labels: None,
+        )  # fmt: skip
         executor = Executor(
             ports,
             {"act": subscription},
