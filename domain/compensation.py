@@ -52,7 +52,8 @@ class Compensation:
         while self._dialogue.settle(places, unsettled=unsettled):
             # Whatever was under way has landed by now: say it once more, until nothing of that is under way either.
             again = [step for step in self._undone() if step.request["service"] in services]
-            unsettled = any([self._send(unit) for unit in self._units(again)])
+            answers = [self._send(unit) for unit in self._units(again)]
+            unsettled = any(answers)
 
     def _send(self, unit: Unit) -> bool:
         """Send the calls of a unit until they hold; whether one may be under way still."""

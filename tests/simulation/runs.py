@@ -17,7 +17,8 @@ from pathlib import Path
 import structlog
 
 from tests.simulation import mutants
-from tests.simulation.world import Floor, World
+from tests.simulation.floor import Floor
+from tests.simulation.world import World
 
 
 @dataclass
@@ -72,7 +73,7 @@ def _one(tally: Tally, mode: str, seed: int, floor: Floor) -> None:
     if bad:
         tally.bad[seed] = bad
     tally.fired += world.fired + world.network.fired
-    tally.ends += Counter(f"{found.kind} {found.state}" for found in world.ended)
+    tally.ends += Counter(f"{found.kind} {found.state}" for found in world.truth.ended)
     tally.switches += world.schedule.switches
     tally.virtual_seconds += world.schedule.now
 

@@ -9,13 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import shutil
-import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import handlers
@@ -25,52 +20,25 @@ from domain.contracts import Accepted, Claim
 from domain.health import HookResult
 from domain.identity import Subject
 from domain.message import Command
-from domain.operation import TERMINAL, Budget, Operation, State, StepState
+from domain.operation import TERMINAL, Budget, Operation
 from domain.outcome import Outcome, SaveService, SaveVersion
 from domain.region import Call, Place
-from domain.service import Service
-from storage.sealing import KeyRing
-from storage.sql import Database, open_database
 from tests.simulation import shop
 from tests.simulation.archive import MemoryArchive
-from tests.simulation.mirror import differences, told
+from tests.simulation.floor import Floor
+from tests.simulation.mirror import told
 from tests.simulation.network import Network, Profile
 from tests.simulation.schedule import Schedule, SimClock, Stalled, Task
+from tests.simulation.truth import Truth
 from workers.attempt import Ports
 from workers.executor import Executor
 
 LEASE_MS = 60_000
 SOURCE = "/simulation"
-_KEY = KeyRing({"k1": bytes(range(32))})
 #: Virtual seconds in which everything must have ended once faults have stopped.
 PATIENCE = 4 * 3600.0
 BUDGET = Budget(max_claims=10**6, max_undo_attempts=10**6)
 SUBSCRIPTIONS = handlers.subscriptions()
-#: Transactions that only the holder makes; those that move the fence itself are not among them.
-HOLDERS_WRITES = frozenset(
-    ["plan", "intend", "conclude", "advance", "undo", "turn-back", "settle", "retry-later", "renew"]
-)
-
-
-class Floor:
-    """One migrated database for seed after seed: statements are compiled once, the file is replaced."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path, self._empty = folder / "run.db", folder / "empty.db"
-        self._now: Callable[[], int] = lambda: 0
-        empty = open_database(f"sqlite:///{self._empty}", _KEY)
-        empty.migrate()
-        empty.close()
-        self._database = open_database(f"sqlite:///{self.path}", _KEY, clock_ms=lambda: self._now())
-
-    def cleared(self, now: Callable[[], int]) -> Database:
-        """The database without operations, under the clock `now` (UTC milliseconds)."""
-        self._database.close()
-        for name in self.path.parent.glob("run.db*"):
-            name.unlink()
-        shutil.copyfile(self._empty, self.path)
-        self._now = now
-        return self._database
 
 
 class Crash(BaseException):
@@ -102,21 +70,22 @@ class World:
         self.schedule = Schedule(self.draw, self._time_passed)
         self.clock = SimClock(self.schedule)
         self.skew = 0
-        self._path = floor.path
         self.database = floor.cleared(lambda: 1_000_000 + self.clock.wall_ms() + self.skew)
         self.services = shop.services(self.draw)
         self.network = Network(
-            self.schedule, told(self.services), Profile.drawn(self.draw, fenced=fenced), self._about_to_send
+            self.schedule, told(self.services), Profile.drawn(self.draw, fenced=fenced), self._before_sending
         )
         self.network.state.fenced = self.network.fenced = fenced
         self.archive = MemoryArchive()
-        self.bad: list[str] = []
         self.fired: Counter[str] = Counter()
         self.calm, self._quiet = False, True
         self._claims: dict[str, Claim] = {}  # by task
         self._asleep: list[Task] = []
+        self.truth = Truth(
+            self.database, floor.path, self.network.state, self.services,
+            lambda: self._claims.get(self.schedule.current.name),
+        )  # fmt: skip
         self._numbers = itertools.count(1)
-        self.ended: list[Operation] = []
         self.crash_chance = self.draw.choice((0.0, 0.005, 0.02, 0.05))
         self.stall_chance = self.draw.choice((0.0, 0.002, 0.01))
         self.turn_chance = self.draw.choice((0.05, 0.3))
@@ -134,14 +103,14 @@ class World:
             self._weather()
             self._finish(messages)
         except Stalled as error:
-            self.bad.append(str(error))
+            self.truth.bad.append(str(error))
         finally:
             self._quiet = True
             for task in self.schedule.tasks[1:]:
                 self.schedule.stop(task)
             points.hook = former
             self.database.close()
-        return self.bad + self.schedule.broken
+        return self.truth.bad + self.schedule.broken
 
     def _install(self) -> None:
         versions = {name: shop.template(name, self.services, self.draw) for name in shop.VERSIONS}
@@ -150,8 +119,7 @@ class World:
         self._accept("installing", "publish-version", self.services[0].service_id, {})
         claim = self.database.ledger.claim("n0", "o0", 1, LEASE_MS)[0]
         self.database.ledger.settle(claim, Outcome.succeeded("installed", changes=tuple(changes)))
-        self._rows = self._read_services()
-        self._seen = {name: [found.document["items"]] for name, found in self._rows.items()}
+        self.truth.begin()
         if self.draw.random() < 0.15:
             self.network.bad_images = {f"registry/app0:{self.draw.choice(shop.VERSIONS)}"}
         self.network.refused = {shop.REFUSED}
@@ -195,19 +163,22 @@ class World:
         while self._open() and self.schedule.now < until:
             self._rest(30.0)
         for operation in self._open():
-            self.bad.append(f"{operation.kind} {operation.op_id} is {operation.state} though the region is well")
-        self._compare("at the end")
+            self.truth.bad.append(f"{operation.kind} {operation.op_id} is {operation.state} though the region is well")
+        self.truth.compare("at the end")
         for task in self._asleep:
             task.wake_at = self.schedule.now
         self._rest(120.0)
         self.network.land(everything=True)
         self._rest(120.0)
-        self._compare("after the last of the late")
-        self._receipts(messages)
-        self._deployments()
+        self.truth.compare("after the last of the late")
+        self.truth.receipts(messages)
+        self.truth.deployments()
 
     def _rest(self, seconds: float) -> None:
         self.schedule.sleep(seconds)
+
+    def _before_sending(self, place: Place, call: Call) -> None:
+        self.truth.about_to_send(place, call)
 
     def _time_passed(self) -> None:
         self.network.land()
@@ -247,7 +218,7 @@ class World:
             self._ports(), SUBSCRIPTIONS, handlers.parse, node=node, lease_ms=LEASE_MS, budget=BUDGET, draw=self.draw,
             stopping=threading.Event(), ended=lambda kind, how: None,
         )  # fmt: skip
-        executor.bugs = self.bad
+        executor.bugs = self.truth.bad
         idle = 1.0
         while True:
             asked_at = self.clock.boottime()
@@ -276,7 +247,7 @@ class World:
             return
         within = name.endswith(".before-commit")
         if name.endswith(".after-commit"):
-            self._committed(name.removesuffix(".after-commit"))
+            self.truth.committed(name.removesuffix(".after-commit"))
         if self.calm:
             if not within and self.draw.random() < self.turn_chance:
                 self.schedule.turn()
@@ -304,81 +275,5 @@ class World:
         else:
             self.schedule.sleep(self.draw.uniform(1, 700))
 
-    # ------------------------------------------------------------ what must hold at every moment
-    def _committed(self, name: str) -> None:
-        """A journal write was made by the present holder, and an end changes what it says and nothing else."""
-        claim = self._claims.get(self.schedule.current.name)
-        if claim is None or name not in HOLDERS_WRITES:
-            return
-        operation = self.database.ledger.get(claim.operation.op_id)
-        assert operation is not None
-        if operation.fence != claim.fence:
-            self.bad.append(f"{name}: {operation.op_id} was written under fence {claim.fence}, not {operation.fence}")
-        if name == "settle" and operation.state in TERMINAL:
-            self._note_end(operation)
-
-    def _about_to_send(self, place: Place, call: Call) -> None:
-        """A change of the region has an intent of its own operation."""
-        claim = self._claims.get(self.schedule.current.name)
-        assert claim is not None
-        steps = self.database.ledger.steps(claim.operation.op_id)
-        mine = [step for step in steps if step.request.get("service") == place.service_id]
-        intended = any(step.state is not StepState.PENDING and step.kind not in ("plan", "protect") for step in mine)
-        same = [step for step in mine if step.request.get("call") == call.document()]
-        if not intended or (same and all(step.state is StepState.PENDING for step in same)):
-            self.bad.append(f"{call.name} of {place.service_id} was sent without an intent")
-
-    def _note_end(self, operation: Operation) -> None:
-        rows = self._read_services()
-        if any(found.op_id == operation.op_id for found in self.ended):
-            self.bad.append(f"{operation.kind} {operation.op_id} ended twice")
-        self.ended.append(operation)
-        before, self._rows = self._rows, rows
-        changed = {name for name in rows if rows[name].document != before[name].document}
-        if operation.kind not in ("upgrade-service", "rollback"):
-            return
-        if operation.state is not State.SUCCEEDED and changed:
-            self.bad.append(f"{operation.kind} ended {operation.state} and changed the rows of {sorted(changed)}")
-        outcome = operation.outcome or {}
-        if operation.state is State.SUCCEEDED and outcome["complete"]:
-            wanted, name = outcome["figures"].get("new_version"), operation.service_id
-            if wanted is not None and shop.version(rows[name]) != wanted:
-                self.bad.append(f"{operation.kind} succeeded and {name} is at {shop.version(rows[name])}, not {wanted}")
-            if operation.kind == "rollback" and rows[name].document["items"] not in self._seen[name]:
-                self.bad.append(f"a rollback of {name} led to rows that it never had")
-        for name in changed:
-            self._seen[name].append(rows[name].document["items"])
-
-    # ------------------------------------------------------------ what must hold at the end
-    def _compare(self, when: str) -> None:
-        rows = self._read_services()
-        if any(rows[name].document != self._rows[name].document for name in rows):
-            self.bad.append(f"{when}: rows changed outside of any end")
-        self.bad += [f"{when}: {line}" for line in differences(self.network.state, rows.values())]
-
-    def _receipts(self, messages: list[str]) -> None:
-        with sqlite3.connect(self._path) as connection:
-            kept = Counter(name for (name,) in connection.execute("SELECT message_id FROM operation"))
-            told_ends = Counter(
-                op_id
-                for op_id, topic in connection.execute("SELECT op_id, topic FROM outbox")
-                if topic.split(".")[-2] in ("succeeded", "rolled-back", "failed", "cancelled")
-            )
-        connection.close()
-        self.bad += [f"message {name} became {kept[name]} operations" for name in messages if kept[name] != 1]
-        for operation in self.database.list_operations(limit=100):
-            if operation.state in TERMINAL and told_ends[operation.op_id] != 1:
-                self.bad.append(f"the end of {operation.op_id} was told {told_ends[operation.op_id]} times")
-
-    def _deployments(self) -> None:
-        if not self.fenced:
-            return
-        counted = Counter(event["event_id"] for event in self.network.state.root["events"])
-        self.bad += [f"deployment {event} was started {count} times" for event, count in counted.items() if count > 1]
-
     def _open(self) -> list[Operation]:
         return [found for found in self.database.list_operations(limit=100) if found.state not in TERMINAL]
-
-    def _read_services(self) -> dict[str, Service]:
-        found = {service.service_id: self.database.services.get(service.service_id) for service in self.services}
-        return {name: replace(service) for name, service in found.items() if service is not None}
