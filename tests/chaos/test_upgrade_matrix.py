@@ -25,7 +25,7 @@ from workers.bootstrap import System
 EVERY_HIT = ("region", "intend", "advance", "conclude", "undo", "plan", "settle-wait")
 ALL = os.environ.get("BACKSTAY_KILLS") == "all"
 #: Without ALL, one point in so many; and in a region without fences, which is asked in the same places.
-STEP, PLAIN_STEP, PAIR_STEP = 24, 72, 70
+STEP, PLAIN_STEP, PAIR_STEP = 40, 110, 90
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,12 +97,23 @@ def _child(
         while not finished(system) and time.monotonic() < deadline:
             done.wait(0.01)
         node.sweeper.collect_garbage()
-        node.sweeper.discard_staging()
+        _discard_staging(node, deadline)
         code = 0 if finished(system) else 3
     except BaseException:  # noqa: BLE001 - the forked child must never return into the test runner
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _discard_staging(node: NodeProcess, deadline: float) -> None:
+    """As the sweeper does, which would come again when a worker is discarding the same folder."""
+    while True:
+        try:
+            return node.sweeper.discard_staging()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.01)
 
 
 def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None) -> None:
