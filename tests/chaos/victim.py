@@ -109,7 +109,8 @@ def _discard_staging(node: NodeProcess, deadline: float) -> None:
     """As the sweeper does, which would come again when a worker is discarding the same folder."""
     while True:
         try:
-            return node.sweeper.discard_staging()
+            node.sweeper.discard_staging()
+            return
         except OSError:
             if time.monotonic() > deadline:
                 raise
