@@ -41,6 +41,9 @@ class Compensation:
     def undo_items(self, services: set[str]) -> None:
         """Put every touched item of these services back; RegionUnavailable while the region will not."""
         steps = [step for step in self._touched() if step.request["service"] in services]
+        places = self._saga.course.places(services & self._saga.touched_services())
+        if any(self._saga.context.region.honours_fences(place) for place in places):
+            self._journal.bump()  # what a network repeats of an answered call must not land after its undoing
         unsettled = self._unsettled(services)
         for unit in self._units(steps):
             unknown = self._send(unit) or any(_unsure(step, self._saga.inherited) for step in unit.steps)
@@ -48,7 +51,6 @@ class Compensation:
             unsettled |= unknown
             record = {"verdict": "undone", "unknown": unknown, "by": [call.name for call in unit.calls]}
             self._journal.undone(unit.steps, record)
-        places = self._saga.course.places(services & self._saga.touched_services())
         while self._dialogue.settle(places, unsettled=unsettled):
             # Whatever was under way has landed by now: say it once more, until nothing of that is under way either.
             again = [step for step in self._undone() if step.request["service"] in services]
