@@ -23,6 +23,7 @@ from domain.failpoint import failpoint
 from domain.journal import Journal
 from domain.operation import Step, StepState
 from domain.outcome import Outcome
+from domain.saga import Saga
 from storage.sql.changes import apply
 from storage.sql.ledger import SqlLedger
 from storage.sql.tables import operation
@@ -89,6 +90,15 @@ def _invalid_repeat_is_an_echo(patch: Patch) -> None:
     patch.setattr(domain.dialogue, "classify", echo)
 
 
+def _sent_again_without_an_intent(patch: Patch) -> None:
+    """What is known not to have arrived stays known as such while it is sent again."""
+
+    def begun(self: Saga, step: Step) -> Step:
+        return self.journal.start(step) if step.state is StepState.PENDING else step
+
+    patch.setattr(Saga, "begun", begun)
+
+
 def _rows_apart_from_the_end(patch: Patch) -> None:
     """Domain rows are committed before the terminal state instead of with it."""
     whole = SqlLedger.settle
@@ -114,6 +124,7 @@ MUTANTS: dict[str, tuple[str, int, Callable[[Patch], None]]] = {
     "no-intent": ("fenced", 200, _no_intent),
     "swallowed-400": ("fenced", 100, _swallowed_400),
     "invalid-repeat-is-an-echo": ("fenced", 300, _invalid_repeat_is_an_echo),
+    "sent-again-without-an-intent": ("settle", 300, _sent_again_without_an_intent),
     "rows-apart-from-the-end": ("fenced", 200, _rows_apart_from_the_end),
     "no-settle-wait": ("settle", 400, _no_settle_wait),
 }
