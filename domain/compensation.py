@@ -18,7 +18,7 @@ from domain.kind import Kind
 from domain.kinds import KINDS
 from domain.operation import Step, StepState
 from domain.region import Call, Place
-from domain.saga import Saga
+from domain.saga import Saga, ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ class Compensation:
         return [step for step in self._saga.journal.steps("call") if step.state in TOUCHED]
 
     def _undone(self) -> list[Step]:
-        """Put back, except what was certainly refused at once and so never was there."""
+        """Put back, except what never was there by us: refused at once, left out, or there before."""
         return [
             step
             for step in self._journal.steps("call")
-            if step.state is StepState.UNDONE and step.reply.get("verdict") == "undone"
+            if step.state is StepState.UNDONE and step.reply.get("verdict") == "undone" and not ignored(step)
         ]
 
     def _unsettled(self, services: set[str]) -> bool:
@@ -96,7 +96,7 @@ class Compensation:
         for step in reversed(steps):
             task, name = self._saga.course.task(step.request["service"]), _kind_name(step)
             kind, section = KINDS[name], (task.service_id, name)
-            if step.state is StepState.IGNORED:
+            if ignored(step):
                 yield Unit(task.place, (), (step,))
             elif kind.restore is None or section in foreign:
                 yield Unit(task.place, kind.undo(_change(task, step), task.place), (step,))
@@ -107,9 +107,7 @@ class Compensation:
 
 def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step]) -> Unit:
     members = tuple(
-        step
-        for step in steps
-        if (step.request["service"], _kind_name(step)) == section and step.state is not StepState.IGNORED
+        step for step in steps if (step.request["service"], _kind_name(step)) == section and not ignored(step)
     )
     assert kind.restore is not None
     changes = [_change(task, step) for step in members]

@@ -137,9 +137,13 @@ def _what(step: Step) -> str:
 
 
 def _meaning(step: Step) -> str:
+    if step.kind == "plan":
+        return "written down before the first effect"
     if step.state is StepState.IGNORED:
         exists = step.reply.get("verdict") == "exists"
         return "ignored a 400: it existed before" if exists else "ignored a 400: the item is left out"
+    if step.state is StepState.UNDONE and step.reply.get("was", {}).get("verdict") in ("exists", "left-out"):
+        return "nothing to put back: the 400 was ignored"
     if step.state is StepState.UNDONE and step.reply.get("verdict") not in ("undone", None):
         return "refused, without any effect"
     if step.state is StepState.INTENT and step.request.get("idle"):
@@ -149,7 +153,8 @@ def _meaning(step: Step) -> str:
 
 def _remarks(step: Step) -> list[str]:
     remarks = []
-    for number, attempt in enumerate(step.reply.get("tries") or (), 1):
+    said = step.reply.get("was") or step.reply
+    for number, attempt in enumerate(said.get("tries") or (), 1):
         answer = attempt.get("trouble") or f"status {attempt.get('status')}"
         words = f": {attempt['words']}" if attempt.get("words") else ""
         remarks.append(f"try {number}: {answer}, read as {attempt.get('verdict')}, {attempt.get('ms', 0)} ms{words}")

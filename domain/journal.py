@@ -96,12 +96,13 @@ class Journal:
         return self._keep(replace(step, state=state, reply=reply or {}))
 
     def undone(self, steps: Sequence[Step], reply: dict[str, Any]) -> None:
-        """Commit that the steps are put back, all of them by one act."""
+        """Commit that the steps are put back, all of them by one act; what they were answered before is kept."""
         asked_at = self._clock.boottime()
-        self._ledger.undo_many(self._claim, [step.ordinal for step in steps], reply, self._lease.ttl_ms)
+        replies = {step.ordinal: reply | {"was": step.reply} for step in steps}
+        self._ledger.undo_many(self._claim, replies, self._lease.ttl_ms)
         self._lease.renewed(asked_at)
         for step in steps:
-            self._keep(replace(step, state=StepState.UNDONE, reply=reply))
+            self._keep(replace(step, state=StepState.UNDONE, reply=replies[step.ordinal]))
 
     def bump(self) -> None:
         """Invalidate every request that is still under way: a new fence for all services held."""

@@ -146,6 +146,8 @@ class Saga:
     def _converge(self) -> None:
         """What existed before us gets our value, as late as possible because its own cannot be read back."""
         for step in self.foreign_steps():
+            if step.request["service"] in self.given_up:
+                continue
             kind = KINDS[step.request["item"].partition("/")[0]]
             task = self.course.task(step.request["service"])
             change = dataclasses.replace(task.plan.changes[step.request["change"]], verb=Verb.UPDATE)
@@ -164,11 +166,7 @@ class Saga:
     # ------------------------------------------------------------ what holds
     def foreign_steps(self) -> list[Step]:
         """Calls about items that the region had before us."""
-        return [
-            step
-            for step in self.journal.steps("call")
-            if step.state is StepState.IGNORED and step.reply.get("verdict") == Verdict.EXISTS.value
-        ]
+        return [step for step in self.journal.steps("call") if ignored(step) == Verdict.EXISTS.value]
 
     def left_out_items(self) -> set[tuple[str, str]]:
         """(service, item) of what the region refused to have."""
@@ -212,6 +210,13 @@ class Saga:
     def unsettled(self) -> bool:
         """Whether a call without a known outcome may still be under way."""
         return bool(self.inherited) or any(step.reply.get("unknown") for step in self.journal.steps())
+
+
+def ignored(step: Step) -> str:
+    """Why the region's 400 to this call was ignored, also when the step is put back by now; empty if it was not."""
+    reply = step.reply.get("was", step.reply) if step.state is StepState.UNDONE else step.reply
+    verdict = str(reply.get("verdict") or "")
+    return verdict if verdict in (Verdict.EXISTS.value, Verdict.LEFT_OUT.value) else ""
 
 
 def _is_pending(step: Step | None) -> bool:

@@ -5,7 +5,7 @@ Apart from the rest of SQL because every write here is conditional on a claim.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,8 +59,8 @@ class Ledger(Protocol):
     ) -> None:
         """`conclude` one step and turn a PENDING one into INTENT, in one commit."""
 
-    def undo_many(self, claim: Claim, ordinals: Sequence[int], reply: dict[str, Any], lease_ms: int) -> None:
-        """Touched steps become UNDONE, all in one commit."""
+    def undo_many(self, claim: Claim, replies: Mapping[int, dict[str, Any]], lease_ms: int) -> None:
+        """Touched steps, by ordinal, become UNDONE with these replies, all in one commit."""
 
     def intend(
         self, claim: Claim, ordinal: int, kind: str, request: dict[str, Any], changes: Sequence[Change], lease_ms: int

@@ -6,7 +6,7 @@ lost its lease changes nothing; each counts as progress, so an operation that ge
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -121,7 +121,7 @@ def conclude(
     with tx.write("conclude") as connection:
         now = tx.now(connection)
         hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
-        _end(connection, vault, claim, [ordinal], StepState(state), reply, now)
+        _end(connection, vault, claim, {ordinal: reply}, StepState(state), now)
         apply(tx, connection, vault, claim.operation, changes, now)
 
 
@@ -140,7 +140,7 @@ def advance(
     with tx.write("advance") as connection:
         now = tx.now(connection)
         hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
-        _end(connection, vault, claim, [ordinal], StepState(state), reply, now)
+        _end(connection, vault, claim, {ordinal: reply}, StepState(state), now)
         intended = connection.execute(
             update(step)
             .where(step.c.op_id == op_id, step.c.ordinal == next_ordinal, step.c.state == StepState.PENDING.value)
@@ -151,26 +151,25 @@ def advance(
 
 
 def undo_many(
-    tx: Transactions, vault: Vault, claim: Claim, ordinals: Sequence[int], reply: dict[str, Any], lease_ms: int
+    tx: Transactions, vault: Vault, claim: Claim, replies: Mapping[int, dict[str, Any]], lease_ms: int
 ) -> None:
-    """Several touched steps become UNDONE in one commit."""
+    """Several touched steps, by ordinal, become UNDONE with these replies, in one commit."""
     with tx.write("undo") as connection:
         now = tx.now(connection)
         hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
-        _end(connection, vault, claim, ordinals, StepState.UNDONE, reply, now)
+        _end(connection, vault, claim, replies, StepState.UNDONE, now)
 
 
 def _end(
     connection: Connection,
     vault: Vault,
     claim: Claim,
-    ordinals: Sequence[int],
+    replies: Mapping[int, dict[str, Any]],
     wanted: StepState,
-    reply: dict[str, Any],
     now: int,
 ) -> None:
     op_id = claim.operation.op_id
-    for ordinal in ordinals:
+    for ordinal, reply in replies.items():
         changed = connection.execute(
             update(step)
             .where(

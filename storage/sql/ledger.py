@@ -7,7 +7,7 @@ fairness between what is bound to this node and what any node can do: each claim
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -73,9 +73,9 @@ class SqlLedger:
         """Conclude one step and intend the next."""
         journal.advance(self._tx, self._vault, claim, ordinal, reply, state, next_ordinal, lease_ms)
 
-    def undo_many(self, claim: Claim, ordinals: Sequence[int], reply: dict[str, Any], lease_ms: int) -> None:
+    def undo_many(self, claim: Claim, replies: Mapping[int, dict[str, Any]], lease_ms: int) -> None:
         """Touched steps become UNDONE."""
-        journal.undo_many(self._tx, self._vault, claim, ordinals, reply, lease_ms)
+        journal.undo_many(self._tx, self._vault, claim, replies, lease_ms)
 
     def bump(self, claim: Claim, lease_ms: int) -> None:
         """A new fence for everything the operation holds."""

@@ -33,7 +33,7 @@ def _every_write(bench: Bench) -> dict[str, Callable[[Claim], Any]]:
         "reroute": lambda claim: ledger.reroute(claim, "n9"),
         "intend_many": lambda claim: ledger.intend_many(claim, 0, [("set-env", {})], LEASE),
         "advance": lambda claim: ledger.advance(claim, 0, {}, "DONE", 1, LEASE),
-        "undo_many": lambda claim: ledger.undo_many(claim, [0], {}, LEASE),
+        "undo_many": lambda claim: ledger.undo_many(claim, {0: {}}, LEASE),
         "conclude_with_rows": lambda claim: ledger.conclude(claim, 0, "DONE", {}, LEASE, (SaveService(WEB),)),
         "bump": lambda claim: ledger.bump(claim, LEASE),
         "reserve": lambda claim: ledger.reserve(claim, ["db"], LEASE),

@@ -156,7 +156,7 @@ def test_several_touched_steps_are_put_back_in_one_commit(bench: Bench) -> None:
     claim = _planned(bench)
     _bring(bench, claim, StepState.INTENT)
     bench.database.ledger.advance(claim, 0, {}, "DONE", 1, LEASE)
-    bench.database.ledger.undo_many(claim, [0, 1], {"restored": True}, LEASE)
+    bench.database.ledger.undo_many(claim, {0: {"restored": True}, 1: {"restored": True}}, LEASE)
     steps = bench.database.ledger.steps(claim.operation.op_id)
     assert [step.state.value for step in steps] == ["UNDONE", "UNDONE", "PENDING"]
     assert [step.reply for step in steps] == [{"restored": True}, {"restored": True}, {}]
@@ -166,7 +166,7 @@ def test_of_several_steps_none_is_put_back_when_one_was_never_touched(bench: Ben
     claim = _planned(bench)
     _bring(bench, claim, StepState.INTENT)
     with pytest.raises(ValueError, match="step 1 of operation"):
-        bench.database.ledger.undo_many(claim, [0, 1], {}, LEASE)
+        bench.database.ledger.undo_many(claim, {0: {}, 1: {}}, LEASE)
     assert _states(bench, claim) == ["INTENT", "PENDING", "PENDING"]
 
 

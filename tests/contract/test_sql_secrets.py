@@ -25,7 +25,7 @@ def _spread(bench: Bench) -> None:
     bench.database.ledger.intend_many(claim, 1, [("set-env", {"env": CANARY}), ("probe", {"env": CANARY})], LEASE)
     bench.database.ledger.intend(claim, 1, "set-env", {"env": CANARY}, (), LEASE)
     bench.database.ledger.advance(claim, 1, {"env": CANARY}, "DONE", 2, LEASE)
-    bench.database.ledger.undo_many(claim, [1], {"env": CANARY}, LEASE)
+    bench.database.ledger.undo_many(claim, {1: {"env": CANARY}}, LEASE)
     bench.fail(claim, traceback=f'File "/x.py", line 1, in f\nValueError: {CANARY}')
     (letter, *_) = bench.database.dead_letters.list(resolved=False, limit=1, before=None)
     bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
