@@ -29,6 +29,7 @@ def _on_all_cores(mode: str, seeds: int) -> Tally:
     return whole
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mode", ["fenced", "settle"])
 def test_every_message_ends_in_one_true_outcome_whatever_happens(mode: str) -> None:
     """I1 to I8: workers die and stall, requests are lost, delayed and repeated; then everything must be right."""
