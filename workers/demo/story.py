@@ -8,7 +8,9 @@ printed after it has been found true; otherwise the demo ends with exit code 1 a
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from workers.demo.stage import Demo, NotTrue
 def main() -> int:
     """Tell the story; 0 when all of it was true."""
     console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the node would stay behind
     with _home() as home, Region() as region:
         demo = Demo(home, console, region)
         try:
