@@ -55,7 +55,10 @@ def test_reading_and_writing_change_nothing_that_they_are_given(details: dict[st
     first = configuration.document()
     kept = copy.deepcopy(first)
     details_from(configuration, TENANT, SERVICE)["service_volumes"][0]["ID"] = "changed"
+    details_from(configuration, TENANT, SERVICE)["service_labels"].clear()
     assert given == details and configuration.document() == kept
+    configuration.rest["document"]["service_labels"].clear()
+    assert given == details
 
 
 @pytest.mark.parametrize("section", ["service_env_vars", "service_mnts", "service_source", "service_labels"])
