@@ -137,7 +137,7 @@ class AppsRoot:
             return
         try:
             failpoint("trees.before-discard")
-            remove_tree(os.fsencode(name), staging)
+            _remove(name, staging)
             failpoint("trees.after-discard")
         finally:
             os.close(staging)
@@ -161,6 +161,15 @@ class AppsRoot:
         if not _OPERATION.match(op_id):
             raise PathEscape(f"{op_id[:80]!r} cannot be the id of an operation")
         return op_id
+
+
+def _remove(name: str, staging: int) -> None:
+    try:
+        remove_tree(os.fsencode(name), staging)
+    except OSError as error:
+        # The sweeper and a worker's own clean-up may meet: whoever is left finishes, and the sweeper looks again.
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
 
 
 def _tree_name(target: str) -> str:

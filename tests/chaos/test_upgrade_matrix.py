@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.chaos.upgrade_world import SCENARIOS, UpgradeWorld, begin, check, directory_is_whole, install, survey
+from tests.chaos.upgrade_promises import check, directory_is_whole
+from tests.chaos.upgrade_world import SCENARIOS, UpgradeWorld, begin, install, survey
 from tests.chaos.victim import Death, deaths
 from tests.fakes.region import RegionDouble
 from workers.bootstrap import System

@@ -14,17 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import MetaData, create_engine, select
-
 from domain.configuration import Configuration
 from domain.operation import TERMINAL, State
-from domain.restore import RestoreMode
 from domain.upgrade_record import Status
 from storage.sealing import KeyRing
-from tests.acceptance.shop import GROUP_KEY, REGISTRY_PASSWORD, V1_IMAGE, V2_IMAGE, Names, details, template
+from tests.acceptance.shop import GROUP_KEY, V1_IMAGE, V2_IMAGE, Names, details, template
 from tests.acceptance.terms import REGION_TENANT, TENANT, in_order, tell
+from tests.chaos.upgrade_promises import check
 from tests.chaos.victim import Death, End, run_node
-from tests.chaos.world import SOURCE, Unwatched, all_over, command, no_secret_anywhere, nothing_left_over, publish
+from tests.chaos.world import all_over, command, publish
 from tests.chaos.world import settings_of as embedded
 from tests.fakes.region import RegionDouble
 from tests.fakes.trees import digest, grow
@@ -293,58 +291,3 @@ def _is_the_new_version(world: UpgradeWorld, system: System) -> None:
     assert {"9090"} <= set(web.of("port")) and {"CACHE_URL"} <= set(web.of("env"))
     wanted = _told(world, system)["tenants"][TENANT]
     assert world.end.region == {name: in_order(wanted[world.names.alias(name)]) for name in world.end.region}
-
-
-# ---------------------------------------------------------------- the promises
-def directory_is_whole(world: UpgradeWorld) -> None:
-    """At any moment the live directory is exactly one of the trees that it may be."""
-    assert digest(world.tree) in world.trees, "the live tree is a mix"
-
-
-def check(world: UpgradeWorld, system: System) -> None:
-    """Everything that must hold once all faults are over."""
-    assert world.scenario is not None and world.end is not None
-    found = system.database.find_by_message(SOURCE, world.messages[-1])
-    assert found is not None, "the message was lost"
-    assert found.state is world.scenario.state, f"ended as {found.state}: {found.outcome}"
-    kept = sorted(operation.message_id for operation in system.database.list_operations(limit=100))
-    assert kept == sorted(world.messages), f"operations: {kept}"
-    records = system.database.records.of(found.op_id)
-    assert [(r.service_id, r.status) for r in records] == [(world.names.web, world.scenario.status)]
-    truth = world.truth(system)
-    assert truth.console == world.end.console
-    assert truth.region == world.end.region
-    assert (truth.image, truth.tree) == (world.end.image, world.end.tree)
-    built = world.region.root()["events"][len(world.root["events"]) :]
-    assert tuple(event["image"] for event in built) == world.scenario.builds, "not deployed exactly once each"
-    _told_once(world, found.op_id)
-    _snapshots_restore(world, system)
-    nothing_left_over(world.home, system, [world.names.web])
-    no_secret_anywhere(world.home, REGISTRY_PASSWORD)
-
-
-def _told_once(world: UpgradeWorld, op_id: str) -> None:
-    """One terminal event; and the password is readable in no row of any table."""
-    engine, tables = create_engine(world.settings.database_url), MetaData()
-    with engine.connect() as connection:
-        tables.reflect(connection)
-        outbox = tables.tables["outbox"]
-        events = connection.scalars(select(outbox.c.topic).where(outbox.c.op_id == op_id)).all()
-        for table in tables.sorted_tables:
-            for row in connection.execute(select(table)):
-                values = [bytes(v) if isinstance(v, memoryview | bytes) else str(v).encode() for v in row]
-                assert not any(REGISTRY_PASSWORD.encode() in v for v in values), f"readable in {table.name}"
-    engine.dispose()
-    assert len(events) == 1, f"told as {events}"
-
-
-def _snapshots_restore(world: UpgradeWorld, system: System) -> None:
-    """Every snapshot with data restores to a tree that there has been."""
-    for listed in system.database.catalogue.find(None, [world.names.web], [], 100, None):
-        if "data" not in listed.include:
-            continue
-        staging = world.home / "apps" / f"check-{listed.snapshot_id}"
-        nowhere = str(world.home / "apps" / "nowhere")
-        system.archive.stage(listed.manifest_key, nowhere, str(staging), RestoreMode.REPLACE, Unwatched())
-        assert digest(staging) in world.trees, f"{listed.snapshot_id} restores to something else"
-        shutil.rmtree(staging)

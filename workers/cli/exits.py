@@ -32,7 +32,8 @@ class Exit(IntEnum):
 
 #: Reason codes of a failed operation that mean "there is no such thing".
 MISSING = frozenset(
-    {"not-found", "unknown-service", "unknown-operation", "snapshot-not-found", "directory-not-found"}
+    {"not-found", "unknown-service", "unknown-operation", "snapshot-not-found", "directory-not-found",
+     "version-not-found", "component-not-in-version", "unknown-upgrade"}
 )  # fmt: skip
 _BY_OUTCOME = {"rolled-back": Exit.ROLLED_BACK, "cancelled": Exit.FAILED, "stuck": Exit.FAILED}
 

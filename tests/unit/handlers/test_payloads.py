@@ -52,7 +52,9 @@ def test_a_refusal_never_repeats_a_secret_value() -> None:
 
 
 def test_a_payload_does_not_print_its_configuration() -> None:
-    payload = handlers.parse(KNOWN["register-service"], {"configuration": {"envs": [{"name": "A", "value": "pa55word"}]}})
+    payload = handlers.parse(
+        KNOWN["register-service"], {"configuration": {"envs": [{"name": "A", "value": "pa55word"}]}}
+    )
     assert "pa55word" not in repr(payload)
 
 

@@ -33,6 +33,8 @@ class QuietWatch:
     def check(self) -> None:
         self.stop()
 
+    def keep(self, seconds: float) -> None: ...
+
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
         with self._mutex:
             self.bytes += bytes_done
