@@ -34,7 +34,7 @@ def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
     if change.verb is Verb.ADD:
         return (add_volume(after),)
     if change.kind == "config_file" and before.get("volume_name", after["volume_name"]) == after["volume_name"]:
-        return (set_config_file(after),)
+        return _content(after)
     return (remove_volume(before), add_volume(after)) if before else (add_volume(after),)
 
 
@@ -46,4 +46,9 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     if after is None or before["volume_name"] != after["volume_name"] or change.kind == "volume":
         gone = () if after is None else (remove_volume(after),)
         return (*gone, remove_volume(before), add_volume(before))
-    return (set_config_file(before),)
+    return _content(before)
+
+
+def _content(row: Mapping[str, Any]) -> tuple[Call, ...]:
+    """A file with this content; older regions leave a file as it is that should become empty, so it is made anew."""
+    return (set_config_file(row),) if row.get("file_content") else (remove_volume(row), add_volume(row))
