@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import pydantic
 
-from domain.configuration import Configuration
 from domain.context import Context
 from domain.outcome import HoldVersion as Hold
 from domain.outcome import Outcome
 from domain.subscription import Subscription
+from domain.upgrading import configuration_of
 from handlers import Payload
 
 
@@ -29,7 +29,7 @@ class HoldVersion(Payload):
 def handle(command: HoldVersion, context: Context) -> Outcome:
     """Write the hold down, or remove it."""
     service = context.service()
-    group_key = command.group_key or str(Configuration.load(service.document).origin.get("group_key") or "")
+    group_key = command.group_key or str(configuration_of(service).origin.get("group_key") or "")
     verb = "held" if command.hold else "released"
     return Outcome.succeeded(
         f"version {command.version} is {verb} for service {service.service_id}",
