@@ -25,7 +25,7 @@ from sqlalchemy import (
 from storage.sql.columns import ForeignText, flag, key, number, partial, serial
 
 #: The migration that this code was written for; `check_schema` compares it with the database.
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 #: Which letters an identical message is counted on; an upsert must repeat the index's condition.
 RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
 
@@ -219,6 +219,10 @@ snapshot = Table(
     Column("parent_id", ForeignText),
     Column("skipped", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("pinned", ForeignText, nullable=False, server_default=""),  # why it must be kept
+    Column("verified_at", BigInteger),
+    Column("verified_level", ForeignText, nullable=False, server_default=""),
+    Column("fault", ForeignText, nullable=False, server_default=""),  # what is wrong with it
     CheckConstraint("state IN ('available','corrupt','deleting')", name="state"),
     partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),
     partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),
