@@ -5,6 +5,8 @@
 .DELETE_ON_ERROR:
 VENV := .venv
 BIN := $(VENV)/bin
+# Each worker of the suite starts servers of its own, so more of them than this cost more than they save.
+TEST_WORKERS ?= 2
 
 .PHONY: help demo test lint format types bench whats-here lock clean
 
@@ -15,7 +17,7 @@ demo: $(VENV)/.runtime ## the promise on a real application tree, kill -9 includ
 	@$(BIN)/backstay demo
 
 test: $(VENV)/.dev ## the test suite; servers that are not installed are skipped with a reason
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## rules and formatting, changing nothing
 	@$(BIN)/ruff check .

@@ -123,9 +123,9 @@ class Dialogue:
     def _retrying(self, place: Place, repeat: Repeat) -> Any:
         worth = {Verdict.NOT_SENT} if repeat is Repeat.ONCE else {Verdict.NOT_SENT, Verdict.UNKNOWN}
         return region_call(
-            seconds=self._region.longest_call(place),
+            seconds=self._region.retry_seconds(place),
             tries=TRIES,
-            sleep=self._clock.sleep,
+            clock=self._clock,
             again=lambda answer: answer.verdict in worth,
         )
 

@@ -99,6 +99,9 @@ class Region(Protocol):
     def longest_call(self, place: Place) -> float:
         """Seconds after which `send` has certainly returned: what a lease must still hold before sending."""
 
+    def retry_seconds(self, place: Place) -> float:
+        """How long one step may repeat a call within an attempt, in seconds, before its operation waits in its row."""
+
     def honours_fences(self, place: Place) -> bool:
         """Whether the region refuses calls with a fence lower than the highest it has seen."""
 

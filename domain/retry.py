@@ -8,6 +8,7 @@ from typing import Any
 
 import tenacity
 
+from domain.contracts.clock import Clock
 from domain.errors import Weather
 from domain.operation import Budget
 
@@ -31,18 +32,17 @@ def within_call(*, seconds: float, first_wait: float = 0.1, longest_wait: float 
     )
 
 
-def region_call(
-    *, seconds: float, tries: int, sleep: Callable[[float], None], again: Callable[[Any], bool]
-) -> tenacity.Retrying:
-    """Repeat one region call while `again(answer)` holds, at most `tries` times and `seconds` in total.
+def region_call(*, seconds: float, tries: int, clock: Clock, again: Callable[[Any], bool]) -> tenacity.Retrying:
+    """Repeat one region call while `again(answer)` holds, at most `tries` times; none begins after `seconds`.
 
     The last answer is returned, whatever it is: what it means is the caller's to decide. Exponential with
     jitter from a tenth of a second; there is no second layer of retries beneath (urllib3 has none).
     """
+    ends = clock.boottime() + seconds  # tenacity's own measure of time cannot be injected
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(again),
-        stop=tenacity.stop_after_delay(seconds) | tenacity.stop_after_attempt(tries),
+        stop=lambda state: state.attempt_number >= tries or clock.boottime() >= ends,
         wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
-        sleep=sleep,
+        sleep=clock.sleep,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )

@@ -6,6 +6,7 @@ the others. Waiting is durable: between two looks the operation rests in its row
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -201,7 +202,7 @@ class Rollout:
 
     def _redeploy(self, task: Task, effect: Effect) -> None:
         context = self._context
-        for number in range(100):
+        for number in itertools.count():
             name = f"redeploy:{task.service_id}:{number}"
             found = self._journal.find(name)
             event = event_id(context.operation.op_id, task.service_id, f"{self._saga.course.purpose}-back-{number}")

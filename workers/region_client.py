@@ -129,7 +129,7 @@ class HttpRegion:
         return self._of(place).settle_seconds
 
     def retry_seconds(self, place: Place) -> float:
-        """How long one step may repeat a call, in seconds, before its operation waits in its row."""
+        """As configured, in seconds."""
         return self._of(place).retry_seconds
 
     def close(self) -> None:

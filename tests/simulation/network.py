@@ -92,6 +92,9 @@ class Network:
     def longest_call(self, place: Place) -> float:
         return LONGEST_CALL
 
+    def retry_seconds(self, place: Place) -> float:
+        return 2 * LONGEST_CALL
+
     def honours_fences(self, place: Place) -> bool:
         return self.fenced
 

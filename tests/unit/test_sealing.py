@@ -86,6 +86,7 @@ def test_a_key_that_was_dropped_too_early_is_named() -> None:
         f"K 1:{OLD[4:]}",
         f"{OLD},{OLD}",
     ],
+    ids=["empty", "blank", "no-colon", "no-key", "not-base64", "short", "odd-id", "twice"],
 )
 def test_an_unreadable_ring_is_refused_without_echoing_keys(text: str) -> None:
     with pytest.raises(Refused) as caught:
