@@ -8,9 +8,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from domain.changeset import ItemChange
+from domain.configuration import Configuration
 from domain.context import Context
+from domain.course import Course
 from domain.errors import NotFound
 from domain.operation import Operation, State
+from domain.planning import drift
+from domain.upgrade_record import Status
 from workers.bootstrap import System
 
 #: The id that a planned operation would have; only what is derived from it differs from the real one.
@@ -42,3 +47,19 @@ def planning_context(system: System, service_id: str) -> Context:
         "undoing_handed_over": False,
     }
     return Context(**ports)
+
+
+def drifted(system: System, service_id: str, live: Configuration) -> list[ItemChange]:
+    """What somebody has changed since the last upgrade or rollback that holds; empty when there was none.
+
+    The recorded state is the one that its operation planned, without the items that the region left out.
+    """
+    database = system.database
+    records = [*database.records.history(service_id, "upgrade"), *database.records.history(service_id, "rollback")]
+    held = [record for record in records if record.status in (Status.UPGRADED, Status.ROLLBACK)]
+    if not held:
+        return []
+    steps = database.ledger.steps(max(held, key=lambda record: record.seq).op_id)
+    planned = next(step for step in steps if step.kind == "plan")
+    recorded = Configuration.load(Course.load(planned.request).task(service_id).plan.after)
+    return drift(recorded, live)

@@ -72,7 +72,7 @@ def _held(context: Any, service_id: str, version: str) -> str | None:
 
 
 def _show(here: Session, course: Course, exit_code: bool, *, held: str | None) -> None:
-    services = [_document(task) for task in course.tasks]
+    services = [_document(here, task) for task in course.tasks]
     here.screen.document({"purpose": course.purpose, "held": held, "services": services})
     for service in services:
         _tell(here, service)
@@ -82,8 +82,9 @@ def _show(here: Session, course: Course, exit_code: bool, *, held: str | None) -
         raise typer.Exit(CHANGES)
 
 
-def _document(task: Task) -> dict[str, Any]:
+def _document(here: Session, task: Task) -> dict[str, Any]:
     from domain.kind import masked
+    from workers.planning import drifted
 
     return {
         "service_id": task.service_id,
@@ -103,6 +104,10 @@ def _document(task: Task) -> dict[str, Any]:
             for change in task.plan.changes
         ],
         "kept": [{"kind": c.kind, "key": c.key, "note": c.note} for c in task.plan.kept],
+        "drift": [
+            {"kind": change.kind, "key": change.key, "verb": change.verb.value}
+            for change in drifted(here.system, task.service_id, task.before())
+        ],
         "notes": list(task.plan.notes),
     }
 
@@ -116,6 +121,9 @@ def _tell(here: Session, service: dict[str, Any]) -> None:
         here.screen.line(f"  {marks[change['verb']]} {change['kind']} {change['key']}{_fields(change)}{note}")
     for kept in service["kept"]:
         here.screen.line(f"  = {kept['kind']} {kept['key']}  ({kept['note'] or 'kept'})")
+    for change in service["drift"]:
+        done = {"add": "added", "update": "changed", "delete": "removed"}[change["verb"]]
+        here.screen.line(f"  ! {change['kind']} {change['key']} was {done} by hand since the last upgrade", "yellow")
     for note in service["notes"]:
         here.screen.line(f"  note: {note}")
     if not service["changes"]:
