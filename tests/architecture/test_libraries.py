@@ -34,6 +34,7 @@ HOMES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "urllib3": (("storage/objects/s3.py", "workers/region_client.py"), "its errors are translated where it is spoken"),
     "uuid_utils": ("storage/sql/ids.py", "identifiers are made next to the rows that they name"),
     "uvicorn": ("workers/web/", "only the web process speaks HTTP"),
+    "yaml": ("workers/cli/files.py", "people write files in it; nothing that arrives as a message is YAML"),
     "zstandard": ("storage/archive/compression.py", "compression is part of the stored format"),
 }
 FEW = "a library that can be replaced is imported in one place"

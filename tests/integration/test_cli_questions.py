@@ -14,6 +14,7 @@ from domain.outcome import AddSnapshot, Item, Outcome, SaveService
 from domain.service import Service
 from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
 from tests.command_line import CommandLine
+from workers.cli import services
 
 SECRET = "correct-horse-battery"
 CONFIGURATION = {"envs": [{"name": "DB_PASSWORD", "value": SECRET, "secret": True}]}
@@ -249,6 +250,12 @@ def test_services_are_listed_by_tenant_and_shown_without_their_configuration(cli
         ("s.toml", "=", "is not TOML"),
         ("s.toml", 'tenant = "acme"\nservice = "web"\n[configuration]\nsince = 2026-11-20', "holds a date"),
         ("absent.json", None, "No such file"),
+        ("s.yaml", "tenant: [", "is not YAML (line 1"),
+        ("s.yaml", "tenant: acme\ntenant: other\n", "a key twice"),
+        ("s.yaml", "a: &x [1]\nb: *x\n", "aliases are not taken"),
+        ("s.yaml", "tenant: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+        ("s.yml", "tenant: acme\nservice: web\nconfiguration: {since: 2026-11-20}\n", "holds a date"),
+        ("s.yml", "tenant: acme\nservice: web\nconfiguration: {8080: x}\n", "no text"),
         ("s.json", '{"tenant": "acme", "service": "web", "directory": "../etc"}', "data.directory"),
     ],
 )
@@ -261,6 +268,19 @@ def test_a_service_file_with_a_mistake_is_code_2_and_publishes_nothing(
     assert answer.code == 2
     assert named in answer.err
     assert not (cli.data_dir / "spool").exists()
+
+
+def test_one_service_reads_the_same_from_json_toml_and_yaml(tmp_path: Path) -> None:
+    meant = {"tenant": "acme", "service": "web", "configuration": {"envs": [{"name": "A", "value": "1"}]}}
+    (tmp_path / "s.json").write_text(json.dumps(meant))
+    (tmp_path / "s.toml").write_text(
+        'tenant = "acme"\nservice = "web"\n[[configuration.envs]]\nname = "A"\nvalue = "1"\n'
+    )
+    (tmp_path / "s.yaml").write_text(
+        'tenant: acme\nservice: web\nconfiguration:\n  envs:\n    - {name: A, value: "1"}\n'
+    )
+    read = [services.read(tmp_path / name) for name in ("s.json", "s.toml", "s.yaml")]
+    assert read == [("tenant/acme/service/web", {"configuration": meant["configuration"]})] * 3
 
 
 # ---------------------------------------------------------------- configuration and the rest

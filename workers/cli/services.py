@@ -27,7 +27,7 @@ FIELDS = ("alias", "directory", "node", "region", "configuration")
 
 @group.command()
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON or TOML, by its ending.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON, TOML or YAML, by its ending.")],
     timeout: Timeout = 600,
     as_json: AsJson = False,
 ) -> None:
@@ -81,24 +81,9 @@ def find(database: Database, service_id: str) -> Service:
 
 def read(file: Path) -> tuple[str, dict[str, Any]]:
     """Subject and payload from a file; InvalidMessage names what is wrong, never a value."""
-    import json
-    import tomllib
+    from workers.cli.files import read_object
 
-    from workers.cli.sending import named_once
-
-    try:
-        text = file.read_text(encoding="utf-8")
-        found = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text, object_pairs_hook=named_once)
-        json.dumps(found)
-    except OSError as error:
-        raise InvalidMessage(f"cannot read {file}: {error.strerror}") from None
-    except ValueError as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise InvalidMessage(f"{file} is not {'TOML' if file.suffix == '.toml' else 'JSON'}{where}") from None
-    except TypeError:
-        raise InvalidMessage(f"{file} holds a date or a time, which JSON does not have; write it as a text") from None
-    if not isinstance(found, dict):
-        raise InvalidMessage(f"{file} must hold one object")
+    found = read_object(file)
     if unknown := sorted(found.keys() - {"tenant", "service", *FIELDS}):
         raise InvalidMessage(f"{unknown[0]}: is none of tenant, service, {', '.join(FIELDS)}", field=unknown[0])
     if missing := [name for name in ("tenant", "service") if not isinstance(found.get(name), str)]:

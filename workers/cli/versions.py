@@ -5,7 +5,6 @@ Apart from services because a version belongs to an application, not to one inst
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +37,7 @@ def list_(
 
 @group.command()
 def publish(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The template as JSON.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The template: JSON, TOML or YAML, by its ending.")],
     tenant: Annotated[str, typer.Option(metavar="T", help="Whose version it is; `public` shows it to all.")],
     group_key: Annotated[str | None, typer.Option(metavar="KEY", help="Default: group_key of the template.")] = None,
     version: Annotated[str | None, typer.Option(metavar="V", help="Default: group_version of the template.")] = None,
@@ -47,15 +46,11 @@ def publish(
 ) -> None:
     """Publish a version from a template's file."""
     with session(as_json) as here:
+        from workers.cli.files import read_object
         from workers.cli.following import send_and_follow
         from workers.cli.sending import cloud_event
 
-        try:
-            template = json.loads(file.read_text("utf-8"))
-        except ValueError as error:
-            raise InvalidMessage(f"{file} is not JSON: {error}", field="template") from None
-        if not isinstance(template, dict):
-            raise InvalidMessage(f"{file} must hold an object", field="template")
+        template = read_object(file)
         key, number = group_key or template.get("group_key"), version or template.get("group_version")
         if not key or not number:
             raise InvalidMessage(
