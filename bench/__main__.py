@@ -1,7 +1,7 @@
 """`make bench`: every measurement, one after the other, each with its peers in the same run.
 
-Takes about fifteen minutes. Needs the servers that the tests use; restic, borg, tar and zstd take part
-when they are installed. `python -m bench.commands`, `python -m bench.archive TREE` and
+Takes about an hour. Needs the servers that the tests use; restic, borg, tar and zstd take part
+when they are installed. `python -m bench.commands`, `python -m bench.archive` and
 `python -m bench.upgrade` run one alone.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import sysconfig
 
 
 def main() -> int:
     """Run them; the first failure's exit code."""
-    for command in (["bench.commands"], ["bench.archive", sysconfig.get_path("purelib")], ["bench.upgrade"]):
+    for command in (["bench.commands"], ["bench.archive", "--borg14"], ["bench.upgrade"]):
         print(f"\n## {' '.join(command)}\n", flush=True)
         if code := subprocess.run([sys.executable, "-m", *command], check=False).returncode:
             return code

@@ -1,18 +1,22 @@
-"""How fast the archive is, beside `tar | zstd -3` and, when they are installed, restic and borg.
+"""How fast the archive is, beside restic, borg (from Debian, and 1.4) and `tar | zstd -3 -T0`.
 
-    python -m bench.archive TREE [--work DIR] [--rounds N]
+    python -m bench.archive [app db dbins media logs] [--rounds N] [--scale F] [--work DIR] [--only NAME,NAME]
 
-Prints one table per round: first snapshot, unchanged, one small change, restore (each in seconds), bytes
-stored, bytes added by the change, peak memory. All in one run on one machine, so that ratios mean something;
-absolute seconds do not. Each step is a process of its own; restores of this program end with everything
-on disk, the others' do not. Every restore is compared with its source. TREE is copied, never changed.
+For each tree one Markdown table: first snapshot, unchanged, after a change, restore (seconds), stored bytes, bytes
+added by the change, peak memory; medians over the rounds, whole processes, warm cache, zstd level 3 or nearest.
+All in one run on one machine, so that ratios mean something; absolute seconds do not. Each round begins with
+another contender. A restore of this program ends with everything on disk, the others' do not. Every restore is
+compared with its source. Peers that are not installed are left out; borg 1.4 is installed for the run with --borg14.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +25,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
+
+from bench.trees import KINDS, Kind
+
+STEPS = ("first", "unchanged", "change", "restore")
 
 
 @dataclass
@@ -74,6 +82,39 @@ class Backstay(Contender):
         )
 
 
+class Resident(Contender):
+    """The same in a process that is running already, as a worker is: without starting Python and its libraries."""
+
+    def __init__(self, name: str, work: Path, tree: Path) -> None:
+        super().__init__(name, work, tree)
+        command = [sys.executable, "-m", "bench.archive", "--resident"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def _tell(self, step: str, path: Path) -> None:
+        assert self._process.stdin is not None
+        started = time.perf_counter()
+        print(json.dumps([step, str(self.repository), str(path)]), file=self._process.stdin, flush=True)
+        peak = self._answer()
+        self.row.seconds[step] = time.perf_counter() - started
+        if not peak:
+            raise SystemExit(f"{self.row.name} {step} failed")
+        self.row.peak_mib = int(peak)
+        if step == "restore":
+            self._process.stdin.close()
+            self._process.wait()
+
+    def snapshot(self, step: str) -> None:
+        self._tell(step, self.tree)
+
+    def restore(self) -> None:
+        self._tell("restore", self.target)
+
+
 class Tar(Contender):
     """The floor: no deduplication, no verification, no durability."""
 
@@ -106,46 +147,53 @@ class Restic(Contender):
 class Borg(Contender):
     """https://borgbackup.org"""
 
+    program: ClassVar = "borg"
     environment: ClassVar = {"BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
 
     def snapshot(self, step: str) -> None:
         if step == "first":
-            command = ["borg", "init", "-e", "none", str(self.repository)]
+            command = [self.program, "init", "-e", "none", str(self.repository)]
             subprocess.run(command, env={**os.environ, **self.environment}, check=True)
         archive = f"{self.repository}::{step}"
-        self.run(step, ["borg", "create", "-C", "zstd,3", archive, str(self.tree)], **self.environment)
+        self.run(step, [self.program, "create", "-C", "zstd,3", archive, str(self.tree)], **self.environment)
 
     def restore(self) -> None:
         self.target.mkdir()
-        command = ["sh", "-c", f"cd '{self.target}' && borg extract '{self.repository}::change'"]
+        command = ["sh", "-c", f"cd '{self.target}' && {self.program} extract '{self.repository}::change'"]
         self.run("restore", command, **self.environment)
         self.target = Path(f"{self.target}{self.tree}")
 
 
+class Borg14(Borg):
+    """The present series, in a virtual environment that is made for it."""
+
+    program: ClassVar = "/nonexistent/borg"
+
+
 CONTENDERS: dict[str, tuple[type[Contender], str]] = {
     "backstay": (Backstay, "python3"),
+    "backstay, running": (Resident, "python3"),
     "tar+zstd": (Tar, "zstd"),
     "restic": (Restic, "restic"),
     "borg": (Borg, "borg"),
+    "borg-1.4": (Borg14, ""),
 }
 
 
-def compete(source: Path, work: Path) -> list[Row]:
-    """One round."""
+def compete(kind: Kind, source: Path, work: Path, names: list[str]) -> list[Row]:
+    """One round over one tree."""
     rows = []
-    for name, (kind, program) in CONTENDERS.items():
-        if shutil.which(program) is None:
-            continue
+    for name in names:
         tree = work / "tree"
         subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(tree)], check=True)
         subprocess.run(["sh", "-c", f"find '{tree}' -type f -exec cat {{}} + > /dev/null; sync"], check=True)
         time.sleep(2.1)  # so that nobody's guard against the racy second makes "unchanged" read files
-        one = kind(name, work, tree)
+        one = CONTENDERS[name][0](name, work, tree)
         one.snapshot("first")
         one.row.stored = _bytes_in(one.repository)
         one.snapshot("unchanged")
         before_change = _bytes_in(one.repository)
-        _change(tree)
+        kind.change(tree)
         one.snapshot("change")
         one.row.added = _bytes_in(one.repository) - before_change
         os.sync()
@@ -156,18 +204,6 @@ def compete(source: Path, work: Path) -> list[Row]:
         for path in (tree, one.repository, work / f"{name}.out", work / f"{name}.repo-cache"):
             shutil.rmtree(path, ignore_errors=True)
     return rows
-
-
-def _change(tree: Path) -> None:
-    """Append to every hundredth file, and change a page in the middle of the biggest."""
-    files = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
-    for path in files[::100]:
-        with path.open("ab") as file:
-            file.write(b"changed")
-    biggest = max(files, key=lambda path: path.stat().st_size)
-    with biggest.open("r+b") as file:
-        file.seek(biggest.stat().st_size // 2)
-        file.write(os.urandom(4096))
 
 
 def _bytes_in(folder: Path) -> int:
@@ -207,38 +243,104 @@ def _step(step: str, repository: Path, path: Path) -> None:
     archive.create(SnapshotRequest(step, "bench", "tree", str(path), None, parent=parent), Silent())
 
 
+def _serve_steps() -> None:
+    """Carry out steps from standard input; after each, print the peak memory so far in MiB."""
+    from storage.archive import open_archive  # noqa: F401 - what a worker has loaded long ago
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        step, repository, path = json.loads(line)
+        _step(step, Path(repository), Path(path))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
+
+
+def medians(rounds: list[list[Row]]) -> list[Row]:
+    """One row for each contender, in the order of `CONTENDERS`."""
+    found = []
+    for name in CONTENDERS:
+        rows = [row for rows in rounds for row in rows if row.name == name]
+        if not rows:
+            continue
+        seconds = {step: statistics.median(row.seconds[step] for row in rows) for step in STEPS}
+        found.append(Row(name, seconds, rows[-1].stored, rows[-1].added, max(row.peak_mib for row in rows)))
+    return found
+
+
 def show(rows: list[Row]) -> None:
-    """Print a table."""
-    head = (
-        ("first", 8),
-        ("unchanged", 10),
-        ("change", 8),
-        ("restore", 8),
-        ("stored MB", 10),
-        ("+ MB", 8),
-        ("peak MiB", 9),
-    )
-    print(" " * 10, *(f"{title:>{width}}" for title, width in head))
+    """Print a Markdown table, and how this program compares with each peer (below 1 is faster, or smaller)."""
+    print("| | first s | unchanged s | change s | restore s | stored MB | + change MB | peak MiB |")
+    print("|---|---|---|---|---|---|---|---|")
     for row in rows:
-        steps = (f"{row.seconds[step]:{width}.2f}" for step, width in
-                 (("first", 8), ("unchanged", 10), ("change", 8), ("restore", 8)))  # fmt: skip
-        print(f"{row.name:10} {' '.join(steps)} {row.stored / 1e6:10.1f} {row.added / 1e6:8.1f} {row.peak_mib:9}")
+        print(f"| {row.name} | {' | '.join(_figures(row))} |")
+    ours = rows[0]
+    for peer in (row for row in rows if not row.name.startswith("backstay")):
+        if ours.name != "backstay":
+            break
+        ratios = [ours.seconds[step] / peer.seconds[step] for step in STEPS]
+        ratios += [ours.stored / peer.stored, ours.added / max(1, peer.added), ours.peak_mib / max(1, peer.peak_mib)]
+        print(f"| ÷ {peer.name} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
+    print(flush=True)
+
+
+def _figures(row: Row) -> list[str]:
+    times = [f"{row.seconds[step]:.2f}" for step in STEPS]
+    return [*times, f"{row.stored / 1e6:.1f}", f"{row.added / 1e6:.2f}", str(row.peak_mib)]
+
+
+def _install_borg14(work: Path) -> None:
+    """borg 1.4 from the registry, in an environment of its own."""
+    home = work / "borg-1.4"
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    install = [str(home / "bin" / "pip"), "install", "--quiet", "borgbackup>=1.4,<1.5"]
+    subprocess.run(install, check=True)
+    _use_borg14(str(home / "bin" / "borg"))
+
+
+def _use_borg14(program: str) -> None:
+    Borg14.program = program
+    CONTENDERS["borg-1.4"] = (Borg14, program)
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("paths", nargs="+", type=Path)
-    parser.add_argument("--work", type=Path)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--step", help=argparse.SUPPRESS)
+    parser.add_argument("trees", nargs="*", metavar="TREE", help=f"of {', '.join(KINDS)}; default: all")
+    parser.add_argument("--work", type=Path, help="where to work; about 8 GB are needed at scale 1")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="size of the trees")
+    parser.add_argument("--only", default="", help="contenders, separated by commas")
+    parser.add_argument("--borg14", nargs="?", const="install", metavar="PROGRAM", help="install borg 1.4, or use this")
+    parser.add_argument("--resident", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.step:
-        _step(given.step, *given.paths)
+    if given.resident:
+        _serve_steps()
         return
-    with tempfile.TemporaryDirectory(dir=given.work) as work:
-        for _ in range(given.rounds):
-            show(compete(given.paths[0].resolve(), Path(work)))
+    if given.step:
+        step, repository, path = given.step
+        _step(step, Path(repository), Path(path))
+        return
+    with tempfile.TemporaryDirectory(dir=given.work) as folder:
+        work = Path(folder)
+        if given.borg14:
+            _install_borg14(work) if given.borg14 == "install" else _use_borg14(given.borg14)
+        wanted = given.only.split(",") if given.only else list(CONTENDERS)
+        names = [name for name in wanted if shutil.which(CONTENDERS[name][1])]
+        for tree in given.trees or KINDS:
+            source = work / tree
+            # In a process of its own: a child begins with the peak memory of the process that starts it.
+            make = [sys.executable, "-m", "bench.trees", tree, str(source), "--scale", str(given.scale)]
+            subprocess.run(make, check=True)
+            print(
+                f"### {tree}: {KINDS[tree].about}; {_bytes_in(source) / 1e6:.0f} MB, {given.rounds} rounds\n",
+                flush=True,
+            )
+            rounds = []
+            for number in range(given.rounds):
+                turn = number % len(names)
+                rounds.append(compete(KINDS[tree], source, work, names[turn:] + names[:turn]))
+            show(medians(rounds))
+            shutil.rmtree(source)
 
 
 if __name__ == "__main__":

@@ -48,10 +48,15 @@ class MarkDeleting:
 
 @dataclass(frozen=True, slots=True)
 class MarkSnapshot:
-    """What reading it has shown: `corrupt`, or `available` after all. Nothing happens to one that is deleting."""
+    """What reading it has shown: `corrupt`, or `available` after all. Nothing happens to one that is deleting.
+
+    `level` is how closely it was verified, empty when it was only restored; `fault` says what is wrong with it.
+    """
 
     snapshot_id: str
     state: SnapshotState
+    fault: str = ""
+    level: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,10 @@ class Snapshot:
     labels: tuple[Label, ...] = ()
     packs: tuple[str, ...] = field(default=(), repr=False)  # pack ids the manifest needs
     skipped: tuple[str, ...] = ()  # names of files that were unstable or of an unsupported type
+    pinned: str = ""  # why it must be kept
+    verified_at: int = 0  # 0: never
+    verified_level: str = ""
+    fault: str = ""  # what is wrong with it
 
 
 @dataclass(frozen=True, slots=True)

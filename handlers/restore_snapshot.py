@@ -81,7 +81,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         figures, items = _restore_data(command, context, service, snapshot) if "data" in include else ({}, ())
     except Damaged as error:
         # Whatever says `available` can be restored, so this one must stop saying it.
-        marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT)
+        marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT, str(error))
         return dataclasses.replace(Outcome.failed(error), changes=(marked,))
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
     if snapshot.state is SnapshotState.CORRUPT and set(include) == set(snapshot.include):

@@ -24,7 +24,7 @@ QUEUE = "operations"
 ACTOR = "execute"
 #: Seconds between looks at the database when nothing has announced new work (backoffs come due, nodes die).
 POLL_SECONDS = 2.0
-#: Slots beyond the others that only take what reserves no service: a cancel must not wait for what it cancels.
+#: Slots beyond the others that only take cancels: a cancel must not wait for what it cancels.
 SPARE = 1
 #: Milliseconds after which an operation is offered again whose former attempt still hangs in this process.
 STILL_RUNNING_MS = 10_000
@@ -85,8 +85,8 @@ class SqlBroker(dramatiq.Broker):
         free = self.free()
         if free <= -SPARE:
             return []
-        limit, shared_only = (free, False) if free > 0 else (SPARE, True)
-        for claim in self.ledger.claim(self.node, self.owner, limit, self.lease_ms, shared_only=shared_only):
+        limit, cancels_only = (free, False) if free > 0 else (SPARE, True)
+        for claim in self.ledger.claim(self.node, self.owner, limit, self.lease_ms, cancels_only=cancels_only):
             with self._mutex:
                 runs_here = claim.operation.op_id in self._held
                 if not runs_here:

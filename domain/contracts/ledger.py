@@ -30,10 +30,10 @@ class Ledger(Protocol):
     """Claim, renew, journal, settle. Every write is conditional on the claim's fence and raises
     LeaseLost when it matches no row; then nothing at all was written."""
 
-    def claim(self, node: str, owner: str, limit: int, lease_ms: int, *, shared_only: bool = False) -> list[Claim]:
+    def claim(self, node: str, owner: str, limit: int, lease_ms: int, *, cancels_only: bool = False) -> list[Claim]:
         """Take up to `limit` ready operations that this node can do, oldest first, at most one exclusive
-        operation per service, never past an older one of the same service. `shared_only`: only what
-        reserves no service, such as cancelling."""
+        operation per service, never past an older one of the same service. `cancels_only`: for the
+        slot that is kept for cancelling what holds all others."""
 
     def renew(self, claim: Claim, lease_ms: int, progress: dict[str, Any] | None = None) -> bool:
         """Extend the lease; True when a cancel was requested. `progress` resets the poison count and is

@@ -12,6 +12,7 @@ from typing import Protocol
 from domain.contracts.rows import Garbage
 from domain.restore import ManifestSummary, RestoreMode, Staged
 from domain.snapshot import SnapshotRequest
+from domain.verification import Verified, VerifyLevel
 
 Buffer = bytes | bytearray | memoryview
 
@@ -49,6 +50,11 @@ class Archive(Protocol):
     def stage(self, manifest_key: str, target: str, staging: str, mode: RestoreMode, watch: Watch) -> Staged:
         """Build the complete tree at `staging` (absent before; same file system as `target`), every
         byte verified, files and directories fsynced. MERGE adds what only `target` has."""
+
+    def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
+        """Look at the stored objects and say what is missing or wrong; writes nothing. Everything damaged is
+        found, not only the first; StoreUnavailable when the store does not answer. A `restore-test` needs a
+        place to restore to and is the caller's: here it is looked at like `hash`."""
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """Where that snapshot's manifest lives."""

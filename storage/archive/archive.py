@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from domain.contracts import Garbage, Watch
 from domain.restore import ManifestSummary, RestoreMode, Staged
 from domain.snapshot import SnapshotRequest
-from storage.archive import layout, published, stage, sweep, writer
+from domain.verification import Verified, VerifyLevel
+from storage.archive import layout, published, stage, sweep, verify, writer
 
 
 class StoreArchive:
@@ -34,6 +35,10 @@ class StoreArchive:
     def stage(self, manifest_key: str, target: str, staging: str, mode: RestoreMode, watch: Watch) -> Staged:
         """See the port."""
         return stage.stage(self._tools.store, manifest_key, target, staging, mode, self._tools.threads, watch)
+
+    def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
+        """See the port."""
+        return verify.verify(self._tools.store, manifest_key, level, watch)
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """See the port."""

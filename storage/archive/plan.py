@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domain.contracts import Buffer
 from storage.archive.layout import HOLE, MIB
 from storage.archive.manifest import Ints, Tree
 
@@ -29,6 +30,14 @@ class Run:
     length: int
     first: int
     last: int
+
+
+def split(tree: Tree, run: Run, data: Buffer) -> Iterator[tuple[int, memoryview]]:
+    """The segments of a run that was read: number, stored bytes."""
+    view, rows = memoryview(data), tree.segments[run.first : run.last]
+    for number, (offset, stored) in enumerate(zip(rows["offset"].tolist(), rows["stored"].tolist(), strict=True)):
+        at = offset - run.offset
+        yield run.first + number, view[at : at + stored]
 
 
 class Plan:

@@ -95,6 +95,15 @@ def printable(path: bytes) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def path_of(tree: Tree, row: int) -> str:
+    """Where the entry is beneath the root, for people."""
+    parts = []
+    while row > 0:
+        parts.append(tree.names[row])
+        row = int(tree.parent[row])
+    return printable(b"/".join(reversed(parts)))
+
+
 class Indexes:
     """Pack indexes of one tenant, from the cache or the store."""
 

@@ -29,7 +29,7 @@ from storage.archive.finish import Finisher, Warnings
 from storage.archive.manifest import Header, Tree, holders
 from storage.archive.merge import merge
 from storage.archive.pipeline import Channel, Crew
-from storage.archive.plan import Plan, Run
+from storage.archive.plan import Plan, Run, split
 from storage.archive.room import check_room
 from storage.archive.segment import open_segment
 
@@ -130,11 +130,7 @@ class _Staging:
         return Directories(self._root, self._parents, self._tree.names)
 
     def _path(self, row: int) -> str:
-        parts = []
-        while row > 0:
-            parts.append(self._tree.names[row])
-            row = self._parents[row]
-        return published.printable(b"/".join(reversed(parts)))
+        return published.path_of(self._tree, row)
 
     def _prepare_files(self, directories: Directories) -> list[int]:
         """Create the files that are not written in one go; the rows that must be finished later."""
@@ -189,7 +185,7 @@ class _Staging:
         decompressor = Decompressor()
         try:
             for item in fetched:
-                for number, stored in self._segments(item):
+                for number, stored in split(self._tree, item.run, item.data):
                     row = self._tree.segments[number]
                     plain = open_segment(
                         stored, int(row["plain"]), int(row["flags"]), row["digest"].tobytes(), decompressor
@@ -197,13 +193,6 @@ class _Staging:
                     self._watch.advance(*writer.write(plain, self._plan.writes(number)))
         finally:
             writer.close()
-
-    def _segments(self, item: _Fetched) -> Iterator[tuple[int, memoryview]]:
-        view = memoryview(item.data)
-        rows = self._tree.segments[item.run.first : item.run.last]
-        for number, (offset, stored) in enumerate(zip(rows["offset"].tolist(), rows["stored"].tolist(), strict=True)):
-            at = offset - item.run.offset
-            yield item.run.first + number, view[at : at + stored]
 
     def _make_links(self, directories: Directories) -> None:
         """Further names of files, then symbolic links: no link exists while anything is opened."""

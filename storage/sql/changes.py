@@ -39,6 +39,9 @@ from storage.sql.versions import hold_version, save_record, save_version
 #: that lost its lease have arrived by then.
 LATE_WRITES_MS = 15 * 60_000
 
+#: What is kept of the sentence that says what is wrong with a snapshot.
+FAULT_CHARACTERS = 255
+
 #: Order of collection: nothing may name what is gone.
 MANIFESTS_TURN, PACKS_TURN = 0, 1
 
@@ -60,12 +63,8 @@ def apply(
                     discard_prefix(tx, connection, pack_prefix, now)
             case MarkDeleting(snapshot_id):
                 _mark_deleting(tx, connection, snapshot_id, now)
-            case MarkSnapshot(snapshot_id, state):
-                connection.execute(
-                    update(snapshot)
-                    .where(snapshot.c.snapshot_id == snapshot_id, snapshot.c.state != SnapshotState.DELETING.value)
-                    .values(state=state.value, updated_at=now)
-                )
+            case MarkSnapshot():
+                _mark_snapshot(connection, change, now)
             case RemoveSnapshot(snapshot_id):
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
@@ -78,6 +77,15 @@ def apply(
             case AbandonSnapshot(manifest_key, pack_prefix):
                 _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now, rest_ms=LATE_WRITES_MS)
                 discard_prefix(tx, connection, pack_prefix, now)
+
+
+def _mark_snapshot(connection: Connection, mark: MarkSnapshot, now: int) -> None:
+    verified = {"verified_at": now, "verified_level": mark.level} if mark.level else {}
+    connection.execute(
+        update(snapshot)
+        .where(snapshot.c.snapshot_id == mark.snapshot_id, snapshot.c.state != SnapshotState.DELETING.value)
+        .values(state=mark.state.value, fault=mark.fault[:FAULT_CHARACTERS], updated_at=now, **verified)
+    )
 
 
 def _save_service(

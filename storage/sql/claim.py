@@ -53,7 +53,7 @@ def claim(
     lease_ms: int,
     *,
     own_first: bool,
-    shared_only: bool = False,
+    cancels_only: bool = False,
 ) -> list[Claim]:
     """Take up to `limit` ready operations, the node's own or anybody's first; oldest first in each."""
     try:
@@ -63,7 +63,7 @@ def claim(
             for arm in [node, ANY_NODE] if own_first else [ANY_NODE, node]:
                 if len(candidates) < limit:
                     candidates += connection.execute(
-                        READY_SHARED if shared_only else READY,
+                        READY_CANCELS if cancels_only else READY,
                         {"node": arm, "now": now, "most": limit - len(candidates)},
                     ).all()
             if not candidates:
@@ -78,7 +78,7 @@ def claim(
         return []  # another node was faster with an operation of the same service
 
 
-def _ready(*, shared_only: bool = False) -> Select[Any]:
+def _ready(*, cancels_only: bool = False) -> Select[Any]:
     """Claimable operations that are bound to the node :node, or with ANY_NODE to none, at the time :now.
 
     One node at a time instead of an OR, because no index serves the OR. An operation that has started
@@ -105,7 +105,7 @@ def _ready(*, shared_only: bool = False) -> Select[Any]:
             mine.c.node == bindparam("node"),
             mine.c.next_attempt_at <= now,
             mine.c.lease_until < now,
-            ~is_exclusive(mine) if shared_only else in_turn,
+            mine.c.kind == literal_column("'cancel-operation'") if cancels_only else in_turn,
         )
         .order_by(mine.c.seq)
         .limit(bindparam("most", type_=BigInteger))
@@ -132,7 +132,7 @@ def _take() -> ReturningUpdate[Any]:
 
 
 #: Built once: building them costs more than running them.
-READY, READY_SHARED, TAKE = _ready(), _ready(shared_only=True), _take()
+READY, READY_CANCELS, TAKE = _ready(), _ready(cancels_only=True), _take()
 
 
 def _raise_fences(tx: Transactions, connection: Connection, rows: Sequence[Row[Any]]) -> set[str]:

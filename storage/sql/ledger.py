@@ -30,10 +30,10 @@ class SqlLedger:
         self._tx, self._vault = transactions, vault
         self._turns = itertools.count()
 
-    def claim(self, node: str, owner: str, limit: int, lease_ms: int, *, shared_only: bool = False) -> list[Claim]:
+    def claim(self, node: str, owner: str, limit: int, lease_ms: int, *, cancels_only: bool = False) -> list[Claim]:
         """Take up to `limit` ready operations that this node can do."""
         own_first = next(self._turns) % 2 == 0
-        return take(self._tx, self._vault, node, owner, limit, lease_ms, own_first=own_first, shared_only=shared_only)
+        return take(self._tx, self._vault, node, owner, limit, lease_ms, own_first=own_first, cancels_only=cancels_only)
 
     def renew(self, claim: Claim, lease_ms: int, progress: dict[str, Any] | None = None) -> bool:
         """Extend the lease; True when a cancel was requested."""

@@ -172,6 +172,10 @@ def snapshot(row: Row[Any], labels: tuple[Label, ...], packs: tuple[str, ...]) -
         labels=labels,
         packs=packs,
         skipped=tuple(json.loads(row.skipped)),
+        pinned=row.pinned,
+        verified_at=row.verified_at or 0,
+        verified_level=row.verified_level,
+        fault=row.fault,
     )
 
 

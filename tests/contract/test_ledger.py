@@ -163,10 +163,12 @@ def test_renewing_extends_the_lease_and_keeps_the_progress(bench: Bench) -> None
     assert (operation.lease_until, operation.progress) == (bench.now + LEASE, {"bytes_done": 5})
 
 
-def test_a_spare_slot_takes_only_what_reserves_no_service(bench: Bench) -> None:
+def test_a_spare_slot_takes_only_cancels(bench: Bench) -> None:
+    """Reading a snapshot back reserves nothing either, and may take hours."""
     bench.accept_one("work")
-    bench.accept_one("cancel", exclusive=False)
-    taken = bench.database.ledger.claim("n1", "n1:1", 5, 60_000, shared_only=True)
+    bench.accept_one("look", kind="verify-snapshot", exclusive=False)
+    bench.accept_one("cancel", kind="cancel-operation", exclusive=False)
+    taken = bench.database.ledger.claim("n1", "n1:1", 5, 60_000, cancels_only=True)
     assert [claim.operation.message_id for claim in taken] == ["cancel"]
 
 

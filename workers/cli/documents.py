@@ -89,6 +89,10 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
         "root_digest": snapshot.root_digest,
         "parent_id": snapshot.parent_id,
         "skipped": list(snapshot.skipped),
+        "pinned": snapshot.pinned or None,
+        "verified_at": moment(snapshot.verified_at),
+        "verified_level": snapshot.verified_level or None,
+        "fault": snapshot.fault or None,
         "manifest_key": snapshot.manifest_key,
     }
 

@@ -35,6 +35,8 @@ MISSING = frozenset(
     {"not-found", "unknown-service", "unknown-operation", "snapshot-not-found", "directory-not-found",
      "version-not-found", "component-not-in-version", "unknown-upgrade"}
 )  # fmt: skip
+#: Reason codes of a failed operation that mean "stored bytes are not what was written".
+DAMAGED = frozenset({"verify-failed", "snapshot-damaged", "object-missing"})
 _BY_OUTCOME = {"rolled-back": Exit.ROLLED_BACK, "cancelled": Exit.FAILED, "stuck": Exit.FAILED}
 
 
@@ -55,6 +57,8 @@ def of_outcome(outcome: dict[str, Any]) -> Exit:
         return Exit.OK if outcome["complete"] else Exit.PARTIAL
     if outcome["outcome"] == "failed" and outcome["code"] in MISSING:
         return Exit.NOT_FOUND
+    if outcome["outcome"] == "failed" and outcome["code"] in DAMAGED:
+        return Exit.VERIFY_FAILED
     if outcome["outcome"] == "failed" and outcome["code"] == "wrong-tenant":
         return Exit.NOT_ALLOWED
     return _BY_OUTCOME.get(outcome["outcome"], Exit.FAILED)

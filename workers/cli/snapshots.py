@@ -1,4 +1,4 @@
-"""`backstay snapshots`: find them by service and label; make, restore and delete them and see how it ends.
+"""`backstay snapshots`: find them by service and label; make, restore, verify and delete them and see how it ends.
 
 Apart from `publish` because these know what they ask for: the tenant is looked up, and every command that
 changes something is followed to its outcome, which is the exit code. Listing reads SQL and no store.
@@ -13,6 +13,7 @@ import typer
 from domain.errors import InvalidMessage, NotFound
 from domain.restore import RestoreMode
 from domain.snapshot import Label, Snapshot
+from domain.verification import VerifyLevel
 from workers.cli.documents import page, snapshot_document
 from workers.cli.session import AsJson, Before, Limit, Session, Timeout, session
 
@@ -109,6 +110,21 @@ def delete(
     """Delete a snapshot and wait until its objects are gone."""
     with session(as_json) as here:
         _ask(here, "delete-snapshot", _whom(here, service, subject, snapshot_id), {"snapshot_id": snapshot_id}, timeout)
+
+
+@group.command()
+def verify(
+    snapshot_id: Id,
+    level: Annotated[VerifyLevel, typer.Option(help="How closely to look.")] = VerifyLevel.HASH,
+    service: Service = None,
+    subject: Subject = None,
+    timeout: Timeout = 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Read a snapshot back on a node and wait for the finding; exits with 13 when it is damaged."""
+    data = {"snapshot_id": snapshot_id, "level": level.value}
+    with session(as_json) as here:
+        _ask(here, "verify-snapshot", _whom(here, service, subject, snapshot_id), data, timeout)
 
 
 def find(database: Database, snapshot_id: str) -> Snapshot:
