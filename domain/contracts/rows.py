@@ -65,6 +65,13 @@ class Catalogue(Protocol):
         """Snapshots that are not being deleted, newest first: of any of the services (all if empty) with all
         of the labels."""
 
+    def recover(self, record: Snapshot) -> bool:
+        """Take a published snapshot, whose packs are all in the store, into the index. False, and nothing is
+        written, when it is there in any state, is being deleted, or belongs to an operation that goes on."""
+
+    def known_packs(self) -> set[str]:
+        """Keys of all packs that the index counts or is about to remove."""
+
     def garbage(self, limit: int) -> list[Garbage]:
         """Objects that may be removed from the store, manifests first."""
 

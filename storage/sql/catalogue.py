@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, delete, exists, literal_column, select, 
 
 from domain.contracts import Garbage
 from domain.snapshot import Label, Snapshot
+from storage.sql.recovering import recover
 from storage.sql.rows import snapshot as read_snapshot
 from storage.sql.tables import garbage, pack, snapshot, snapshot_label, snapshot_pack
 from storage.sql.transactions import Transactions
@@ -73,6 +74,15 @@ class SqlCatalogue:
             rows = connection.execute(wanted).all()
             labelled = _labels(connection, [row.snapshot_id for row in rows])
         return [read_snapshot(row, tuple(labelled[row.snapshot_id]), ()) for row in rows]
+
+    def recover(self, record: Snapshot) -> bool:
+        """See the port."""
+        return recover(self._tx, record)
+
+    def known_packs(self) -> set[str]:
+        """See the port."""
+        with self._tx.read() as connection:
+            return set(connection.scalars(select(pack.c.pack_key)))
 
     def garbage(self, limit: int) -> list[Garbage]:
         """Objects that may be removed from the store, manifests first, then the oldest."""

@@ -48,6 +48,8 @@ def of_error(error: BackstayError) -> Exit:
         return Exit.NOT_FOUND
     if isinstance(error, WrongTenant):
         return Exit.NOT_ALLOWED
+    if error.code == "busy":
+        return Exit.BUSY
     return Exit.TRY_LATER if isinstance(error, Weather) else Exit.FAILED
 
 

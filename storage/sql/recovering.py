@@ -1,0 +1,71 @@
+"""Taking a snapshot that lies in the store back into the catalogue.
+
+Apart from settling because no operation does it: the row is made anew from the manifest. What the database still
+knows better stays as it is: a snapshot in any state, one that is being deleted, one whose operation goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, exists, insert, literal_column, select
+
+from domain.errors import Damaged
+from domain.operation import TERMINAL
+from domain.snapshot import Snapshot
+from storage.sql.rows import snapshot_values
+from storage.sql.tables import garbage, operation, pack, snapshot, snapshot_label, snapshot_pack
+from storage.sql.transactions import Transactions
+
+
+def recover(tx: Transactions, record: Snapshot) -> bool:
+    """Insert the row with its labels and count its packs, which must be in the store; False if it is not needed.
+
+    Raises Damaged(code="pack-condemned") when the collector already has one of its packs.
+    """
+    with tx.write("recover") as connection:
+        if _is_known(connection, record):
+            return False
+        now = tx.now(connection)
+        added = connection.execute(
+            tx.insert(snapshot)
+            .values(snapshot_values(record, now))
+            .on_conflict_do_nothing()
+            .returning(snapshot.c.snapshot_id)
+        ).first()
+        if added is None:
+            return False
+        for ordinal, label in enumerate(record.labels):
+            row = {"snapshot_id": record.snapshot_id, "ordinal": ordinal, "name": label.name, "value": label.value}
+            connection.execute(insert(snapshot_label), row)
+        if keys := sorted(set(record.packs)):
+            connection.execute(
+                insert(snapshot_pack), [{"snapshot_id": record.snapshot_id, "pack_key": key} for key in keys]
+            )
+            _count(tx, connection, record.snapshot_id, keys, now)
+    return True
+
+
+def _is_known(connection: Connection, record: Snapshot) -> bool:
+    unfinished = exists().where(
+        operation.c.op_id == record.snapshot_id, operation.c.state.not_in([state.value for state in TERMINAL])
+    )
+    deleted = exists().where(garbage.c.object_key == record.manifest_key)
+    return bool(connection.execute(select(unfinished | deleted)).scalar_one())
+
+
+def _count(tx: Transactions, connection: Connection, snapshot_id: str, keys: Sequence[str], now: int) -> None:
+    """One more reference on each pack; a pack that no row knows is live again."""
+    made = tx.insert(pack).values([{"pack_key": key, "refs": 1, "state": "LIVE", "created_at": now} for key in keys])
+    counted = connection.execute(
+        made.on_conflict_do_update(
+            index_elements=[pack.c.pack_key],
+            set_={"refs": pack.c.refs + 1},
+            where=pack.c.state == literal_column("'LIVE'"),
+        ).returning(pack.c.pack_key)
+    ).all()
+    if len(counted) != len(keys):
+        raise Damaged(
+            f"snapshot {snapshot_id} needs {len(keys) - len(counted)} packs that are being deleted",
+            code="pack-condemned",
+        )
