@@ -60,6 +60,14 @@ class MarkSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class SavePin:
+    """Keep it, for that reason; an empty one lets it go."""
+
+    snapshot_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveSnapshot:
     """Forget the snapshot's row and labels. Garbage rows stay until their objects are gone."""
 
@@ -107,6 +115,7 @@ Change = (
     | AddSnapshot
     | MarkDeleting
     | MarkSnapshot
+    | SavePin
     | RemoveSnapshot
     | AbandonSnapshot
     | SaveVersion

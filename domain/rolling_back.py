@@ -78,7 +78,7 @@ def _records(context: Context, retreat: Retreat) -> list[UpgradeRecord]:
     subject = context.service()
     upgrade = retreat.upgrade
     if upgrade is None:
-        newest = _last_success(context, subject.service_id)
+        newest = last_success(context, subject.service_id)
         if newest is None:
             raise Refused(
                 f"service {subject.service_id} has no upgrade that could be rolled back",
@@ -94,7 +94,7 @@ def _records(context: Context, retreat: Retreat) -> list[UpgradeRecord]:
     return records
 
 
-def _last_success(context: Context, service_id: str) -> UpgradeRecord | None:
+def last_success(context: Context, service_id: str) -> UpgradeRecord | None:
     """The newest upgrade that holds and was not rolled back; by the order of acceptance, never by a clock."""
     for record in context.records.history(service_id, "upgrade"):
         if record.status is Status.UPGRADED and record.snapshot_id and not _undone(context, record):

@@ -10,7 +10,8 @@ complete and the sweeper removes the objects later.
 from __future__ import annotations
 
 from domain.context import Context
-from domain.errors import Cancelled, Damaged, DeadlineExceeded, Refused, StoreUnavailable, WrongTenant
+from domain.deleting import remove_objects
+from domain.errors import Refused, WrongTenant
 from domain.outcome import Item, MarkDeleting, Outcome, RemoveSnapshot
 from domain.subscription import Subscription
 from handlers import Id, Payload
@@ -32,11 +33,17 @@ def handle(command: DeleteSnapshot, context: Context) -> Outcome:
     if (found.tenant_id, found.service_id) != (context.operation.tenant_id, context.operation.service_id):
         raise WrongTenant(f"snapshot {command.snapshot_id} does not belong to the subject of this message")
     step = context.journal.find("mark-deleting")
+    if step is None and found.pinned:
+        raise Refused(
+            f"snapshot {found.snapshot_id} is pinned: {found.pinned}",
+            code="pinned",
+            next_step='publish pin-snapshot with "pinned": false first',
+        )
     if step is None:
         step = context.journal.begin(
             "mark-deleting", {"snapshot_id": found.snapshot_id}, (MarkDeleting(found.snapshot_id),)
         )
-    left = _remove_objects(context)
+    left = remove_objects(context)
     return Outcome.succeeded(
         f"snapshot {found.snapshot_id} of service {found.service_id} is deleted",
         changes=(RemoveSnapshot(found.snapshot_id),),
@@ -44,21 +51,6 @@ def handle(command: DeleteSnapshot, context: Context) -> Outcome:
         snapshot_id=found.snapshot_id,
         deleted=True,
     )
-
-
-def _remove_objects(context: Context) -> str:
-    """Collect what has become garbage; a sentence if the store would not."""
-    try:
-        while rows := context.catalogue.garbage(200):
-            gone = context.archive.collect(rows, context.catalogue.live_packs)
-            context.catalogue.forget_garbage(gone)
-            context.watch.advance()
-            if len(gone) < len(rows):
-                break
-    except (StoreUnavailable, Refused, Damaged, Cancelled, DeadlineExceeded) as error:
-        # The snapshot is gone from the catalogue: from here on there is only forward.
-        return f"the store did not remove all objects ({error}); the sweeper will"
-    return ""
 
 
 subscription = Subscription(DeleteSnapshot, handle)

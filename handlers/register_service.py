@@ -72,6 +72,7 @@ def handle(command: RegisterService, context: Context) -> Outcome:
         group_id=None if configuration.origin.get("group") is None else str(configuration.origin["group"]),
         share_uuid=configuration.origin.get("share_uuid"),
         document=configuration.document(),
+        retention=known.retention if known else {},
     )
     return Outcome.succeeded(
         f"service {wanted.service_id} is registered on node {node} with directory {directory}",

@@ -17,6 +17,7 @@ from domain.operation import Operation, State
 from domain.planning import drift
 from domain.upgrade_record import Status
 from workers.bootstrap import System
+from workers.clock import SystemClock
 
 #: The id that a planned operation would have; only what is derived from it differs from the real one.
 NOBODY = "00000000-0000-8000-a000-000000000000"
@@ -43,6 +44,7 @@ def planning_context(system: System, service_id: str) -> Context:
         "versions": database.versions,
         "records": database.records,
         "journal": SimpleNamespace(reserve=lambda service_ids: None),
+        "now_ms": SystemClock().wall_ms,
         "after_settle": [],
         "undoing_handed_over": False,
     }

@@ -30,6 +30,7 @@ from workers.bootstrap import System, check_packages, version
 from workers.broker import SPARE, SqlBroker
 from workers.clock import SystemClock
 from workers.config import Settings
+from workers.daily import Daily
 from workers.executor import Executor
 from workers.health import Finding, Health, probe
 from workers.hook import hook_runner
@@ -116,7 +117,10 @@ class NodeProcess:
             clock=self.clock,
         )
         self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock)
-        duties = Duties(database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store)
+        daily = Daily(database.services, database.inbox, self.clock, self._wake.set)
+        duties = Duties(
+            database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store, daily
+        )
         self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set)
 
     def start(self) -> None:

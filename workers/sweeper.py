@@ -15,6 +15,7 @@ import structlog
 from domain.contracts import Archive, Catalogue, Clock, Ledger, Nodes, ObjectStore, Trees
 from domain.errors import BackstayError
 from domain.operation import TERMINAL
+from workers.daily import Daily
 from workers.loop import Loop
 from workers.owner import Owner
 
@@ -31,6 +32,10 @@ UPLOADS_SECONDS = 3600.0
 UPLOAD_AGE_SECONDS = 86_400
 
 
+#: Seconds between looks whether a new day has begun.
+DAILY_SECONDS = 300.0
+
+
 @dataclass(frozen=True, slots=True)
 class Duties:
     """The ports that sweeping needs."""
@@ -41,6 +46,7 @@ class Duties:
     archive: Archive
     trees: Trees
     store: ObjectStore
+    daily: Daily
 
 
 class Sweeper:
@@ -77,6 +83,7 @@ class Sweeper:
             ("expire", EXPIRE_SECONDS, self._expire),
             ("garbage", TIDY_SECONDS, self.collect_garbage),
             ("staging", TIDY_SECONDS, self.discard_staging),
+            ("daily", DAILY_SECONDS, self._ask_for_daily_work),
             ("uploads", UPLOADS_SECONDS, self._sweep_uploads),
         ):
             now = self._clock.boottime()
@@ -125,6 +132,11 @@ class Sweeper:
                 self._duties.trees.discard(op_id)
                 done += 1
         return done
+
+    def _ask_for_daily_work(self) -> None:
+        asked = self._duties.daily.ask()
+        if asked:
+            log.info("sweep.retention-asked-for", services=asked)
 
     def _sweep_uploads(self) -> None:
         removed = self._duties.store.sweep(UPLOAD_AGE_SECONDS)

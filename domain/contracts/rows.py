@@ -23,6 +23,9 @@ class Services(Protocol):
     def get(self, service_id: str) -> Service | None:
         """The service, whoever owns it."""
 
+    def list(self, tenant_id: str | None) -> list[Service]:
+        """All services, or a tenant's, by id, with empty documents."""
+
     def overlapping(self, node: str | None, directory: str, besides: str) -> str | None:
         """A service other than `besides` on that node whose directory equals, contains or lies in this one."""
 

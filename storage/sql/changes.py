@@ -21,6 +21,7 @@ from domain.outcome import (
     MarkDeleting,
     MarkSnapshot,
     RemoveSnapshot,
+    SavePin,
     SaveRecord,
     SaveService,
     SaveVersion,
@@ -65,6 +66,10 @@ def apply(
                 _mark_deleting(tx, connection, snapshot_id, now)
             case MarkSnapshot():
                 _mark_snapshot(connection, change, now)
+            case SavePin(snapshot_id, reason):
+                connection.execute(
+                    update(snapshot).where(snapshot.c.snapshot_id == snapshot_id).values(pinned=reason, updated_at=now)
+                )
             case RemoveSnapshot(snapshot_id):
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))

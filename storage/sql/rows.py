@@ -133,6 +133,7 @@ def _service(row: Row[Any], document: dict[str, Any]) -> Service:
         group_id=row.group_id,
         share_uuid=row.share_uuid,
         document=document,
+        retention=json.loads(row.retention or "{}"),
     )
 
 
@@ -149,6 +150,7 @@ def service_values(record: Service, now: int, vault: Vault) -> dict[str, Any]:
         "document": vault.close_json(record.document, "service.document", record.service_id),
         "group_id": record.group_id,
         "share_uuid": record.share_uuid,
+        "retention": to_json(record.retention) if record.retention else "",
         "updated_at": now,
     }
 

@@ -53,6 +53,7 @@ service = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("group_id", ForeignText),
     Column("share_uuid", ForeignText),
+    Column("retention", Text, nullable=False, server_default=""),  # JSON; empty: everything is kept
     Index("service_tenant", "tenant_id", "service_id"),
     partial("service_group", "tenant_id", "group_id", where="group_id IS NOT NULL"),
 )

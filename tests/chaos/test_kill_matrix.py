@@ -23,10 +23,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     end = run_node(settings_of(home), world.finished, home.parent / "trace")
     assert end.exit_code == 0, "the world could not be set up"
     system = System(settings_of(home))
-    first = system.database.find_by_message(SOURCE, "first")
+    zeroth, first = (system.database.find_by_message(SOURCE, name) for name in ("zeroth", "first"))
     system.close()
-    assert first is not None
-    return publish_the_run(world, first.op_id)
+    assert zeroth is not None and first is not None
+    return publish_the_run(world, zeroth.op_id, first.op_id)
 
 
 @pytest.fixture(scope="module")

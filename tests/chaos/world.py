@@ -104,12 +104,14 @@ def prepare(home: Path) -> World:
     system.close()
     configuration = {"envs": [{"name": "DB_PASSWORD", "value": SECRET, "secret": True}]}
     publish(home, "0-register", _json(command("register-service", "register", {"configuration": configuration})))
-    publish(home, "1-first", _json(command("create-snapshot", "first", {"labels": ["step:first"]})))
-    return World(home, ("register", "first"), 0, digest(tree), digest(tree))
+    publish(home, "1-zeroth", _json(command("create-snapshot", "zeroth", {"labels": ["step:zeroth"]})))
+    publish(home, "2-first", _json(command("create-snapshot", "first", {"labels": ["step:first"]})))
+    return World(home, ("register", "zeroth", "first"), 0, digest(tree), digest(tree))
 
 
-def publish_the_run(world: World, first_snapshot: str) -> World:
-    """A snapshot, its repeat, a restore of the first one, a delete, an unreadable message and a faulty one."""
+def publish_the_run(world: World, zeroth_snapshot: str, first_snapshot: str) -> World:
+    """A snapshot, its repeat, a restore of the first one, a delete, a retention policy that removes another, an
+    unreadable message and a faulty one."""
     home = world.home
     grow(world.tree, seed=2, files=10)
     (world.tree / "static" / "new.txt").write_text("made after the first snapshot")
@@ -120,8 +122,10 @@ def publish_the_run(world: World, first_snapshot: str) -> World:
     publish(home, "5-unreadable", b"\xff not json")
     publish(home, "6-faulty", _json(command("create-snapshot", "faulty", {"labels": [f"no-colon {SECRET}"]})))
     publish(home, "7-third", _json(command("create-snapshot", "third", {"labels": ["step:third"]})))
-    publish(home, "8-delete", _json(command("delete-snapshot", "delete", {"snapshot_id": first_snapshot})))
-    return World(home, ("second", "restore", "third", "delete"), 2, world.first_tree, digest(world.tree))
+    publish(home, "8-delete", _json(command("delete-snapshot", "delete", {"snapshot_id": zeroth_snapshot})))
+    publish(home, "9-retention", _json(command("apply-retention", "retention", {"policy": {"last": 2}})))
+    messages = ("second", "restore", "third", "delete", "retention")
+    return World(home, messages, 2, world.first_tree, digest(world.tree))
 
 
 def _json(event: dict[str, Any]) -> bytes:
@@ -150,7 +154,7 @@ def _one_outcome_each(world: World, system: System) -> None:
         assert operation is not None, f"{message_id} was lost"
         assert operation.state is State.SUCCEEDED, f"{message_id} ended as {operation.state}: {operation.outcome}"
     kept = [o.message_id for o in system.database.list_operations(limit=100)]
-    assert sorted(kept) == sorted({"register", "first", *world.messages}), f"operations: {kept}"
+    assert sorted(kept) == sorted({"register", "zeroth", "first", *world.messages}), f"operations: {kept}"
     letters = system.database.dead_letters.list(resolved=False, limit=100, before=None)
     assert len(letters) == world.letters, f"dead letters: {[letter.reason for letter in letters]}"
 

@@ -127,6 +127,27 @@ def verify(
         _ask(here, "verify-snapshot", _whom(here, service, subject, snapshot_id), data, timeout)
 
 
+@group.command()
+def pin(
+    snapshot_id: Id,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it must be kept.")],
+    timeout: Timeout = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a snapshot whatever the retention policy says; it cannot be deleted either."""
+    data = {"snapshot_id": snapshot_id, "reason": reason}
+    with session(as_json) as here:
+        _ask(here, "pin-snapshot", _whom(here, None, None, snapshot_id), data, timeout)
+
+
+@group.command()
+def unpin(snapshot_id: Id, timeout: Timeout = 600, as_json: AsJson = False) -> None:
+    """Let a pinned snapshot be an ordinary one again."""
+    data = {"snapshot_id": snapshot_id, "pinned": False}
+    with session(as_json) as here:
+        _ask(here, "pin-snapshot", _whom(here, None, None, snapshot_id), data, timeout)
+
+
 def find(database: Database, snapshot_id: str) -> Snapshot:
     """The snapshot in any state; NotFound if there is none."""
     snapshot = database.catalogue.get(snapshot_id)

@@ -65,15 +65,19 @@ def test_an_empty_create_snapshot_takes_configuration_and_data() -> None:
 
 def test_the_folder_is_the_list_of_commands() -> None:
     assert set(KNOWN) == {
+        "apply-retention",
         "cancel-operation",
         "create-snapshot",
         "delete-snapshot",
         "hold-version",
+        "pin-snapshot",
         "publish-version",
         "register-service",
         "restore-snapshot",
         "rollback",
+        "set-retention",
         "upgrade-service",
+        "verify-snapshot",
     }
 
 

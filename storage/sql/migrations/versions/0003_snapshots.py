@@ -1,6 +1,7 @@
 """Snapshots: what is known of their health, why one is kept, and what has been made from them.
 
-Revision 0003. Plain SQL again. Rows of 0002 keep their meaning: nothing is pinned, nothing was verified.
+Revision 0003. Plain SQL again. Rows of 0002 keep their meaning: nothing is pinned, nothing was verified,
+and without a retention policy everything is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS = """
+ALTER TABLE service ADD COLUMN retention TEXT NOT NULL DEFAULT '';
+
 ALTER TABLE snapshot ADD COLUMN pinned TEXT NOT NULL DEFAULT '';
 ALTER TABLE snapshot ADD COLUMN verified_at BIGINT;
 ALTER TABLE snapshot ADD COLUMN verified_level TEXT NOT NULL DEFAULT '';

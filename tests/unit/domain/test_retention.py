@@ -1,0 +1,135 @@
+"""Which snapshots a policy keeps, and why; whatever it says, some always stay."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidMessage
+from domain.retention import Decision, Policy, decide
+from domain.snapshot import Consistency, Snapshot, SnapshotState
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def milliseconds(when: datetime) -> int:
+    return round(when.timestamp() * 1000)
+
+
+def snapshot(name: str, when: datetime, **more: object) -> Snapshot:
+    row = Snapshot(
+        name, "acme", "web", SnapshotState.AVAILABLE, milliseconds(when), f"m/{name}", "aa", 1, 1, 1,
+        Consistency.STABLE, ("data",),
+    )  # fmt: skip
+    return dataclasses.replace(row, **more)  # type: ignore[arg-type]
+
+
+def every(hours: int, count: int) -> list[Snapshot]:
+    """`count` snapshots, the newest now, named 0, 1, … backwards."""
+    return [snapshot(str(number), NOW - timedelta(hours=hours * number)) for number in range(count)]
+
+
+def kept(policy: Policy, snapshots: list[Snapshot], **more: object) -> list[str]:
+    decided = decide(policy, snapshots, now_ms=milliseconds(NOW), **more)  # type: ignore[arg-type]
+    return [one.snapshot.snapshot_id for one in decided if one.keep]
+
+
+def test_the_last_ones_are_kept() -> None:
+    assert kept(Policy(last=3), every(1, 10)) == ["0", "1", "2"]
+
+
+def test_of_each_day_the_newest_is_kept_for_so_many_days_that_have_one() -> None:
+    """A day without a snapshot uses up no slot."""
+    some = every(6, 9)  # 12:00, 06:00, 00:00, then three older days
+    gap = [snapshot("old", NOW - timedelta(days=30)), snapshot("older", NOW - timedelta(days=31))]
+    assert kept(Policy(daily=4), some + gap) == ["0", "3", "7", "old"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy(weekly=2), ["0", "5"]),  # Friday, then the Sunday before
+        (Policy(monthly=2), ["0", "20"]),
+        (Policy(yearly=1), ["0"]),
+        (Policy(within_days=3), ["0", "1", "2", "3"]),
+        (Policy(daily=2, monthly=2), ["0", "1", "20"]),
+    ],
+)
+def test_periods_are_those_of_the_calendar(policy: Policy, expected: list[str]) -> None:
+    assert kept(policy, every(24, 30)) == expected
+
+
+def test_days_are_those_of_the_policy_s_zone() -> None:
+    """FZ-18's clock change: 25 October 2026 has 25 hours in Berlin, and its hour 2 comes twice."""
+    berlin = ZoneInfo("Europe/Berlin")
+    first = snapshot("first", datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=0))
+    second = snapshot("second", datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=1))
+    late = snapshot("late", datetime(2026, 10, 25, 23, 30, tzinfo=berlin))
+    assert kept(Policy(hourly=3, zone="Europe/Berlin"), [first, second, late]) == ["late", "second", "first"]
+    assert kept(Policy(daily=3, zone="Europe/Berlin"), [first, second, late]) == ["late"]
+    assert kept(Policy(daily=3, zone="Pacific/Auckland"), [first, late]) == ["late", "first"]
+
+
+def test_what_is_pinned_needed_damaged_newest_or_read_back_stays_with_its_reason() -> None:
+    """FZ-19, CN-26: what something depends on is never removed."""
+    rows = every(24, 6)
+    rows[2] = dataclasses.replace(rows[2], pinned="audit")
+    rows[3] = dataclasses.replace(rows[3], verified_level="hash")
+    rows[4] = dataclasses.replace(rows[4], state=SnapshotState.CORRUPT)
+    decided = decide(Policy(last=1), rows, now_ms=milliseconds(NOW), needed=["5"])
+    assert {one.snapshot.snapshot_id: one.reasons for one in decided} == {
+        "0": ("the newest", "last 1 of 1"),
+        "1": (),
+        "2": ("pinned: audit",),
+        "3": ("the newest that was read back",),
+        "4": ("damaged: a person decides",),
+        "5": ("an upgrade could be rolled back to it",),
+    }
+
+
+def test_a_damaged_snapshot_fills_no_period() -> None:
+    rows = every(1, 3)
+    rows[0] = dataclasses.replace(rows[0], state=SnapshotState.CORRUPT)
+    assert kept(Policy(daily=1), rows) == ["0", "1"]
+
+
+@pytest.mark.parametrize("document", [{}, {"last": 0}, {"last": 1, "zone": "Mars/Olympus"}, {"daily": 1, "zone": ""}])
+def test_a_policy_that_cannot_be_meant_is_refused(document: dict[str, object]) -> None:
+    with pytest.raises(InvalidMessage):
+        Policy.load(document)
+
+
+COUNTS = st.integers(0, 5)
+POLICIES = st.builds(Policy, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+TIMES = st.lists(st.integers(0, 3 * 365 * 24), max_size=60, unique=True)
+
+
+def decided(policy: Policy, hours: list[int]) -> list[Decision]:
+    rows = [snapshot(str(hour), NOW - timedelta(hours=hour)) for hour in hours]
+    return decide(policy, rows, now_ms=milliseconds(NOW))
+
+
+@given(POLICIES, TIMES)
+def test_applying_a_policy_again_changes_nothing(policy: Policy, hours: list[int]) -> None:
+    staying = [int(one.snapshot.snapshot_id) for one in decided(policy, hours) if one.keep]
+    again = decided(policy, staying)
+    assert [int(one.snapshot.snapshot_id) for one in again if one.keep] == staying
+
+
+@given(POLICIES, TIMES)
+def test_every_snapshot_gets_one_decision_and_the_newest_stays(policy: Policy, hours: list[int]) -> None:
+    found = decided(policy, hours)
+    assert [int(one.snapshot.snapshot_id) for one in found] == sorted(hours)
+    assert not found or found[0].keep
+
+
+@given(TIMES, st.integers(1, 60))
+def test_a_rule_keeps_as_many_as_it_says_and_never_more(hours: list[int], most: int) -> None:
+    for policy in (Policy(last=most), Policy(hourly=most)):
+        staying = sum(one.keep for one in decided(policy, hours))
+        assert staying == min(most, len(hours))

@@ -1,0 +1,44 @@
+"""What nobody publishes is asked for once a day, by however many nodes."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from domain.contracts import Inbox, Services
+from domain.service import Service
+from tests.fakes.clock import FakeClock
+from tests.fakes.door import FakeDoor
+from workers.daily import Daily
+
+
+class FakeServices:
+    """Two services, one with a policy."""
+
+    def list(self, tenant_id: str | None) -> list[Service]:
+        return [
+            Service("web", "acme", "Web", "web", retention={"last": 3}),
+            Service("db", "acme", "Db", "db"),
+        ]
+
+
+def daily(door: FakeDoor, clock: FakeClock, rung: list[bool]) -> Daily:
+    services, inbox = cast(Services, FakeServices()), cast(Inbox, door)
+    return Daily(services, inbox, clock, lambda: rung.append(True))
+
+
+def test_a_policy_is_applied_once_a_day_whoever_asks() -> None:
+    door, clock, rung = FakeDoor(), FakeClock(), list[bool]()
+    nodes = [daily(door, clock, rung) for _ in range(2)]
+    assert [node.ask() for node in nodes] == [1, 0]
+    assert len(rung) == 1
+    assert set(door.ids()) == {"apply-retention/web/2023-11-14"}
+
+
+def test_the_next_day_it_is_asked_for_again() -> None:
+    door, clock = FakeDoor(), FakeClock()
+    node = daily(door, clock, [])
+    node.ask()
+    assert node.ask() == 0
+    assert len(door.batches) == 1, "a day that was asked for costs nothing more"
+    clock.pass_seconds(86_400)
+    assert node.ask() == 1
