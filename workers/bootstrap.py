@@ -91,7 +91,7 @@ class System:
         from storage.archive import open_archive
 
         cache = os.path.join(self.settings.data_dir, "cache")
-        return open_archive(self.store, self.keyring, cache_dir=cache)
+        return open_archive(self.store, self.keyring, encryption=self.settings.encryption, cache_dir=cache)
 
     @cached_property
     def trees(self) -> Trees:

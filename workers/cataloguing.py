@@ -18,7 +18,7 @@ from domain.snapshot import Label, Snapshot
 _MANIFEST = re.compile(r"tenants/([^/]+)/services/([^/]+)/snapshots/([^/]+)/manifest\Z")
 _PACK = re.compile(r"tenants/[^/]+/packs/([^/]+)/[0-9a-f]{32}\Z")
 #: Parts of the store that are neither snapshots nor foreign.
-_OURS = re.compile(r"tenants/[^/]+/(key|exports/.+)\Z")
+_OURS = re.compile(r"tenants/[^/]+/(key|destroyed/[0-9a-f]+|exports/.+)\Z")
 
 
 @dataclass(frozen=True, slots=True)

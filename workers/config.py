@@ -68,6 +68,12 @@ def _address(value: str) -> str:
     return value
 
 
+def _switch(value: str) -> bool:
+    if value.lower() not in ("on", "off"):
+        raise ValueError("must be on or off")
+    return value.lower() == "on"
+
+
 def _level(value: str) -> str:
     if value.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("must be debug, info, warning or error")
@@ -103,6 +109,7 @@ class Settings:
     secret_keys: str | None = _setting(
         "BACKSTAY_SECRET_KEYS", _text, "key ring: id:base64[,id:base64…], the first one seals", secret=True
     )
+    encryption: bool = _setting("BACKSTAY_ENCRYPTION", _switch, "on or off: whether new snapshots are sealed")
     processes: int = _setting("BACKSTAY_PROCESSES", _count, "worker processes of this node")
     threads: int = _setting("BACKSTAY_THREADS", _count, "operations at once in each process")
     lease_seconds: int = _setting("BACKSTAY_LEASE_SECONDS", _count, "how long a silent worker keeps an operation")
@@ -178,6 +185,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "regions": None,
         "health_hook": None,
         "secret_keys": None,
+        "encryption": "on",
         "processes": "1",
         "threads": "4",
         "lease_seconds": "60",

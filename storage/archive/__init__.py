@@ -13,6 +13,7 @@ from collections.abc import Callable
 from domain.contracts import Archive, ObjectStore, Trees
 from storage.archive.archive import StoreArchive
 from storage.archive.feeder import Opener, open_beneath
+from storage.archive.tenant_keys import TenantKeys
 from storage.archive.trees import AppsRoot
 from storage.archive.writer import Tools
 from storage.sealing import KeyRing
@@ -29,6 +30,7 @@ def open_archive(
     store: ObjectStore,
     keyring: KeyRing,
     *,
+    encryption: bool = True,
     cache_dir: str | None = None,
     threads: int | None = None,
     wall_ms: Callable[[], int] = _wall_ms,
@@ -36,11 +38,12 @@ def open_archive(
 ) -> Archive:
     """Snapshots in `store`. Touches nothing yet.
 
-    `cache_dir` may be lost at any time; None keeps no copies. `threads` compress, or write. `wall_ms`
-    dates snapshots and `opener(name, directory)` opens the files that are read: for tests.
+    `encryption` seals what is made from now on; what is stored is read either way. `cache_dir` may be lost at any
+    time; None keeps no copies. `threads` compress, or write. `wall_ms` dates snapshots and `opener(name, directory)`
+    opens the files that are read: for tests.
     """
     threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
-    return StoreArchive(Tools(store, keyring, cache_dir, threads, wall_ms, opener))
+    return StoreArchive(Tools(store, TenantKeys(store, keyring), encryption, cache_dir, threads, wall_ms, opener))
 
 
 def open_trees(apps_root: str) -> Trees:

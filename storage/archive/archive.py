@@ -28,17 +28,18 @@ class StoreArchive:
     def read(self, manifest_key: str) -> ManifestSummary:
         """See the port."""
         blob = published.fetch_manifest(self._tools.store, manifest_key)
-        header, tree, sealed = published.read_manifest(blob, manifest_key)
-        configuration = published.open_configuration(header, sealed, self._tools.keyring)
-        return published.summary(manifest_key, len(blob), header, tree, configuration)
+        found = published.read_manifest(blob, manifest_key, self._tools.keys)
+        configuration = published.open_configuration(found, self._tools.keys.keyring)
+        return published.summary(manifest_key, len(blob), found.header, found.tree, configuration)
 
     def stage(self, manifest_key: str, target: str, staging: str, mode: RestoreMode, watch: Watch) -> Staged:
         """See the port."""
-        return stage.stage(self._tools.store, manifest_key, target, staging, mode, self._tools.threads, watch)
+        tools = self._tools
+        return stage.stage(tools.store, tools.keys, manifest_key, target, staging, mode, tools.threads, watch)
 
     def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
         """See the port."""
-        return verify.verify(self._tools.store, manifest_key, level, watch)
+        return verify.verify(self._tools.store, self._tools.keys, manifest_key, level, watch)
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """See the port."""

@@ -32,7 +32,8 @@ from storage.archive.layout import (
 )
 from storage.archive.manifest import Ints, Tree, holders
 from storage.archive.pack import FOOTER_BYTES, SEGMENT_ROW
-from storage.archive.segment import RAW, ZSTD
+from storage.archive.segment import FLAGS, SEALED
+from storage.data_key import ADDED_BYTES
 
 _SIGNED = frozenset({"mtime", "ctime"})
 _KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
@@ -223,16 +224,23 @@ def _check_segments(tree: Tree) -> None:
     _require(
         bool(((rows["plain"] > 0) & (rows["plain"] <= SEGMENT_LIMIT)).all()), "has a segment of an impossible size"
     )
-    _require(
-        bool(((rows["stored"] > 0) & (rows["stored"] <= rows["plain"])).all()), "has a segment of an impossible size"
-    )
-    _require(bool(np.isin(rows["flags"], (RAW, ZSTD)).all()), "uses a segment flag that this version does not know")
+    _require(bool(np.isin(rows["flags"], FLAGS).all()), "uses a segment flag that this version does not know")
+    most = rows["plain"].astype(np.int64) + np.where(rows["flags"] & SEALED, ADDED_BYTES, 0)
+    _require(bool(((rows["stored"] > 0) & (rows["stored"] <= most)).all()), "has a segment of an impossible size")
     start, end = rows["offset"].astype(np.int64), rows["offset"].astype(np.int64) + rows["stored"]
     room = packs[rows["pack"]] - FOOTER_BYTES
     _require(bool(((start >= len(PACK_MAGIC)) & (end <= room)).all()), "has a segment outside of its pack")
     next_pack = rows["pack"][1:] > rows["pack"][:-1]
     follows = (rows["pack"][1:] == rows["pack"][:-1]) & (start[1:] >= end[:-1])
     _require(bool((next_pack | follows).all()), "has segments that are out of order or overlap")
+
+
+def check_flags(tree: Tree, *, sealed: bool) -> None:
+    """All segments of a sealed snapshot are sealed, none of a plain one. Raises Damaged."""
+    _require(
+        bool((((tree.segments["flags"] & SEALED) != 0) == sealed).all()),
+        "is sealed and names a plain segment, or the reverse",
+    )
 
 
 def _check_extents(tree: Tree) -> None:

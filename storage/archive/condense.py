@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from storage.archive import digest, segment
-from storage.archive.compression import Compressor
 from storage.archive.jobs import BlockJob, Extent, Job, SegmentJob
 from storage.archive.known import Known, Place, offset_of, place, segment_of
 from storage.archive.layout import SEGMENT_TARGET
 from storage.archive.pack import Chunk
 from storage.archive.pipeline import Channel
+from storage.data_key import DataKey
 
 #: A run this long is a segment of its own; the gathering buffer has room for one shorter run more.
 OWN_SEGMENT = SEGMENT_TARGET // 2
@@ -42,10 +42,11 @@ class _Run:
 class Condenser:
     """The work of one compressing thread."""
 
-    def __init__(self, known: Known, buffers: Channel[bytearray], ship: Ship) -> None:
-        """`ship(slot, segment, chunks)` takes finished segments."""
+    def __init__(self, known: Known, buffers: Channel[bytearray], key: DataKey | None, ship: Ship) -> None:
+        """`ship(slot, segment, chunks)` takes finished segments, sealed if there is a key."""
         self._known, self._buffers, self._ship = known, buffers, ship
-        self._compressor = Compressor()
+        self._closer = segment.Closer(key)
+        self._name = digest.namer(None if key is None else key.naming)
         self._gathered: bytearray | None = None
         self._used, self._slot = 0, 0
         self._chunks: list[Chunk] = []
@@ -62,11 +63,11 @@ class Condenser:
             self._hand_over()
 
     def _close(self, plain: memoryview, slot: int, chunks: list[Chunk]) -> None:
-        self._ship(slot, segment.close(plain, self._compressor), chunks)
+        self._ship(slot, self._closer.close(plain), chunks)
 
     def _block(self, job: BlockJob) -> None:
         view, cuts = memoryview(job.buffer), job.cuts
-        ids = [digest.short(view[start:end]) for start, end in pairwise(cuts)]
+        ids = [self._name(view[start:end]) for start, end in pairwise(cuts)]
         places: list[Place | None] = self._known.find_old(ids)
         # Nothing heavy under the mutex: places are promised here and filled below.
         with self._known.mutex:

@@ -16,9 +16,10 @@ from collections import deque
 from collections.abc import Callable
 
 from domain.contracts import Watch
-from storage.archive import attributes, digest
+from storage.archive import attributes
 from storage.archive.beneath import READ_FILE
 from storage.archive.chunker import Chunker
+from storage.archive.digest import Namer
 from storage.archive.entries import Entries
 from storage.archive.jobs import BLOCK, BlockJob, Job, Piece, SegmentJob
 from storage.archive.known import Known, place
@@ -51,10 +52,12 @@ class Feeder:
         jobs: Channel[Job],
         buffers: Channel[bytearray],
         watch: Watch,
+        name: Namer,
         opener: Opener = open_beneath,
     ) -> None:
+        """`name` gives chunks their ids."""
         self._entries, self._known, self._jobs, self._buffers, self._watch = entries, known, jobs, buffers, watch
-        self._opener = opener
+        self._opener, self._name = opener, name
         self._ahead: deque[tuple[int, int]] = deque()  # row, open file
         self._chunker: Chunker | None = None
         self._buffer: bytearray | None = None  # of the segment that is being filled
@@ -147,7 +150,7 @@ class Feeder:
     def _place(self, row: int, data: memoryview) -> None:
         if not data:
             return
-        name, here = digest.short(data), place(self._slot, self._used)
+        name, here = self._name(data), place(self._slot, self._used)
         where = self._known.claim(name, here)
         if where == here:
             self._chunks.append((name, len(data)))

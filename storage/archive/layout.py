@@ -16,6 +16,10 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 #: First and last bytes of the objects. The last byte is the version of the format.
 PACK_MAGIC = b"BKSPACK\x01"
 MANIFEST_MAGIC = b"BKSMANI\x01"
+#: Sealed ones: a pack whose segments and index are sealed, a manifest in its envelope, a tenant's key.
+SEALED_PACK_MAGIC = b"BKSPACK\x02"
+ENVELOPE_MAGIC = b"BKSMANI\x02"
+KEY_MAGIC = b"BKSTKEY\x01"
 
 #: Plain bytes of a segment: it is closed when it has this many, so it holds one chunk more at most.
 SEGMENT_TARGET = 4 * MIB
@@ -33,6 +37,8 @@ CHUNK_LIMIT = WHOLE_FILE
 MANIFEST_LIMIT = 1 * GIB
 COLUMNS_LIMIT = 2 * GIB
 HEADER_LIMIT = 1 * MIB
+ENVELOPE_LIMIT = 4 * KIB
+NUMBER_LIMIT = 1 << 53
 ENTRIES_LIMIT = 20_000_000
 EXTENTS_LIMIT = 100_000_000
 NAME_LIMIT = 255

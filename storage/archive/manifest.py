@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from domain.errors import Damaged
 from storage.archive import columns, digest
 from storage.archive.compression import Decompressor, compress_table
-from storage.archive.layout import COLUMNS_LIMIT, HEADER_LIMIT, MANIFEST_LIMIT, MANIFEST_MAGIC
+from storage.archive.layout import COLUMNS_LIMIT, HEADER_LIMIT, MANIFEST_LIMIT, MANIFEST_MAGIC, NUMBER_LIMIT
 from storage.archive.pack import SEGMENT_ROW
 
 FORMAT = 1
@@ -160,28 +160,41 @@ def decode(blob: bytes) -> tuple[Header, bytes, bytes | None]:
     document, position = _header(blob)
     try:
         sizes, sealed_bytes = document["table"], document["configuration"]
-        stored, plain = int(sizes["stored"]), int(sizes["plain"])
+        stored, plain = _number(sizes["stored"]), _number(sizes["plain"])
+        end = position + stored + (0 if sealed_bytes is None else _number(sealed_bytes))
         header = Header(
-            snapshot_id=str(document["snapshot_id"]),
-            tenant_id=str(document["tenant_id"]),
-            service_id=str(document["service_id"]),
-            parent_id=document["parent_id"],
-            taken_at=int(document["taken_at"]),
-            labels=tuple(map(str, document["labels"])),
-            include=tuple(map(str, document["include"])),
-            root_digest=str(document["root_digest"]),
-            files=int(document["files"]),
-            logical_bytes=int(document["logical_bytes"]),
-            pack_bytes=int(document["pack_bytes"]),
+            snapshot_id=_text(document["snapshot_id"]),
+            tenant_id=_text(document["tenant_id"]),
+            service_id=_text(document["service_id"]),
+            parent_id=None if document["parent_id"] is None else _text(document["parent_id"]),
+            taken_at=_number(document["taken_at"]),
+            labels=tuple(map(_text, document["labels"])),
+            include=tuple(map(_text, document["include"])),
+            root_digest=_text(document["root_digest"]),
+            files=_number(document["files"]),
+            logical_bytes=_number(document["logical_bytes"]),
+            pack_bytes=_number(document["pack_bytes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise Damaged(f"the header of a manifest is incomplete: {error}") from None
-    end = position + stored + (sealed_bytes or 0)
-    if stored < 0 or plain < 0 or plain > COLUMNS_LIMIT or end + digest.SEAL_BYTES != len(blob):
+    if plain > COLUMNS_LIMIT or end + digest.SEAL_BYTES != len(blob):
         raise Damaged("a manifest has another length than its header says")
     table = Decompressor().decompress(memoryview(blob)[position : position + stored], plain)
     sealed = blob[position + stored : end] if sealed_bytes is not None else None
     return header, table, sealed
+
+
+def _number(value: object) -> int:
+    """A count, a size or a time: never negative, and small enough for every database."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < NUMBER_LIMIT:
+        raise Damaged(f"the header of a manifest has {str(value)[:40]!r} for a number")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Damaged("the header of a manifest has something else for a text")
+    return value
 
 
 def _header(blob: bytes) -> tuple[dict[str, Any], int]:
@@ -197,7 +210,7 @@ def _header(blob: bytes) -> tuple[dict[str, Any], int]:
         raise Damaged("the header of a manifest does not fit into it")
     try:
         document = json.loads(blob[start : start + length].decode("ascii"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Damaged(f"the header of a manifest cannot be read: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise Damaged("a manifest is of a format that this version does not know")

@@ -2,7 +2,8 @@
 
 Apart from the manifest, because it is complete in itself: which chunk is where in it can be learnt from
 the pack alone, so every index elsewhere is a cache. Segments are covered by their digests, the index by
-its own; a pack that is cut short has no footer and is refused.
+its own; a pack that is cut short has no footer and is refused. In a sealed pack, which begins and ends with the
+other magic, segments and index are sealed; the index is bound to the pack's name.
 
     magic | segment ... segment | index (zstd of a column block) | footer
 
@@ -17,11 +18,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.contracts import Buffer
 from domain.errors import Damaged
 from storage.archive import columns, digest
 from storage.archive.compression import Decompressor, compress_table
-from storage.archive.layout import CHUNK_LIMIT, MIB, PACK_LIMIT, PACK_MAGIC, SEGMENT_LIMIT
+from storage.archive.layout import CHUNK_LIMIT, MIB, PACK_LIMIT, PACK_MAGIC, SEALED_PACK_MAGIC, SEGMENT_LIMIT
 from storage.archive.segment import Segment
+from storage.data_key import DataKey
 
 _FOOTER = struct.Struct("<II32s8s")
 FOOTER_BYTES = _FOOTER.size
@@ -38,7 +41,9 @@ Chunk = tuple[bytes, int]  # id, length; in the order of their bytes in the segm
 class PackBuilder:
     """Segments of one pack until it is written. Not to be shared between threads."""
 
-    parts: list[bytes] = field(default_factory=lambda: [PACK_MAGIC])
+    name: str = ""
+    key: DataKey | None = None
+    parts: list[Buffer] = field(default_factory=list)
     size: int = len(PACK_MAGIC)
     rows: list[tuple[int, int, int, int, bytes]] = field(default_factory=list)
     chunks: list[list[Chunk]] = field(default_factory=list)
@@ -52,7 +57,7 @@ class PackBuilder:
         self.chunks.append(chunks)
         return row
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> list[Buffer]:
         """The parts of the object, with index and footer; `size` is then its size."""
         flat = [chunk for chunks in self.chunks for chunk in chunks]
         index = columns.encode(
@@ -67,9 +72,12 @@ class PackBuilder:
                 "id": np.frombuffer(b"".join(name for name, _ in flat), "V16"),
             }
         )
-        stored = compress_table(index)
-        footer = _FOOTER.pack(len(stored), len(index), digest.full(stored), PACK_MAGIC)
-        self.parts += [stored, footer]
+        stored: Buffer = compress_table(index)
+        if self.key is not None:
+            stored = self.key.seal(stored, _bound(self.name))
+        magic = PACK_MAGIC if self.key is None else SEALED_PACK_MAGIC
+        footer = _FOOTER.pack(len(stored), len(index), digest.full(stored), magic)
+        self.parts = [magic, *self.parts, stored, footer]
         self.size += len(stored) + len(footer)
         return self.parts
 
@@ -90,26 +98,35 @@ def index_bytes(tail: bytes, pack_bytes: int) -> int:
     if len(tail) < FOOTER_BYTES:
         raise Damaged("a pack is too short to be one")
     stored, plain, _, magic = _FOOTER.unpack(tail[-FOOTER_BYTES:])
-    if magic != PACK_MAGIC:
-        raise Damaged("a pack does not end as a pack of format 1")
+    if magic not in (PACK_MAGIC, SEALED_PACK_MAGIC):
+        raise Damaged("a pack does not end as a pack of format 1 or 2")
     if stored + FOOTER_BYTES > pack_bytes - len(PACK_MAGIC) or plain > _INDEX_LIMIT:
         raise Damaged("the index of a pack does not fit into it")
     return int(stored) + FOOTER_BYTES
 
 
-def read_index(tail: bytes, pack_bytes: int) -> PackIndex:
-    """Parse index and footer (exactly `index_bytes` of them). Raises Damaged."""
+def read_index(tail: bytes, pack_bytes: int, name: str, key: DataKey | None) -> PackIndex:
+    """Parse index and footer (exactly `index_bytes` of them) of the pack `name`; with a key it must be sealed, without
+    it must not be. Raises Damaged."""
     if pack_bytes > PACK_LIMIT or index_bytes(tail, pack_bytes) != len(tail):
         raise Damaged("the index of a pack has another length than its footer says")
-    stored, plain, mark, _ = _FOOTER.unpack(tail[-FOOTER_BYTES:])
+    stored, plain, mark, magic = _FOOTER.unpack(tail[-FOOTER_BYTES:])
+    if (magic == SEALED_PACK_MAGIC) != (key is not None):
+        raise Damaged(f"pack {name} is sealed and its snapshot is not, or the reverse")
     packed = tail[:stored]
     if digest.full(packed) != mark:
         raise Damaged("the index of a pack is not what was written")
+    if key is not None:
+        packed = key.unseal(packed, _bound(name))
     table = columns.decode(Decompressor().decompress(packed, plain))
     try:
         return _index(table, pack_bytes - len(tail))
     except (KeyError, ValueError, TypeError) as error:
         raise Damaged(f"the index of a pack is incomplete: {error}") from None
+
+
+def _bound(name: str) -> bytes:
+    return b"index|" + name.encode("ascii")
 
 
 def _index(table: dict[str, columns.Column], data_end: int) -> PackIndex:

@@ -2,23 +2,38 @@
 
 Apart from writing and restoring, which both begin by reading these. A manifest is accepted under the key
 that its own header demands and nowhere else, so one that was copied to another service or tenant is
-refused. The configuration opens only with the key ring and only in its place.
+refused. A sealed manifest opens only with its tenant's key, the configuration of a plain one only with the key
+ring, and both only in their place.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from domain.contracts import ObjectStore
-from domain.errors import Damaged
+from domain.errors import Damaged, InvalidMessage
 from domain.restore import ManifestSummary
-from storage.archive import layout, manifest
+from storage.archive import envelope, layout, manifest
 from storage.archive.cache import Cache
-from storage.archive.check import tree_from
+from storage.archive.check import check_flags, tree_from
 from storage.archive.manifest import Header, Tree
 from storage.archive.pack import PackIndex, index_bytes, read_index
+from storage.archive.tenant_keys import TenantKeys
+from storage.data_key import DataKey
 from storage.sealing import KeyRing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A checked manifest: header, tables, sealed configuration, and the key that it was sealed with, if it was."""
+
+    header: Header
+    tree: Tree
+    sealed: bytes | None
+    key: DataKey | None
+
 
 #: The end of a pack that is fetched at first; its index is rarely longer.
 _TAIL = 256 << 10
@@ -32,17 +47,29 @@ def fetch_manifest(store: ObjectStore, key: str) -> bytes:
     return store.get(key)
 
 
-def read_manifest(blob: bytes, key: str) -> tuple[Header, Tree, bytes | None]:
-    """Header, tables and sealed configuration of the manifest that was found under `key`."""
+def read_manifest(blob: bytes, key: str, keys: TenantKeys) -> Opened:
+    """The manifest that was found under `key`. Raises Damaged; Refused when it is sealed and its key is not there."""
+    opened_with: DataKey | None = None
     try:
+        if envelope.is_sealed(blob):
+            _check_place(key, *envelope.ids(blob))
+            blob, opened_with = envelope.unwrap(blob, keys)
         header, table, sealed = manifest.decode(blob)
+        _check_place(key, header.tenant_id, header.service_id, header.snapshot_id)
         tree = tree_from(table)
-        own = layout.manifest_key(header.tenant_id, header.service_id, header.snapshot_id)
+        check_flags(tree, sealed=opened_with is not None)
     except Damaged as error:
         raise Damaged(f"manifest {key}: {error}", code=error.code) from error
+    return Opened(header, tree, sealed, opened_with)
+
+
+def _check_place(key: str, tenant_id: str, service_id: str, snapshot_id: str) -> None:
+    try:
+        own = layout.manifest_key(tenant_id, service_id, snapshot_id)
+    except InvalidMessage as error:
+        raise Damaged(f"it spells ids that nothing has: {error}") from None
     if own != key:
-        raise Damaged(f"manifest {key} is not in its place: it says that it belongs to {own}")
-    return header, tree, sealed
+        raise Damaged(f"it is not in its place: it says that it belongs to {own}")
 
 
 def aad_of(tenant_id: str, service_id: str, snapshot_id: str) -> bytes:
@@ -50,14 +77,17 @@ def aad_of(tenant_id: str, service_id: str, snapshot_id: str) -> bytes:
     return f"{tenant_id}|{service_id}|{snapshot_id}".encode("ascii")
 
 
-def open_configuration(header: Header, sealed: bytes | None, keyring: KeyRing) -> dict[str, Any] | None:
-    """The configuration that a manifest holds. Raises Damaged."""
-    if sealed is None:
+def open_configuration(opened: Opened, keyring: KeyRing) -> dict[str, Any] | None:
+    """The configuration that a manifest holds. Raises Damaged, Refused."""
+    header = opened.header
+    if opened.sealed is None:
         return None
-    plain = keyring.unseal(sealed, aad_of(header.tenant_id, header.service_id, header.snapshot_id))
+    # In a sealed manifest by the tenant's key, so that a ring's key that was rotated out is not needed for it.
+    sealer = keyring if opened.key is None else opened.key
+    plain = sealer.unseal(opened.sealed, aad_of(header.tenant_id, header.service_id, header.snapshot_id))
     try:
         found = json.loads(plain)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise Damaged(f"the configuration in snapshot {header.snapshot_id} is not a JSON object")
@@ -107,15 +137,15 @@ def path_of(tree: Tree, row: int) -> str:
 class Indexes:
     """Pack indexes of one tenant, from the cache or the store."""
 
-    def __init__(self, store: ObjectStore, pack_root: str, cache: Cache) -> None:
-        self._store, self._root, self._cache = store, pack_root, cache
+    def __init__(self, store: ObjectStore, pack_root: str, cache: Cache, key: DataKey | None) -> None:
+        self._store, self._root, self._cache, self._key = store, pack_root, cache, key
 
     def load(self, name: str, size: int) -> PackIndex:
         """The index of a pack of `size` bytes. Raises ObjectMissing or Damaged."""
         copy = self._cache.get(name)
         if copy is not None:
             try:
-                return read_index(copy, size)
+                return read_index(copy, size, name, self._key)
             except Damaged:
                 pass  # only the copy is: the object decides
         key = self._root + name
@@ -124,6 +154,6 @@ class Indexes:
         if wanted > len(tail):
             tail = self._store.get(key, size - wanted, wanted)
         tail = tail[-wanted:]
-        index = read_index(tail, size)
+        index = read_index(tail, size, name, self._key)
         self._cache.put(name, tail)
         return index

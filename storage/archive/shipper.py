@@ -16,6 +16,7 @@ from storage.archive.layout import PACK_TARGET
 from storage.archive.pack import Chunk, PackBuilder
 from storage.archive.pipeline import Channel
 from storage.archive.segment import Segment
+from storage.data_key import DataKey
 
 #: Of a segment: pack number, offset, stored bytes, plain bytes, flags, digest.
 Row = tuple[int, int, int, int, int, bytes]
@@ -33,8 +34,17 @@ class Pack:
 class Shipper:
     """The packs of one snapshot. `add` is safe to call from several threads."""
 
-    def __init__(self, store: ObjectStore, pack_root: str, snapshot_id: str, full: Channel[Pack], watch: Watch) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        pack_root: str,
+        snapshot_id: str,
+        key: DataKey | None,
+        full: Channel[Pack],
+        watch: Watch,
+    ) -> None:
         self._store, self._root, self._snapshot_id, self._full, self._watch = store, pack_root, snapshot_id, full, watch
+        self._key = key
         self._mutex = threading.Lock()
         self._open: Pack | None = None
         self.packs: list[Pack] = []
@@ -46,7 +56,8 @@ class Shipper:
         full = None
         with self._mutex:
             if self._open is None:
-                self._open = Pack(f"{self._snapshot_id}/{secrets.token_hex(16)}", PackBuilder())
+                name = f"{self._snapshot_id}/{secrets.token_hex(16)}"
+                self._open = Pack(name, PackBuilder(name, self._key))
                 self.packs.append(self._open)
             self.rows[slot] = (len(self.packs) - 1, *self._open.builder.add(segment, chunks))
             if self._open.builder.size >= PACK_TARGET:

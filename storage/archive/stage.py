@@ -24,14 +24,15 @@ from domain.failpoint import failpoint
 from domain.restore import RestoreMode, Staged
 from storage.archive import layout, published, syscalls
 from storage.archive.beneath import NEW_FILE, READ_DIRECTORY, Directories, remove_tree
-from storage.archive.compression import Decompressor
 from storage.archive.finish import Finisher, Warnings
 from storage.archive.manifest import Header, Tree, holders
 from storage.archive.merge import merge
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.plan import Plan, Run, split
 from storage.archive.room import check_room
-from storage.archive.segment import open_segment
+from storage.archive.segment import Opener
+from storage.archive.tenant_keys import TenantKeys
+from storage.data_key import DataKey
 
 FETCHERS = 2
 _OPEN_FILES = 64
@@ -45,10 +46,18 @@ class _Fetched:
 
 
 def stage(
-    store: ObjectStore, manifest_key: str, target: str, staging: str, mode: RestoreMode, threads: int, watch: Watch
+    store: ObjectStore,
+    keys: TenantKeys,
+    manifest_key: str,
+    target: str,
+    staging: str,
+    mode: RestoreMode,
+    threads: int,
+    watch: Watch,
 ) -> Staged:
     """See the port `Archive`."""
-    header, tree, _ = published.read_manifest(published.fetch_manifest(store, manifest_key), manifest_key)
+    found = published.read_manifest(published.fetch_manifest(store, manifest_key), manifest_key, keys)
+    header, tree = found.header, found.tree
     if not tree.names:
         raise Refused(f"snapshot {header.snapshot_id} holds no data", code="not-in-snapshot")
     plan = Plan(tree)
@@ -67,7 +76,7 @@ def stage(
                 # An apps root with setgid would give its group to everything that is made beneath it.
                 os.fchown(root, -1, os.getegid())
                 os.fchmod(root, 0o700)
-                warnings = _Staging(store, header, tree, plan, root, threads, watch).build(target, mode)
+                warnings = _Staging(store, header, tree, found.key, plan, root, threads, watch).build(target, mode)
                 watch.check()
                 syscalls.sync_file_system(root)
                 os.fsync(parent)
@@ -95,9 +104,17 @@ class _Staging:
     """One tree on its way to disk."""
 
     def __init__(
-        self, store: ObjectStore, header: Header, tree: Tree, plan: Plan, root: int, threads: int, watch: Watch
+        self,
+        store: ObjectStore,
+        header: Header,
+        tree: Tree,
+        key: DataKey | None,
+        plan: Plan,
+        root: int,
+        threads: int,
+        watch: Watch,
     ) -> None:
-        self._store, self._header, self._tree, self._plan = store, header, tree, plan
+        self._store, self._header, self._tree, self._key, self._plan = store, header, tree, key, plan
         self._root, self._threads, self._watch = root, threads, watch
         self._pack_root = layout.pack_root(header.tenant_id)
         self._parents = tree.parent.tolist()
@@ -182,14 +199,11 @@ class _Staging:
 
     def _write(self, fetched: Channel[_Fetched]) -> None:
         writer = _Writer(self._tree, self._parents, self._whole, self._directories(), self._finisher)
-        decompressor = Decompressor()
+        opener = Opener(self._key)
         try:
             for item in fetched:
                 for number, stored in split(self._tree, item.run, item.data):
-                    row = self._tree.segments[number]
-                    plain = open_segment(
-                        stored, int(row["plain"]), int(row["flags"]), row["digest"].tobytes(), decompressor
-                    )
+                    plain = opener.open(stored, self._tree.segments[number])
                     self._watch.advance(*writer.write(plain, self._plan.writes(number)))
         finally:
             writer.close()

@@ -15,24 +15,26 @@ from domain.contracts import ObjectStore, Watch
 from domain.errors import Damaged, ObjectMissing
 from domain.verification import MOST_NAMED, Fault, Verified, VerifyLevel
 from storage.archive import layout, published
-from storage.archive.compression import Decompressor
 from storage.archive.layout import HOLE
 from storage.archive.manifest import Header, Tree
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.plan import Plan, Run, split
-from storage.archive.segment import open_segment
+from storage.archive.segment import Opener
+from storage.archive.tenant_keys import TenantKeys
+from storage.data_key import DataKey
 
 #: Ranged reads under way at once.
 _READERS = 4
 
 
-def verify(store: ObjectStore, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
+def verify(store: ObjectStore, keys: TenantKeys, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
     """See the port `Archive`; the level `restore-test` is looked at like `hash` here."""
     try:
-        header, tree, _ = published.read_manifest(published.fetch_manifest(store, manifest_key), manifest_key)
+        found = published.read_manifest(published.fetch_manifest(store, manifest_key), manifest_key, keys)
     except Damaged as error:
         return Verified(level, 0, 0, 0, (Fault(manifest_key, str(error)),))
-    looking = _Looking(store, header, tree, watch)
+    header, tree = found.header, found.tree
+    looking = _Looking(store, header, tree, found.key, watch)
     looking.sizes()
     if level is not VerifyLevel.EXISTS:
         looking.contents()
@@ -43,8 +45,8 @@ def verify(store: ObjectStore, manifest_key: str, level: VerifyLevel, watch: Wat
 class _Looking:
     """One look at one snapshot."""
 
-    def __init__(self, store: ObjectStore, header: Header, tree: Tree, watch: Watch) -> None:
-        self._store, self._tree, self._watch = store, tree, watch
+    def __init__(self, store: ObjectStore, header: Header, tree: Tree, key: DataKey | None, watch: Watch) -> None:
+        self._store, self._tree, self._key, self._watch = store, tree, key, watch
         root = layout.pack_root(header.tenant_id)
         self._keys = [root + name for name in tree.packs]
         self._mutex = threading.Lock()
@@ -78,7 +80,7 @@ class _Looking:
             crew.wait("look", self._watch.check)
 
     def _look(self, wanted: Channel[Run]) -> None:
-        decompressor = Decompressor()
+        opener = Opener(self._key)
         for run in wanted:
             key = self._keys[run.pack]
             try:
@@ -89,7 +91,7 @@ class _Looking:
             for number, stored in split(self._tree, run, data):
                 row = self._tree.segments[number]
                 try:
-                    open_segment(stored, int(row["plain"]), int(row["flags"]), row["digest"].tobytes(), decompressor)
+                    opener.open(stored, row)
                 except Damaged as error:
                     self._note(key, f"the segment at byte {row['offset']}: {error}", range(number, number + 1))
             with self._mutex:

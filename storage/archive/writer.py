@@ -22,7 +22,7 @@ from domain.errors import Damaged, NotFound, ObjectMissing, Refused
 from domain.failpoint import failpoint
 from domain.restore import ManifestSummary
 from domain.snapshot import SnapshotRequest
-from storage.archive import layout, published
+from storage.archive import digest, envelope, layout, published
 from storage.archive.cache import Cache, manifest_name
 from storage.archive.chunker import LARGEST
 from storage.archive.condense import Condenser
@@ -36,8 +36,9 @@ from storage.archive.known import Known
 from storage.archive.manifest import Header, Manifest, Tree, encode, holders, root_digest
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.shipper import Pack, Shipper
+from storage.archive.tenant_keys import KEY_TROUBLE, TenantKeys
 from storage.archive.walker import Walker
-from storage.sealing import KeyRing
+from storage.data_key import DataKey
 
 #: Packs on their way to the store at once; with one that fills and one that waits, at most 80 MiB.
 UPLOADERS = 2
@@ -48,7 +49,8 @@ class Tools:
     """What making a snapshot needs from outside."""
 
     store: ObjectStore
-    keyring: KeyRing
+    keys: TenantKeys
+    encryption: bool
     cache_dir: str | None
     threads: int
     wall_ms: Callable[[], int]
@@ -61,16 +63,20 @@ def create(tools: Tools, request: SnapshotRequest, watch: Watch) -> ManifestSumm
     if tools.store.size(key) is not None:
         return _adopt(tools, key)
     cache = Cache(tools.cache_dir, request.tenant_id, request.service_id)
+    # Before anything is read: a tenant whose key does not open gets no snapshot, and never a second key.
+    data_key = tools.keys.obtain(request.tenant_id) if tools.encryption else None
     taken_at = tools.wall_ms()
     tree, packs, parent_id = empty_tree(), list[Pack](), None
     if request.directory is not None:
-        former = _former(tools, request, cache)
+        former = _former(tools, request, cache, data_key)
         parent_id = former.header.snapshot_id if former is not None else None
-        tree, packs = _read_tree(tools, request, former, watch)
-    manifest = _manifest(tools, request, taken_at, tree, packs, parent_id)
+        tree, packs = _read_tree(tools, request, former, data_key, watch)
+    manifest = _manifest(tools, request, data_key, taken_at, tree, packs, parent_id)
     root = layout.pack_root(request.tenant_id)
     _look_for_packs(tools.store, root, packs, watch)
     blob = encode(manifest)
+    if data_key is not None:
+        blob = envelope.wrap(blob, manifest.header, data_key)
     watch.check()
     failpoint("archive.before-publish")
     first = tools.store.create(key, [blob])
@@ -79,22 +85,25 @@ def create(tools: Tools, request: SnapshotRequest, watch: Watch) -> ManifestSumm
         return _adopt(tools, key)
     if tools.store.get(key) != blob:
         raise Damaged(f"manifest {key} reads back as other bytes than were stored")
-    header, checked, _ = published.read_manifest(blob, key)
+    # Opened with the key as it is in the store now: one that was destroyed meanwhile is no success.
+    found = published.read_manifest(blob, key, tools.keys)
     cache.put(manifest_name(request.snapshot_id), blob)
-    cache.keep_only({manifest_name(request.snapshot_id), *checked.packs})
-    return published.summary(key, len(blob), header, checked, request.configuration)
+    cache.keep_only({manifest_name(request.snapshot_id), *found.tree.packs})
+    return published.summary(key, len(blob), found.header, found.tree, request.configuration)
 
 
 def _adopt(tools: Tools, key: str) -> ManifestSummary:
     """An earlier attempt has published: its snapshot is the snapshot."""
     blob = published.fetch_manifest(tools.store, key)
-    header, tree, sealed = published.read_manifest(blob, key)
-    configuration = published.open_configuration(header, sealed, tools.keyring)
-    return published.summary(key, len(blob), header, tree, configuration)
+    found = published.read_manifest(blob, key, tools.keys)
+    configuration = published.open_configuration(found, tools.keys.keyring)
+    return published.summary(key, len(blob), found.header, found.tree, configuration)
 
 
-def _former(tools: Tools, request: SnapshotRequest, cache: Cache) -> Former | None:
-    """The parent, if it is whole; else this becomes a snapshot that shares nothing."""
+def _former(tools: Tools, request: SnapshotRequest, cache: Cache, data_key: DataKey | None) -> Former | None:
+    """The parent, if it is whole and sealed as this one will be; else this becomes a snapshot that shares nothing.
+
+    A sealed snapshot never names a plain pack: what it holds would stay readable when its key is destroyed."""
     parent = request.parent
     if parent is None or (parent.tenant_id, parent.service_id) != (request.tenant_id, request.service_id):
         return None
@@ -103,14 +112,20 @@ def _former(tools: Tools, request: SnapshotRequest, cache: Cache) -> Former | No
     try:
         blob = cache.get(name) or published.fetch_manifest(tools.store, parent.manifest_key)
         try:
-            header, tree, _ = published.read_manifest(blob, parent.manifest_key)
+            found = published.read_manifest(blob, parent.manifest_key, tools.keys)
         except Damaged:
             blob = published.fetch_manifest(tools.store, parent.manifest_key)
-            header, tree, _ = published.read_manifest(blob, parent.manifest_key)
-        if not tree.names or not _all_there(tools.store, root, tree):
+            found = published.read_manifest(blob, parent.manifest_key, tools.keys)
+        if (found.key and found.key.key_id) != (data_key and data_key.key_id):
             return None
-        former = Former(header, tree, published.Indexes(tools.store, root, cache).load)
+        if not found.tree.names or not _all_there(tools.store, root, found.tree):
+            return None
+        former = Former(found.header, found.tree, published.Indexes(tools.store, root, cache, data_key).load)
     except Damaged:
+        return None
+    except Refused as error:
+        if error.code not in KEY_TROUBLE:
+            raise
         return None
     cache.put(name, blob)
     return former
@@ -124,7 +139,9 @@ def _all_there(store: ObjectStore, root: str, tree: Tree) -> bool:
     return all(found.get(root + name) == size for name, size in zip(tree.packs, tree.pack_bytes.tolist(), strict=True))
 
 
-def _read_tree(tools: Tools, request: SnapshotRequest, former: Former | None, watch: Watch) -> tuple[Tree, list[Pack]]:
+def _read_tree(
+    tools: Tools, request: SnapshotRequest, former: Former | None, data_key: DataKey | None, watch: Watch
+) -> tuple[Tree, list[Pack]]:
     """Read the directory and store what is new."""
     exclusion = Exclusion(request.exclude)
     root = _open_root(request.directory or "", request.service_id)
@@ -134,15 +151,17 @@ def _read_tree(tools: Tools, request: SnapshotRequest, former: Former | None, wa
             jobs: Channel[Job] = crew.channel(tools.threads)
             buffers: Channel[bytearray] = crew.channel(tools.threads + 2)
             full: Channel[Pack] = crew.channel(1)
-            shipper = Shipper(tools.store, layout.pack_root(request.tenant_id), request.snapshot_id, full, watch)
+            root_key = layout.pack_root(request.tenant_id)
+            shipper = Shipper(tools.store, root_key, request.snapshot_id, data_key, full, watch)
             for _ in range(tools.threads + 2):
                 buffers.put(bytearray(BLOCK + LARGEST))
             for number in range(tools.threads):
-                condenser = Condenser(known, buffers, shipper.add)
+                condenser = Condenser(known, buffers, data_key, shipper.add)
                 crew.start(f"compress-{number}", partial(condenser.run, jobs), consumes=jobs)
             for number in range(UPLOADERS):
                 crew.start(f"upload-{number}", shipper.upload, consumes=full)
-            feeder = Feeder(entries, known, jobs, buffers, watch, tools.opener)
+            name = digest.namer(None if data_key is None else data_key.naming)
+            feeder = Feeder(entries, known, jobs, buffers, watch, name, tools.opener)
             try:
                 walker = Walker(root, entries, exclusion, former, feeder.take, watch)
                 walker.run()
@@ -172,12 +191,20 @@ def _open_root(directory: str, service_id: str) -> int:
 
 
 def _manifest(
-    tools: Tools, request: SnapshotRequest, taken_at: int, tree: Tree, packs: list[Pack], parent_id: str | None
+    tools: Tools,
+    request: SnapshotRequest,
+    data_key: DataKey | None,
+    taken_at: int,
+    tree: Tree,
+    packs: list[Pack],
+    parent_id: str | None,
 ) -> Manifest:
     plain = sealed = None
+    sealer = data_key or tools.keys.keyring
     if request.configuration is not None:
         plain = json.dumps(request.configuration, sort_keys=True, separators=(",", ":")).encode("ascii")
-        sealed = tools.keyring.seal(plain, published.aad_of(request.tenant_id, request.service_id, request.snapshot_id))
+        bound_to = published.aad_of(request.tenant_id, request.service_id, request.snapshot_id)
+        sealed = bytes(sealer.seal(plain, bound_to))
     include = (("configuration",) if plain is not None else ()) + (("data",) if request.directory is not None else ())
     held = holders(tree.mode, tree.twins)
     header = Header(
@@ -188,7 +215,7 @@ def _manifest(
         taken_at=taken_at,
         labels=tuple(map(str, request.labels)),
         include=include,
-        root_digest=root_digest(tree, None if plain is None else tools.keyring.fingerprint(plain)),
+        root_digest=root_digest(tree, None if plain is None else sealer.fingerprint(plain)),
         files=int(((tree.mode & 0o170000) != 0o040000).sum()),
         logical_bytes=int(np.sum(tree.size[held], dtype=np.int64)),
         pack_bytes=sum(pack.size for pack in packs),

@@ -13,7 +13,7 @@ HOMES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "blake3": ("storage/archive/digest.py", "the digest is part of the stored format"),
     "boto3": ("storage/objects/s3.py", "one backend speaks S3"),
     "botocore": ("storage/objects/s3.py", "one backend speaks S3"),
-    "cryptography": ("storage/sealing.py", "all sealing is reviewed in one place"),
+    "cryptography": (("storage/sealing.py", "storage/data_key.py"), "all sealing is reviewed in one place"),
     "dramatiq": ("workers/", "the runtime that calls the executor; handlers must not know it"),
     "kombu": ("workers/", "the border to other systems; inside, SQL is the queue"),
     "numpy": ("storage/archive/", "columns of a manifest"),

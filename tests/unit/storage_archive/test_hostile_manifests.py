@@ -109,7 +109,8 @@ HOSTILE: dict[str, Change] = {
     "segment over the magic": _segment("offset", 0),
     "segment longer than its pack": _segment("stored", 700),
     "segment in no pack": _segment("pack", 5),
-    "unknown flag": _segment("flags", 2),
+    "unknown flag": _segment("flags", 4),
+    "sealed segment in a plain manifest": _segment("flags", 3),
     "pack elsewhere": lambda tree: {"packs": ["../../evil/packs/" + "0" * 32]},
     "pack by absolute key": lambda tree: {"packs": ["/" + "0" * 32]},
     "pack of an absurd size": _with("pack_bytes", 0, 1 << 30),
@@ -121,8 +122,9 @@ HOSTILE: dict[str, Change] = {
 
 def _republish(shop: Workshop, change: Change) -> str:
     key = shop.archive.manifest_key("acme", "web", "s1")
-    header, tree, sealed = published.read_manifest(shop.objects[key], key)
-    shop.objects[key] = manifest.encode(Manifest(header, dataclasses.replace(tree, **change(tree)), sealed))
+    found = published.read_manifest(shop.objects[key], key, shop.keys)
+    changed = dataclasses.replace(found.tree, **change(found.tree))
+    shop.objects[key] = manifest.encode(Manifest(found.header, changed, found.sealed))
     return key
 
 
@@ -178,7 +180,7 @@ def test_what_is_no_manifest_at_all_is_damage_and_no_crash(shop: Workshop, body:
 
 def test_a_missing_column_is_damage(shop: Workshop) -> None:
     key = shop.archive.manifest_key("acme", "web", "s1")
-    _, tree, _ = published.read_manifest(shop.objects[key], key)
+    tree = published.read_manifest(shop.objects[key], key, shop.keys).tree
     table = manifest.table_of(tree)
 
     for name in table:
@@ -190,7 +192,7 @@ def test_a_missing_column_is_damage(shop: Workshop) -> None:
 def test_every_truncated_or_flipped_table_is_damage_or_a_table(shop: Workshop) -> None:
     """No input makes the parser raise anything else, or hang."""
     key = shop.archive.manifest_key("acme", "web", "s1")
-    _, tree, _ = published.read_manifest(shop.objects[key], key)
+    tree = published.read_manifest(shop.objects[key], key, shop.keys).tree
     block = columns.encode(manifest.table_of(tree))
 
     for position in range(len(block)):

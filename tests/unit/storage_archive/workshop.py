@@ -15,6 +15,7 @@ from domain.restore import ManifestSummary, RestoreMode, Staged
 from domain.snapshot import Consistency, Label, Snapshot, SnapshotRequest, SnapshotState
 from storage.archive import open_archive
 from storage.archive.feeder import open_beneath
+from storage.archive.tenant_keys import TenantKeys
 from storage.objects.memory import MemoryStore
 from storage.sealing import KeyRing
 
@@ -53,6 +54,8 @@ class Workshop:
     store: ObjectStore = field(default_factory=MemoryStore)
     cache: bool = True
     threads: int = 2
+    encryption: bool = False  # most tests look into what is stored
+    keyring: KeyRing = field(default_factory=lambda: KeyRing.parse(KEYS))
     service: str = "web"
     watch: QuietWatch = field(default_factory=QuietWatch)
     opened: list[bytes] = field(default_factory=list)
@@ -63,12 +66,18 @@ class Workshop:
         cache_dir = str(self.root / "cache") if self.cache else None
         self.archive = open_archive(
             self.store,
-            KeyRing.parse(KEYS),
+            self.keyring,
+            encryption=self.encryption,
             cache_dir=cache_dir,
             threads=self.threads,
             wall_ms=lambda: self.now_ms,
             opener=self._open,
         )
+
+    @property
+    def keys(self) -> TenantKeys:
+        """What opens sealed manifests."""
+        return TenantKeys(self.store, self.keyring)
 
     @property
     def objects(self) -> dict[str, bytes]:

@@ -1,0 +1,172 @@
+"""The data keys of tenants: one object each, in the store beside what it opens, wrapped by the key ring.
+
+Apart from sealing, because this is about an object's life: made once, by whichever node is first; wrapped anew
+when the ring is rotated; destroyed for good. Nothing is remembered between calls and nothing is kept on disk, so
+a key that was destroyed opens nothing from the next call on, whatever copies of snapshots there are.
+
+    tenants/<tenant>/key                  magic | 8 bytes key id | the 32 bytes, sealed by the ring
+    tenants/<tenant>/destroyed/<key id>   empty; the key of that id counts no more, even if it comes back
+
+The mark of destruction is written before the key is deleted and looked at after a key was written: whichever of
+`destroy` and `rewrap` is the later sees the other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from domain.contracts import ObjectStore
+from domain.errors import Damaged, ObjectMissing, Refused
+from domain.failpoint import failpoint
+from domain.identity import check_name
+from storage.archive.layout import KEY_MAGIC
+from storage.data_key import KEY_BYTES, DataKey
+from storage.sealing import KeyRing
+
+_ID_BYTES = 8
+#: More than any wrapped key has: nothing bigger is fetched.
+_LIMIT = 512
+#: Codes of Refused that say: this key is not to be had.
+KEY_TROUBLE = frozenset({"key-destroyed", "wrong-key", "unknown-key"})
+_KEY = re.compile(r"tenants/([^/]+)/key\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A key object as it lies in the store: its own id, and the id of the ring's key that wraps it."""
+
+    tenant_id: str
+    key_id: str
+    ring_key: str
+
+
+class TenantKeys:
+    """The keys of one store under one ring. Safe to share between threads."""
+
+    def __init__(self, store: ObjectStore, keyring: KeyRing) -> None:
+        self._store, self.keyring = store, keyring
+
+    def obtain(self, tenant_id: str) -> DataKey:
+        """The tenant's key, made if there is none: of several nodes that make one, the first put decides."""
+        place = key_of(tenant_id)
+        if self._store.size(place) is None:
+            key_id, secret = os.urandom(_ID_BYTES), os.urandom(KEY_BYTES)
+            failpoint("tenant-key.before-create")
+            self._store.create(place, [self._wrap(tenant_id, key_id, secret)])
+            failpoint("tenant-key.after-create")
+        return self.load(tenant_id)
+
+    def load(self, tenant_id: str) -> DataKey:
+        """The tenant's key. Refused: "key-destroyed" when there is none, "unknown-key" or "wrong-key" when the ring
+        does not open it."""
+        blob = self._fetch(tenant_id)
+        key_id, secret = self._unwrap(tenant_id, blob)
+        if self._store.size(_mark_of(tenant_id, key_id.hex())) is not None:
+            raise _destroyed(tenant_id)
+        return DataKey(key_id.hex(), secret)
+
+    def look(self, tenant_id: str) -> Wrapped:
+        """What can be told without opening it. Refused(code="key-destroyed"), Damaged."""
+        key_id, sealed = _parse(tenant_id, self._fetch(tenant_id))
+        return Wrapped(tenant_id, key_id.hex(), sealed[2 : 2 + sealed[1]].decode("ascii", "replace"))
+
+    def tenants(self) -> Iterator[str]:
+        """Every tenant that has a key; lists the store."""
+        for info in self._store.list("tenants/"):
+            if match := _KEY.match(info.key):
+                yield match[1]
+
+    def rewrap(self, tenant_id: str) -> bool:
+        """Wrap the tenant's key with the ring's current key; False if it is already. Packs stay as they are."""
+        if self.look(tenant_id).ring_key == self.keyring.current:
+            return False
+        blob = self._fetch(tenant_id)
+        key_id, secret = self._unwrap(tenant_id, blob)
+        place = key_of(tenant_id)
+        failpoint("tenant-key.before-rewrap")
+        self._store.put(place, [self._wrap(tenant_id, key_id, secret)])
+        failpoint("tenant-key.after-rewrap")
+        if self._store.size(_mark_of(tenant_id, key_id.hex())) is not None:
+            self._store.delete([place])  # it was destroyed while we held it
+            raise _destroyed(tenant_id)
+        return True
+
+    def destroy(self, tenant_id: str) -> str | None:
+        """Make everything that was sealed with the tenant's key unreadable for good; the key's id, None without
+        one. Repeating it is harmless. Copies that the store keeps of deleted objects are not reached."""
+        place = key_of(tenant_id)
+        try:
+            key_id = self.look(tenant_id).key_id
+        except Refused:
+            return None
+        failpoint("tenant-key.before-destroy")
+        self._store.create(_mark_of(tenant_id, key_id), [b""])
+        failpoint("tenant-key.after-mark")
+        self._store.delete([place])
+        failpoint("tenant-key.after-destroy")
+        return key_id
+
+    def _fetch(self, tenant_id: str) -> bytes:
+        place = key_of(tenant_id)
+        try:
+            if (self._store.size(place) or 0) > _LIMIT:
+                raise _unreadable(tenant_id)
+            return self._store.get(place)
+        except ObjectMissing:
+            raise _destroyed(tenant_id) from None
+
+    def _wrap(self, tenant_id: str, key_id: bytes, secret: bytes) -> bytes:
+        return KEY_MAGIC + key_id + self.keyring.seal(secret, _aad(tenant_id, key_id))
+
+    def _unwrap(self, tenant_id: str, blob: bytes) -> tuple[bytes, bytes]:
+        key_id, sealed = _parse(tenant_id, blob)
+        try:
+            secret = self.keyring.unseal(sealed, _aad(tenant_id, key_id))
+        except Damaged:
+            raise _unreadable(tenant_id) from None
+        if len(secret) != KEY_BYTES:
+            raise _unreadable(tenant_id)
+        return key_id, secret
+
+
+def key_of(tenant_id: str) -> str:
+    """Where the tenant's key lies."""
+    return f"tenants/{check_name(tenant_id, 'tenant')}/key"
+
+
+def _mark_of(tenant_id: str, key_id: str) -> str:
+    return f"tenants/{check_name(tenant_id, 'tenant')}/destroyed/{key_id}"
+
+
+def _parse(tenant_id: str, blob: bytes) -> tuple[bytes, bytes]:
+    """Key id and sealed secret."""
+    start = len(KEY_MAGIC)
+    if len(blob) < start + _ID_BYTES + 2 or blob[:start] != KEY_MAGIC:
+        raise _unreadable(tenant_id)
+    return blob[start : start + _ID_BYTES], blob[start + _ID_BYTES :]
+
+
+def _aad(tenant_id: str, key_id: bytes) -> bytes:
+    return b"tenant key|" + tenant_id.encode("ascii") + b"|" + key_id
+
+
+def _destroyed(tenant_id: str) -> Refused:
+    return Refused(
+        f"there is no key for the sealed snapshots of tenant {tenant_id}: it was destroyed, or the store lost it",
+        code="key-destroyed",
+        next_step=f"if it was lost, bring the object {key_of(tenant_id)} back from a copy of the store; what was "
+        "sealed with a destroyed key cannot be read again",
+    )
+
+
+def _unreadable(tenant_id: str) -> Refused:
+    # Not Damaged: a worker with a wrong ring must not call every snapshot of the tenant damaged.
+    return Refused(
+        f"the key of tenant {tenant_id} does not open: the object was changed, or the ring's key is another one of "
+        "the same name",
+        code="wrong-key",
+        next_step=f"compare BACKSTAY_SECRET_KEYS with the other nodes, or bring {key_of(tenant_id)} back from a copy",
+    )
