@@ -12,7 +12,7 @@ from typing import Any
 from domain.errors import BackstayError
 from domain.operation import State
 from domain.service import Service
-from domain.snapshot import Snapshot, SnapshotState
+from domain.snapshot import Export, Snapshot, SnapshotState
 from domain.upgrade_record import UpgradeRecord
 
 
@@ -83,6 +83,20 @@ class AbandonSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveExport:
+    """The archive can be fetched; one that the snapshot had before becomes garbage."""
+
+    export: Export
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonExport:
+    """An archive that was never finished: its key becomes garbage."""
+
+    object_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class SaveVersion:
     """Publish a version of an application, or replace it."""
 
@@ -118,6 +132,8 @@ Change = (
     | SavePin
     | RemoveSnapshot
     | AbandonSnapshot
+    | SaveExport
+    | AbandonExport
     | SaveVersion
     | SaveRecord
     | HoldVersion

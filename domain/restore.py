@@ -27,6 +27,16 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """A snapshot's data as one archive in the store."""
+
+    key: str
+    bytes: int
+    sha256: str  # hex, of the object's bytes
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestSummary:
     """What is known of a published snapshot without reading its data."""
 

@@ -73,6 +73,18 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """The archive that a snapshot was exported to; gone some time after `expires_at`, UTC milliseconds."""
+
+    snapshot_id: str
+    tenant_id: str
+    object_key: str
+    bytes: int
+    sha256: str  # hex, of the archive's bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exclusion:
     """What a snapshot leaves out: gitignore-like patterns, in order."""
 

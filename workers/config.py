@@ -117,6 +117,9 @@ class Settings:
     backlog_limit: int = _setting("BACKSTAY_BACKLOG_LIMIT", _count, "queued operations beyond which intake pauses")
     index_label: str = _setting("BACKSTAY_INDEX_LABEL", _text, "the label whose value stands in compatibility keys")
     http: str = _setting("BACKSTAY_HTTP", _address, "address of health and metrics")
+    public_url: str | None = _setting(
+        "BACKSTAY_PUBLIC_URL", _url("http", "https"), "where `backstay web` is reached from outside, for download links"
+    )
     log_level: str = _setting("BACKSTAY_LOG_LEVEL", _level, "debug, info, warning or error")
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -193,6 +196,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "backlog_limit": "10000",
         "index_label": "owner",
         "http": "127.0.0.1:8321",
+        "public_url": None,
         "log_level": "info",
     }
 

@@ -41,6 +41,7 @@ from workers.owner import Owner
 from workers.relay import Relay
 from workers.sweeper import Duties, Sweeper
 from workers.web.app import build_app
+from workers.web.downloads import Downloads
 from workers.web.server import HttpServer
 
 log = structlog.get_logger("runtime")
@@ -193,7 +194,7 @@ def _run_one(settings: Settings, http: str | None = None, system: System | None 
     logging.configure(settings.log_level, settings.node)
     system = system or System(settings)
     node = NodeProcess(system)
-    server = HttpServer(build_app(node.health(), node.metrics.render), http) if http else None
+    server = HttpServer(build_app(node.health(), node.metrics.render, downloads_of(system)), http) if http else None
     told, hurry = _listen()
     node.start()
     if server:
@@ -208,14 +209,14 @@ def _run_one(settings: Settings, http: str | None = None, system: System | None 
 
 
 def run_web(settings: Settings, http: str) -> int:
-    """Serve health and metrics without working."""
+    """Serve health, metrics and archives without working."""
     logging.configure(settings.log_level, settings.node)
     check_packages()
     system = System(settings)
     if trouble := system.database.check_schema():
         return _refuse(trouble)
     health = Health(ready=(probe("database", system.database.round_trip),))
-    server = HttpServer(build_app(health, Metrics(system.database.counts).render), http)
+    server = HttpServer(build_app(health, Metrics(system.database.counts).render, downloads_of(system)), http)
     told, _ = _listen()
     server.start()
     log.info("http.listening", address=server.address)
@@ -223,6 +224,11 @@ def run_web(settings: Settings, http: str) -> int:
     server.stop()
     system.close()
     return 0
+
+
+def downloads_of(system: System) -> Downloads:
+    """Addresses of archives, signed with the key ring."""
+    return Downloads(system.database.catalogue, system.store, SystemClock(), system.keyring.fingerprint)
 
 
 def _refuse(trouble: str) -> int:

@@ -112,6 +112,7 @@ class Sweeper:
     def collect_garbage(self) -> int:
         """Remove objects that no snapshot needs; how many rows were finished."""
         done = 0
+        self._duties.catalogue.expire_exports()
         while rows := self._duties.catalogue.garbage(500):
             gone = self._duties.archive.collect(rows, self._duties.catalogue.live_packs)
             self._duties.catalogue.forget_garbage(gone)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from domain.service import Service
-from domain.snapshot import Label, Snapshot
+from domain.snapshot import Export, Label, Snapshot
 from domain.upgrade_record import UpgradeRecord
 
 
@@ -74,6 +74,12 @@ class Catalogue(Protocol):
 
     def known_packs(self) -> set[str]:
         """Keys of all packs that the index counts or is about to remove."""
+
+    def export_of(self, snapshot_id: str) -> Export | None:
+        """The archive of a snapshot that can still be fetched."""
+
+    def expire_exports(self) -> int:
+        """Turn archives whose time is over into garbage; how many."""
 
     def garbage(self, limit: int) -> list[Garbage]:
         """Objects that may be removed from the store, manifests first."""

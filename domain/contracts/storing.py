@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.contracts.rows import Garbage
-from domain.restore import ManifestSummary, RestoreMode, Staged
+from domain.restore import Exported, ManifestSummary, RestoreMode, Staged
 from domain.snapshot import SnapshotRequest
 from domain.verification import Verified, VerifyLevel
 
@@ -55,6 +55,13 @@ class Archive(Protocol):
         """Look at the stored objects and say what is missing or wrong; writes nothing. Everything damaged is
         found, not only the first; StoreUnavailable when the store does not answer. A `restore-test` needs a
         place to restore to and is the caller's: here it is looked at like `hash`."""
+
+    def export(self, manifest_key: str, to: str, watch: Watch) -> Exported:
+        """Store the snapshot's data as one plain `.tar.zst` under the key `to`, replacing what is there; Damaged
+        or ObjectMissing when it cannot be read, and then there is no such object."""
+
+    def export_key(self, tenant_id: str, op_id: str) -> str:
+        """Where that operation puts an archive."""
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """Where that snapshot's manifest lives."""
@@ -117,6 +124,14 @@ class ObjectStore(Protocol):
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Write one object from the parts in order, replacing any former one."""
+
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> None:
+        """The same from pieces that are made while they are taken, once and in bounded memory. What `pieces`
+        raises ends it, and then there is no object."""
+
+    def link(self, key: str, seconds: int, name: str) -> str | None:
+        """An address from which anybody can fetch the object under that file name for so long; None when the
+        store has none to give."""
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """Write one object if there is none under the key; False if there is one already."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from domain.contracts import Garbage, Watch
-from domain.restore import ManifestSummary, RestoreMode, Staged
+from domain.restore import Exported, ManifestSummary, RestoreMode, Staged
 from domain.snapshot import SnapshotRequest
 from domain.verification import Verified, VerifyLevel
-from storage.archive import layout, published, stage, sweep, verify, writer
+from storage.archive import export, layout, published, stage, sweep, verify, writer
 
 
 class StoreArchive:
@@ -40,6 +40,14 @@ class StoreArchive:
     def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
         """See the port."""
         return verify.verify(self._tools.store, self._tools.keys, manifest_key, level, watch)
+
+    def export(self, manifest_key: str, to: str, watch: Watch) -> Exported:
+        """See the port."""
+        return export.export(self._tools.store, manifest_key, to, watch)
+
+    def export_key(self, tenant_id: str, op_id: str) -> str:
+        """See the port."""
+        return layout.export_key(tenant_id, op_id)
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """See the port."""

@@ -60,6 +60,11 @@ def manifest_key(tenant_id: str, service_id: str, snapshot_id: str) -> str:
     return f"tenants/{tenant_id}/services/{service_id}/snapshots/{snapshot_id}/manifest"
 
 
+def export_key(tenant_id: str, op_id: str) -> str:
+    """Where the archive that an operation exports lives."""
+    return f"tenants/{check_name(tenant_id, 'tenant')}/exports/{check_name(op_id, 'operation')}.tar.zst"
+
+
 def pack_root(tenant_id: str) -> str:
     """The beginning of the keys of all packs of a tenant; a manifest names packs beneath it only."""
     return f"tenants/{check_name(tenant_id, 'tenant')}/packs/"

@@ -40,7 +40,7 @@ class FileStore:
         #: Folders whose own entry is known to be on disk. Only ever a saving: losing it costs an fsync.
         self._durable: set[str] = set()
 
-    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+    def put(self, key: str, parts: Iterable[Buffer]) -> None:
         """See the port."""
         path = self._path(key)
         with _explained("write", key):
@@ -53,6 +53,14 @@ class FileStore:
                 raise
             _fsync_folder(os.path.dirname(path))
         failpoint("object.after-put")
+
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> None:
+        """See the port."""
+        self.put(key, pieces)
+
+    def link(self, key: str, seconds: int, name: str) -> str | None:
+        """None: a folder has no address."""
+        return None
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """See the port."""
@@ -164,7 +172,7 @@ class FileStore:
             self._make_folders(folder)
             return os.open(path, _NEW, 0o600), path
 
-    def _write_temporary(self, parts: Sequence[Buffer]) -> str:
+    def _write_temporary(self, parts: Iterable[Buffer]) -> str:
         """A durable file with the parts in order; its path. Removed again if anything fails."""
         handle, path = self._open_temporary()
         try:

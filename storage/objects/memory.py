@@ -37,6 +37,14 @@ class MemoryStore:
             self.objects[key] = b"".join(parts)
         failpoint("object.after-put")
 
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> None:
+        """See the port."""
+        self.put(key, list(pieces))
+
+    def link(self, key: str, seconds: int, name: str) -> str | None:
+        """None: there is no address."""
+        return None
+
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """See the port."""
         check_key(key)

@@ -24,6 +24,7 @@ from domain.errors import BackstayError, Damaged, ObjectMissing, Refused, StoreU
 from domain.failpoint import failpoint
 from domain.retry import within_call
 from storage.backend import Backend
+from storage.multipart import put_stream
 from storage.object_keys import check_key, check_prefix
 from storage.s3_address import S3Address, parse
 
@@ -60,6 +61,19 @@ class S3Store:
         else:
             self._call(f"store {key}", lambda s3: self._upload(s3, name, body))
         failpoint("object.after-put")
+
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> None:
+        """See the port."""
+        failpoint("object.before-put")
+        put_stream(self._call, self._place.bucket, self._name(key), pieces)
+        failpoint("object.after-put")
+
+    def link(self, key: str, seconds: int, name: str) -> str | None:
+        """See the port: a presigned GET."""
+        shown = f'attachment; filename="{name}"'
+        wanted = {"Bucket": self._place.bucket, "Key": self._name(key), "ResponseContentDisposition": shown}
+        url: str = self._client().generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds)
+        return url
 
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """See the port."""

@@ -14,7 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, literal_column, select, tuple_
 
 from domain.contracts import Garbage
-from domain.snapshot import Label, Snapshot
+from domain.snapshot import Export, Label, Snapshot
+from storage.sql import exports
+from storage.sql.changes import discarding
 from storage.sql.recovering import recover
 from storage.sql.rows import snapshot as read_snapshot
 from storage.sql.tables import garbage, pack, snapshot, snapshot_label, snapshot_pack
@@ -83,6 +85,19 @@ class SqlCatalogue:
         """See the port."""
         with self._tx.read() as connection:
             return set(connection.scalars(select(pack.c.pack_key)))
+
+    def export_of(self, snapshot_id: str) -> Export | None:
+        """See the port."""
+        return exports.export_of(self._tx, snapshot_id)
+
+    def expire_exports(self) -> int:
+        """See the port."""
+        with self._tx.write("expire-exports") as connection:
+            now = self._tx.now(connection)
+            over = exports.expired(connection, now)
+            if over:
+                exports.drop_exports(connection, over, discarding(self._tx, connection, now))
+        return len(over)
 
     def garbage(self, limit: int) -> list[Garbage]:
         """Objects that may be removed from the store, manifests first, then the oldest."""

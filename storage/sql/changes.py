@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, insert, literal_
 from domain.errors import Damaged, Refused, WrongTenant
 from domain.operation import Operation, State
 from domain.outcome import (
+    AbandonExport,
     AbandonSnapshot,
     AddSnapshot,
     Change,
@@ -21,6 +22,7 @@ from domain.outcome import (
     MarkDeleting,
     MarkSnapshot,
     RemoveSnapshot,
+    SaveExport,
     SavePin,
     SaveRecord,
     SaveService,
@@ -28,6 +30,7 @@ from domain.outcome import (
 )
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
+from storage.sql.exports import Discard, drop_exports, save_export
 from storage.sql.rows import service_values, snapshot_values
 from storage.sql.sealed import Vault
 from storage.sql.services import overlapping
@@ -73,6 +76,10 @@ def apply(
             case RemoveSnapshot(snapshot_id):
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
+            case SaveExport(archive):
+                save_export(connection, archive, discarding(tx, connection, now))
+            case AbandonExport(object_key):
+                _discard(tx, connection, [object_key], PACKS_TURN, now, rest_ms=LATE_WRITES_MS)
             case SaveVersion():
                 save_version(tx, connection, vault, change, now)
             case SaveRecord(upgraded):
@@ -174,6 +181,7 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
     if marked is None:
         return  # done before, by an earlier attempt
     _discard(tx, connection, [marked.manifest_key], MANIFESTS_TURN, now)
+    drop_exports(connection, [snapshot_id], discarding(tx, connection, now))
     needed = select(snapshot_pack.c.pack_key).where(snapshot_pack.c.snapshot_id == snapshot_id)
     # One statement: between two, another delete of a shared pack could take the last reference.
     counted = connection.execute(
@@ -184,6 +192,11 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
     ).all()
     condemned = [row.pack_key for row in counted if row.refs == 0]
     _discard(tx, connection, condemned, PACKS_TURN, now)
+
+
+def discarding(tx: Transactions, connection: Connection, now: int) -> Discard:
+    """A function that turns keys of archives into garbage."""
+    return lambda keys: _discard(tx, connection, keys, PACKS_TURN, now)
 
 
 def _discard(

@@ -103,9 +103,9 @@ def prepare(home: Path) -> World:
     grow(tree, seed=1)
     system.close()
     configuration = {"envs": [{"name": "DB_PASSWORD", "value": SECRET, "secret": True}]}
-    publish(home, "0-register", _json(command("register-service", "register", {"configuration": configuration})))
-    publish(home, "1-zeroth", _json(command("create-snapshot", "zeroth", {"labels": ["step:zeroth"]})))
-    publish(home, "2-first", _json(command("create-snapshot", "first", {"labels": ["step:first"]})))
+    publish(home, "0-register", encoded(command("register-service", "register", {"configuration": configuration})))
+    publish(home, "1-zeroth", encoded(command("create-snapshot", "zeroth", {"labels": ["step:zeroth"]})))
+    publish(home, "2-first", encoded(command("create-snapshot", "first", {"labels": ["step:first"]})))
     return World(home, ("register", "zeroth", "first"), 0, digest(tree), digest(tree))
 
 
@@ -115,20 +115,20 @@ def publish_the_run(world: World, zeroth_snapshot: str, first_snapshot: str) -> 
     home = world.home
     grow(world.tree, seed=2, files=10)
     (world.tree / "static" / "new.txt").write_text("made after the first snapshot")
-    second = _json(command("create-snapshot", "second", {"labels": ["step:second"]}))
+    second = encoded(command("create-snapshot", "second", {"labels": ["step:second"]}))
     publish(home, "2-second", second)
     publish(home, "3-second-again", second)
-    publish(home, "4-restore", _json(command("restore-snapshot", "restore", {"snapshot_id": first_snapshot})))
+    publish(home, "4-restore", encoded(command("restore-snapshot", "restore", {"snapshot_id": first_snapshot})))
     publish(home, "5-unreadable", b"\xff not json")
-    publish(home, "6-faulty", _json(command("create-snapshot", "faulty", {"labels": [f"no-colon {SECRET}"]})))
-    publish(home, "7-third", _json(command("create-snapshot", "third", {"labels": ["step:third"]})))
-    publish(home, "8-delete", _json(command("delete-snapshot", "delete", {"snapshot_id": zeroth_snapshot})))
-    publish(home, "9-retention", _json(command("apply-retention", "retention", {"policy": {"last": 2}})))
+    publish(home, "6-faulty", encoded(command("create-snapshot", "faulty", {"labels": [f"no-colon {SECRET}"]})))
+    publish(home, "7-third", encoded(command("create-snapshot", "third", {"labels": ["step:third"]})))
+    publish(home, "8-delete", encoded(command("delete-snapshot", "delete", {"snapshot_id": zeroth_snapshot})))
+    publish(home, "9-retention", encoded(command("apply-retention", "retention", {"policy": {"last": 2}})))
     messages = ("second", "restore", "third", "delete", "retention")
     return World(home, messages, 2, world.first_tree, digest(world.tree))
 
 
-def _json(event: dict[str, Any]) -> bytes:
+def encoded(event: dict[str, Any]) -> bytes:
     return json.dumps(event).encode()
 
 

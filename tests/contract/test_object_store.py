@@ -175,3 +175,44 @@ def test_sweeping_an_orderly_store_removes_nothing(store: ObjectStore) -> None:
 
     assert store.sweep(0) == 0
     assert store.get("a/b") == b"1"
+
+
+def test_a_stream_becomes_one_object_of_all_its_pieces(store: ObjectStore) -> None:
+    store.put("s", [b"former"])
+    store.put_stream("s", iter([b"one", b"", b"two"]))
+
+    assert store.get("s") == b"onetwo"
+
+
+def test_an_empty_stream_is_an_object_without_bytes(store: ObjectStore) -> None:
+    store.put_stream("s", iter([]))
+
+    assert store.size("s") == 0
+
+
+def test_a_stream_of_many_parts_is_whole(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.multipart.PART_BYTES", 5 * MIB)
+    pieces = [secrets.token_bytes(3 * MIB) for _ in range(4)]
+    store.put_stream("s", iter(pieces))
+
+    assert store.get("s") == b"".join(pieces)
+
+
+def test_a_stream_that_fails_leaves_what_was_there_and_nothing_of_itself(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FZ-13, CN-13: no partial object, and no upload that is paid for."""
+    monkeypatch.setattr("storage.multipart.PART_BYTES", 5 * MIB)
+    store.put("s", [b"former"])
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(4):
+            yield bytes(3 * MIB)
+        raise Damaged("the source is broken")
+
+    with pytest.raises(Damaged):
+        store.put_stream("s", pieces())
+
+    assert store.get("s") == b"former"
+    assert [info.key for info in store.list("")] == ["s"]
+    assert store.sweep(0) == 0

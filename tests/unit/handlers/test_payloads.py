@@ -69,6 +69,7 @@ def test_the_folder_is_the_list_of_commands() -> None:
         "cancel-operation",
         "create-snapshot",
         "delete-snapshot",
+        "export-snapshot",
         "hold-version",
         "pin-snapshot",
         "publish-version",

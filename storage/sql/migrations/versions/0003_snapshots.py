@@ -19,7 +19,18 @@ ALTER TABLE service ADD COLUMN retention TEXT NOT NULL DEFAULT '';
 ALTER TABLE snapshot ADD COLUMN pinned TEXT NOT NULL DEFAULT '';
 ALTER TABLE snapshot ADD COLUMN verified_at BIGINT;
 ALTER TABLE snapshot ADD COLUMN verified_level TEXT NOT NULL DEFAULT '';
-ALTER TABLE snapshot ADD COLUMN fault TEXT NOT NULL DEFAULT ''
+ALTER TABLE snapshot ADD COLUMN fault TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE export (
+    snapshot_id TEXT NOT NULL,
+    tenant_id TEXT NOT NULL,
+    object_key TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    CONSTRAINT pk_export PRIMARY KEY (snapshot_id)
+);
+CREATE INDEX export_expiry ON export (expires_at)
 """
 
 

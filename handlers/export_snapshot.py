@@ -1,0 +1,77 @@
+"""Make a plain `.tar.zst` of a snapshot's data, for download; any tar restores it.
+
+    {"snapshot_id": "0192f0c1-…", "keep_seconds": 86400}
+
+The archive lies in the store until its time is over; exporting again meanwhile answers with the same one.
+`backstay snapshots link` gives an address for it. The configuration is never part of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import pydantic
+
+from domain.context import Context
+from domain.errors import Damaged, WrongTenant
+from domain.outcome import AbandonExport, MarkSnapshot, Outcome, SaveExport
+from domain.snapshot import Export, SnapshotState
+from domain.subscription import Subscription
+from handlers import Id, Payload
+
+#: An archive that would vanish sooner is made again.
+LEAST_LEFT_MS = 3_600_000
+
+
+class ExportSnapshot(Payload):
+    """`keep_seconds`: how long the archive can be fetched, from an hour to thirty days."""
+
+    snapshot_id: Id
+    keep_seconds: Annotated[int, pydantic.Field(ge=3600, le=30 * 86_400)] = 86_400
+
+
+def handle(command: ExportSnapshot, context: Context) -> Outcome:
+    """Answer with the archive that is there, or make one."""
+    snapshot = context.snapshot(command.snapshot_id)
+    if snapshot.service_id != context.operation.service_id:
+        raise WrongTenant(f"snapshot {snapshot.snapshot_id} does not belong to the subject of this message")
+    found = context.catalogue.export_of(snapshot.snapshot_id)
+    if found is not None and found.expires_at > context.now_ms() + LEAST_LEFT_MS:
+        return _ready(found, made=False)
+    key = _key(context)
+    try:
+        exported = context.archive.export(snapshot.manifest_key, key, context.watch)
+    except Damaged as error:
+        marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT, str(error))
+        return dataclasses.replace(Outcome.failed(error), changes=(marked,))
+    expires_at = context.now_ms() + command.keep_seconds * 1000
+    return _ready(
+        Export(snapshot.snapshot_id, snapshot.tenant_id, key, exported.bytes, exported.sha256, expires_at), made=True
+    )
+
+
+def _ready(export: Export, *, made: bool) -> Outcome:
+    return Outcome.succeeded(
+        f"snapshot {export.snapshot_id} is exported as an archive of {export.bytes} bytes",
+        changes=(SaveExport(export),) if made else (),
+        snapshot_id=export.snapshot_id,
+        bytes=export.bytes,
+        sha256=export.sha256,
+        expires_at=export.expires_at,
+        made=made,
+    )
+
+
+def _key(context: Context) -> str:
+    """The operation's own, so that a repeat replaces what an attempt before it has left."""
+    operation = context.operation
+    return context.archive.export_key(operation.tenant_id, operation.op_id)
+
+
+def abandon(command: ExportSnapshot, context: Context) -> tuple[AbandonExport, ...]:
+    """What a failed or cancelled attempt may have left in the store, for the collector."""
+    return (AbandonExport(_key(context)),)
+
+
+subscription = Subscription(ExportSnapshot, handle, abandon=abandon, exclusive=False)

@@ -1,0 +1,56 @@
+"""Archives that snapshots were exported to: their rows, and what becomes of them when their time is over.
+
+Apart from the catalogue because an archive can be made again at any time: losing one loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, delete, select
+
+from domain.snapshot import Export
+from storage.sql.tables import export
+from storage.sql.transactions import Transactions
+
+#: discard(keys): they become garbage, in the same transaction.
+Discard = Callable[[Sequence[str]], None]
+
+
+def export_of(tx: Transactions, snapshot_id: str) -> Export | None:
+    """The archive that can be fetched now."""
+    with tx.read() as connection:
+        row = connection.execute(
+            select(export).where(export.c.snapshot_id == snapshot_id, export.c.expires_at > tx.now(connection))
+        ).first()
+    if row is None:
+        return None
+    return Export(row.snapshot_id, row.tenant_id, row.object_key, row.bytes, row.sha256, row.expires_at)
+
+
+def save_export(connection: Connection, record: Export, discard: Discard) -> None:
+    """Write the row; the archive that it replaces is garbage."""
+    drop_exports(connection, [record.snapshot_id], discard, besides=record.object_key)
+    connection.execute(
+        export.insert().values(
+            snapshot_id=record.snapshot_id,
+            tenant_id=record.tenant_id,
+            object_key=record.object_key,
+            bytes=record.bytes,
+            sha256=record.sha256,
+            expires_at=record.expires_at,
+        )
+    )
+
+
+def drop_exports(connection: Connection, snapshot_ids: Sequence[str], discard: Discard, *, besides: str = "") -> None:
+    """Forget the archives of these snapshots; their objects are garbage."""
+    gone = connection.scalars(
+        delete(export).where(export.c.snapshot_id.in_(snapshot_ids)).returning(export.c.object_key)
+    ).all()
+    discard([key for key in gone if key != besides])
+
+
+def expired(connection: Connection, now: int) -> list[str]:
+    """Snapshots whose archives have had their time."""
+    return list(connection.scalars(select(export.c.snapshot_id).where(export.c.expires_at <= now)))

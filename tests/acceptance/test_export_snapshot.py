@@ -1,0 +1,213 @@
+"""export-snapshot and its links: what GNU tar makes of it is what the snapshot holds, for whom it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from domain.operation import Operation, State
+from domain.snapshot import Snapshot, SnapshotState
+from tests.acceptance.platform import Platform, code, digest, grow
+from tests.command_line import Answer, finished, program
+from workers.cli.exits import Exit
+from workers.health import Health
+from workers.runtime import downloads_of
+from workers.web.app import build_app
+from workers.web.server import HttpServer
+
+
+def odd_tree(root: Path) -> None:
+    """Every kind of entry that a snapshot keeps."""
+    grow(root)
+    (root / "zero").write_bytes(b"")
+    (root / "-leading").write_bytes(b"dash")
+    (root / "two\nlines").write_bytes(b"newline")
+    Path(os.fsdecode(os.fsencode(root) + b"/\xff\xfe")).write_bytes(b"no text")
+    (root / ("long" * 60)).write_bytes(b"long")
+    (root / "dangling").symlink_to("nowhere/at/all")
+    (root / "many").write_bytes(os.urandom(3_000_000))
+    os.link(root / "many", root / "again")
+    with open(root / "sparse", "wb") as file:
+        file.truncate(40_000_000)
+        file.seek(20_000_000)
+        file.write(b"middle")
+    (root / "closed").write_bytes(b"closed")
+    (root / "closed").chmod(0o000)
+    os.setxattr(root / "zero", "user.note", b"\x00\xffbinary")
+    os.utime(root / "zero", ns=(1_000_000_000_000_000_001, 1_234_567_890_123_456_789))
+
+
+def export(platform: Platform, service: str, snapshot: Snapshot, **data: Any) -> Operation:
+    return platform.run("export-snapshot", {"snapshot_id": snapshot.snapshot_id, **data}, service=service)
+
+
+def archive_of(platform: Platform, snapshot: Snapshot) -> bytes:
+    found = platform.system.database.catalogue.export_of(snapshot.snapshot_id)
+    assert found is not None
+    return platform.system.store.get(found.object_key)
+
+
+def unpacked(archive: bytes, folder: Path) -> Path:
+    """What GNU tar makes of it."""
+    folder.mkdir()
+    command = ["tar", "--zstd", "--extract", "--xattrs", "--xattrs-include=*", "--preserve-permissions", "--file=-"]
+    subprocess.run([*command, f"--directory={folder}"], input=archive, check=True, timeout=60)
+    return folder
+
+
+def test_gnu_tar_brings_back_exactly_what_the_snapshot_holds(platform: Platform, tmp_path: Path) -> None:
+    """RS-05, RS-18: names of any bytes, links, holes, attributes, and times to the nanosecond."""
+    tree = platform.service("ex-odd")
+    odd_tree(tree)
+    snapshot = platform.snapshot("ex-odd")
+    operation = export(platform, "ex-odd", snapshot)
+    assert operation.state is State.SUCCEEDED, operation.outcome
+    archive = archive_of(platform, snapshot)
+    assert operation.outcome is not None
+    assert operation.outcome["figures"]["sha256"] == hashlib.sha256(archive).hexdigest()
+    found = unpacked(archive, tmp_path / "out")
+    assert digest(found) == digest(tree)
+    assert os.getxattr(found / "zero", "user.note") == b"\x00\xffbinary"
+    assert (found / "again").stat().st_ino == (found / "many").stat().st_ino
+    assert stat.S_IMODE((found / "closed").stat().st_mode) == 0
+
+
+def test_an_increment_exports_the_whole_state(platform: Platform, tmp_path: Path) -> None:
+    tree = platform.service("ex-later")
+    platform.snapshot("ex-later")
+    grow(tree, seed=3, files=5)
+    snapshot = platform.snapshot("ex-later")
+    export(platform, "ex-later", snapshot)
+    assert digest(unpacked(archive_of(platform, snapshot), tmp_path / "out")) == digest(tree)
+
+
+def test_a_second_export_answers_with_the_archive_that_is_there(platform: Platform) -> None:
+    platform.service("ex-twice")
+    snapshot = platform.snapshot("ex-twice")
+    first, second = (export(platform, "ex-twice", snapshot).outcome for _ in range(2))
+    assert first and second
+    assert [found["figures"].pop("made") for found in (first, second)] == [True, False]
+    assert first["figures"] == second["figures"]
+
+
+def test_an_archive_goes_with_its_snapshot(platform: Platform) -> None:
+    platform.service("ex-gone")
+    snapshot = platform.snapshot("ex-gone")
+    export(platform, "ex-gone", snapshot)
+    found = platform.system.database.catalogue.export_of(snapshot.snapshot_id)
+    assert found is not None
+    platform.run("delete-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="ex-gone")
+    assert platform.system.database.catalogue.export_of(snapshot.snapshot_id) is None
+    assert platform.system.store.size(found.object_key) is None
+
+
+def test_the_configuration_is_not_in_it_and_alone_it_cannot_be_exported(platform: Platform) -> None:
+    secret = "export-canary-5512"
+    configuration = {"envs": [{"name": "PASSWORD", "value": secret, "secret": True}]}
+    platform.service("ex-conf", configuration=configuration)
+    snapshot = platform.snapshot("ex-conf")
+    export(platform, "ex-conf", snapshot)
+    archive = subprocess.run(["zstd", "-dc"], input=archive_of(platform, snapshot), capture_output=True, check=True)
+    assert secret.encode() not in archive.stdout
+    alone = platform.snapshot("ex-conf", include=["configuration"])
+    assert code(export(platform, "ex-conf", alone)) == (State.FAILED, "not-in-snapshot")
+
+
+def test_a_damaged_snapshot_makes_no_archive_and_stops_saying_available(platform: Platform) -> None:
+    """RS-16."""
+    platform.service("ex-bad")
+    snapshot = platform.snapshot("ex-bad")
+    platform.system.store.put(snapshot.packs[0], [b"x" * 50])
+    assert export(platform, "ex-bad", snapshot).state is State.FAILED
+    row = platform.system.database.catalogue.get(snapshot.snapshot_id)
+    assert row is not None and row.state is SnapshotState.CORRUPT
+    assert platform.system.database.catalogue.export_of(snapshot.snapshot_id) is None
+
+
+# ---------------------------------------------------------------- links
+@pytest.fixture(scope="module")
+def web(platform: Platform) -> Iterator[str]:
+    """`backstay web` beside the platform; its address."""
+    server = HttpServer(build_app(Health(), lambda: b"", downloads_of(platform.system)), "127.0.0.1:0")
+    server.start()
+    yield server.address
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def exported(platform: Platform) -> Snapshot:
+    platform.service("ex-link")
+    snapshot = platform.snapshot("ex-link")
+    assert export(platform, "ex-link", snapshot).state is State.SUCCEEDED
+    return snapshot
+
+
+def link(platform: Platform, web: str, snapshot_id: str, *more: str) -> Answer:
+    environment = {
+        "BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer", "BACKSTAY_PUBLIC_URL": f"http://{web}",
+    }  # fmt: skip
+    return finished(program(["snapshots", "link", snapshot_id, *more, "--json"], environment))
+
+
+def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    try:
+        connection.request(method, f"{parts.path}?{parts.query}", headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()
+
+
+def test_a_link_gives_its_owner_the_archive_whole_or_in_parts(platform: Platform, web: str, exported: Snapshot) -> None:
+    """RS-18."""
+    told = link(platform, web, exported.snapshot_id, "--tenant", "acme").document()
+    status, body, headers = fetch(told["url"])
+    assert (status, hashlib.sha256(body).hexdigest(), len(body)) == (200, told["sha256"], told["bytes"])
+    assert headers["content-disposition"] == f'attachment; filename="{exported.snapshot_id}.tar.zst"'
+    status, part, headers = fetch(told["url"], Range="bytes=10-19")
+    assert (status, part) == (206, body[10:20])
+    assert headers["content-range"] == f"bytes 10-19/{len(body)}"
+    assert fetch(told["url"], Range="bytes=-5")[1] == body[-5:]
+    assert fetch(told["url"], Range=f"bytes={len(body)}-")[0] == 416
+    status, nothing, headers = fetch(told["url"], "HEAD")
+    assert (status, nothing, headers["content-length"]) == (200, b"", str(len(body)))
+
+
+def test_nobody_else_gets_a_link_and_an_archive_that_is_not_there_has_none(
+    platform: Platform, web: str, exported: Snapshot
+) -> None:
+    """RS-18."""
+    assert link(platform, web, exported.snapshot_id, "--tenant", "rival").code == Exit.NOT_ALLOWED
+    platform.service("ex-none")
+    missing = link(platform, web, platform.snapshot("ex-none").snapshot_id, "--tenant", "acme")
+    assert missing.code == Exit.NOT_FOUND
+    assert "snapshots export" in missing.err
+
+
+def test_an_address_that_was_changed_guessed_or_is_over_gives_nothing(
+    platform: Platform, web: str, exported: Snapshot
+) -> None:
+    """RS-18."""
+    url = link(platform, web, exported.snapshot_id, "--tenant", "acme").document()["url"]
+    head, _, query = url.partition("?")
+    assert fetch(f"{head}?{query.replace('until=', 'until=9')}")[0] == 403
+    assert fetch(f"{head}?{query[:-1]}{'0' if query[-1] != '0' else '1'}")[0] == 403
+    assert fetch(f"{head}?until=x&signature=%C3%A9")[0] == 403
+    assert fetch(head)[0] == 403
+    assert fetch(f"http://{web}/exports/{exported.service_id}?{query}")[0] == 403
+    assert fetch(f"http://{web}/exports/..%2f..%2fetc%2fpasswd?{query}")[0] in (403, 404)
+    found = platform.system.database.catalogue.export_of(exported.snapshot_id)
+    assert found is not None
+    over = downloads_of(platform.system).address(f"http://{web}", found, -1)
+    assert fetch(over)[0] == 410
