@@ -43,7 +43,7 @@ class StoreArchive:
 
     def export(self, manifest_key: str, to: str, watch: Watch) -> Exported:
         """See the port."""
-        return export.export(self._tools.store, manifest_key, to, watch)
+        return export.export(self._tools.store, self._tools.keys, manifest_key, to, watch)
 
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """See the port."""

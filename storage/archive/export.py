@@ -3,7 +3,8 @@
 Apart from staging because nothing is written to disk: segments are read in the order of the files, the few that are
 in use are kept, and the archive leaves in pieces. POSIX.1-2001 (pax) headers, so that GNU tar, bsdtar and Python's
 tarfile restore names of any bytes, times to the nanosecond, hard links and extended attributes (as
-`SCHILY.xattr.`). Holes become zeros, which compression removes again. The configuration is never part of it.
+`SCHILY.xattr.`). Holes become zeros, which compression removes again. The archive is plain also when the snapshot is
+sealed, so it lives for a time only; the configuration is never part of it.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from domain.contracts import Buffer, ObjectStore, Watch
 from domain.errors import Refused
 from domain.restore import Exported
 from storage.archive import attributes, layout, published
-from storage.archive.compression import Decompressor, compress_stream
+from storage.archive.compression import compress_stream
 from storage.archive.layout import HOLE, MIB
-from storage.archive.manifest import Header, Tree
-from storage.archive.segment import open_segment
+from storage.archive.published import Opened
+from storage.archive.segment import Opener
+from storage.archive.tenant_keys import TenantKeys
 
 #: Plain bytes of segments that are kept: neighbours in a directory mostly share one.
 _KEPT_BYTES = 32 * MIB
@@ -32,9 +34,10 @@ _BLOCK = tarfile.BLOCKSIZE
 _ZEROS = bytes(MIB)
 
 
-def export(store: ObjectStore, manifest_key: str, to: str, watch: Watch) -> Exported:
+def export(store: ObjectStore, keys: TenantKeys, manifest_key: str, to: str, watch: Watch) -> Exported:
     """See the port `Archive`."""
-    header, tree, _ = published.read_manifest(published.fetch_manifest(store, manifest_key), manifest_key)
+    opened = published.read_manifest(published.fetch_manifest(store, manifest_key), manifest_key, keys)
+    header, tree = opened.header, opened.tree
     if not tree.names:
         raise Refused(f"snapshot {header.snapshot_id} holds no data to export", code="not-in-snapshot")
     watch.expect(header.logical_bytes, header.files)
@@ -42,7 +45,7 @@ def export(store: ObjectStore, manifest_key: str, to: str, watch: Watch) -> Expo
 
     def counted() -> Iterator[bytes]:
         nonlocal total
-        for piece in compress_stream(_Archive(store, header, tree, watch).blocks()):
+        for piece in compress_stream(_Archive(store, opened, watch).blocks()):
             mark.update(piece)
             total += len(piece)
             yield piece
@@ -54,9 +57,10 @@ def export(store: ObjectStore, manifest_key: str, to: str, watch: Watch) -> Expo
 class _Archive:
     """The tar stream of one tree."""
 
-    def __init__(self, store: ObjectStore, header: Header, tree: Tree, watch: Watch) -> None:
+    def __init__(self, store: ObjectStore, opened: Opened, watch: Watch) -> None:
+        tree = opened.tree
         self._tree, self._watch = tree, watch
-        self._segments = _Segments(store, header, tree)
+        self._segments = _Segments(store, opened)
         self._first = np.cumsum(tree.extents) - tree.extents
         self._paths = [b"."] * len(tree.names)
         #: Files of several names, and the path under which their content was sent.
@@ -126,11 +130,11 @@ class _Archive:
 class _Segments:
     """Plain bytes of segments, the latest ones kept."""
 
-    def __init__(self, store: ObjectStore, header: Header, tree: Tree) -> None:
-        self._store, self._tree, self._root = store, tree, layout.pack_root(header.tenant_id)
+    def __init__(self, store: ObjectStore, opened: Opened) -> None:
+        self._store, self._tree, self._root = store, opened.tree, layout.pack_root(opened.header.tenant_id)
         self._kept: OrderedDict[int, Buffer] = OrderedDict()
         self._bytes = 0
-        self._decompressor = Decompressor()
+        self._opener = Opener(opened.key)
 
     def plain(self, number: int) -> Buffer:
         """A segment's bytes, verified. Raises Damaged or ObjectMissing."""
@@ -139,9 +143,7 @@ class _Segments:
             row = self._tree.segments[number]
             key = self._root + self._tree.packs[int(row["pack"])]
             stored = memoryview(self._store.get(key, int(row["offset"]), int(row["stored"])))
-            found = open_segment(
-                stored, int(row["plain"]), int(row["flags"]), row["digest"].tobytes(), self._decompressor
-            )
+            found = self._opener.open(stored, row)
             self._kept[number] = found
             self._bytes += len(found)
             while self._bytes > _KEPT_BYTES and len(self._kept) > 1:
