@@ -25,7 +25,8 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -39,24 +40,40 @@ TAG_BYTES = 16
 _KEY_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """One state of a ring, replaced as a whole."""
+
+    current: str
+    ciphers: Mapping[str, AESGCM]
+    mark: bytes  # a key of its own for fingerprints, so that nothing is computed twice under the sealing key
+
+
 class KeyRing:
     """Named keys. The first one seals; any of them unseals. Safe to share between threads."""
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        """`keys`: key id -> 32 bytes, the current key first."""
-        if not keys:
-            raise Refused("the key ring holds no key", code="bad-key-ring", next_step=_HINT)
-        for key_id, key in keys.items():
-            if not _KEY_ID.match(key_id) or len(key) != KEY_BYTES:
-                raise Refused(f"key {key_id[:40]!r} is not usable: {_HINT}", code="bad-key-ring", next_step=_HINT)
-        self.current = next(iter(keys))
-        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        # A key of its own for fingerprints, so that nothing is computed twice under the sealing key.
-        self._mark = hmac.digest(keys[self.current], b"backstay fingerprint v1", hashlib.sha256)
+    def __init__(self, keys: Mapping[str, bytes], again: Callable[[], str] | None = None) -> None:
+        """`keys`: key id -> 32 bytes, the current key first. `again` reads the ring's text anew; it is asked when a
+        value needs a key that is not here, as somebody may have rotated the ring since."""
+        self._keys, self._again = _checked(keys), again
+
+    @property
+    def current(self) -> str:
+        """The id of the key that seals."""
+        return self._keys.current
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ids of all keys, the current one first."""
+        return tuple(self._keys.ciphers)
 
     @classmethod
-    def parse(cls, text: str) -> KeyRing:
+    def parse(cls, text: str, again: Callable[[], str] | None = None) -> KeyRing:
         """Read `id:base64key,id2:base64key2`; the first is current. Raises Refused without echoing a key."""
+        return cls(cls._read(text), again)
+
+    @staticmethod
+    def _read(text: str) -> dict[str, bytes]:
         keys: dict[str, bytes] = {}
         for part in filter(None, (piece.strip() for piece in text.split(","))):
             key_id, colon, encoded = part.partition(":")
@@ -71,7 +88,7 @@ class KeyRing:
             if key_id in keys:
                 raise Refused(f"key id {key_id!r} is in the key ring twice", code="bad-key-ring", next_step=_HINT)
             keys[key_id] = key
-        return cls(keys)
+        return keys
 
     @staticmethod
     def generate_text(key_id: str = "k1") -> str:
@@ -80,9 +97,14 @@ class KeyRing:
 
     def seal(self, plain: bytes, aad: bytes) -> bytes:
         """Encrypt `plain` with the current key; it opens only with the same `aad`."""
-        header = bytes((VERSION, len(self.current))) + self.current.encode("ascii")
-        nonce = os.urandom(NONCE_BYTES)
-        return header + nonce + self._ciphers[self.current].encrypt(nonce, plain, header + aad)
+        keys = self._keys
+        header, nonce = self.head(keys.current), os.urandom(NONCE_BYTES)
+        return header + nonce + keys.ciphers[keys.current].encrypt(nonce, plain, header + aad)
+
+    @staticmethod
+    def head(key_id: str) -> bytes:
+        """What every value begins with that was sealed with that key of a ring."""
+        return bytes((VERSION, len(key_id))) + key_id.encode("ascii")
 
     def unseal(self, sealed: bytes, aad: bytes) -> bytes:
         """The plain bytes. Refused(code="unknown-key") without the key; Damaged(code="seal-broken") for any change."""
@@ -93,7 +115,7 @@ class KeyRing:
         key_id = header[2:].decode("ascii", "replace")
         if len(sealed) < start + NONCE_BYTES + TAG_BYTES:
             raise Damaged("a sealed value is cut short", code="seal-broken")
-        cipher = self._ciphers.get(key_id)
+        cipher = self._keys.ciphers.get(key_id) or self._found_again(key_id)
         if cipher is None:
             raise Refused(
                 f"a value was sealed with key {key_id!r}, which is not in the key ring",
@@ -107,7 +129,40 @@ class KeyRing:
 
     def fingerprint(self, plain: bytes) -> bytes:
         """32 bytes that identify `plain` and let nobody without the current key guess it."""
-        return hmac.digest(self._mark, plain, hashlib.sha256)
+        return hmac.digest(self._keys.mark, plain, hashlib.sha256)
+
+    def _found_again(self, key_id: str) -> AESGCM | None:
+        if self._again is None:
+            return None
+        fresh = _checked(self._read(self._again()))
+        if key_id in fresh.ciphers:
+            self._keys = fresh
+        return fresh.ciphers.get(key_id)
+
+
+def name_in(sealed: bytes) -> str | None:
+    """The id of the key that a value was sealed with, as it says itself; None if it is no sealed value."""
+    if len(sealed) < 2 or sealed[0] != VERSION or len(sealed) < 2 + sealed[1]:
+        return None
+    key_id = bytes(sealed[2 : 2 + sealed[1]]).decode("ascii", "replace")
+    return key_id if _KEY_ID.match(key_id) else None
+
+
+def new_entry(names: Collection[str]) -> str:
+    """A fresh key in the form of a ring, under the first free id of k1, k2, …"""
+    number = next(number for number in range(1, len(names) + 2) if f"k{number}" not in names)
+    return KeyRing.generate_text(f"k{number}")
+
+
+def _checked(keys: Mapping[str, bytes]) -> _Keys:
+    if not keys:
+        raise Refused("the key ring holds no key", code="bad-key-ring", next_step=_HINT)
+    for key_id, key in keys.items():
+        if not _KEY_ID.match(key_id) or len(key) != KEY_BYTES:
+            raise Refused(f"key {key_id[:40]!r} is not usable: {_HINT}", code="bad-key-ring", next_step=_HINT)
+    current = next(iter(keys))
+    mark = hmac.digest(keys[current], b"backstay fingerprint v1", hashlib.sha256)
+    return _Keys(current, {key_id: AESGCM(key) for key_id, key in keys.items()}, mark)
 
 
 _HINT = "write BACKSTAY_SECRET_KEYS as id:base64 of 32 bytes, separated by commas, the current key first"

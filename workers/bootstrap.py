@@ -9,19 +9,26 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from domain.contracts import Archive, ObjectStore, Trees
 from domain.errors import Refused
+from domain.failpoint import failpoint
 from domain.region import Region
 from workers.clock import SystemClock
 from workers.config import Settings
 
 if TYPE_CHECKING:
+    from storage.archive import TenantKeys
     from storage.sealing import KeyRing
     from storage.sql import Database as Database  # named again so that commands can annotate
 
+NEW_ENTRY = (
+    "`backstay keys rotate --entry` prints a new one: append it to BACKSTAY_SECRET_KEYS on every node and restart "
+    "them, then put it first on every node and restart them, then run `backstay keys rewrap`"
+)
 PACKAGES = ("workers", "handlers", "domain", "storage")
 
 
@@ -68,7 +75,8 @@ class System:
 
         if self.settings.secret_keys is not None:
             return KeyRing.parse(self.settings.secret_keys)
-        return KeyRing.parse(_embedded_keys(os.path.join(self.settings.data_dir, "secret.keys")))
+        path = os.path.join(self.settings.data_dir, "secret.keys")
+        return KeyRing.parse(_embedded_keys(path), lambda: _embedded_keys(path))
 
     @cached_property
     def database(self) -> Database:
@@ -92,6 +100,39 @@ class System:
 
         cache = os.path.join(self.settings.data_dir, "cache")
         return open_archive(self.store, self.keyring, encryption=self.settings.encryption, cache_dir=cache)
+
+    @cached_property
+    def tenant_keys(self) -> TenantKeys:
+        """The data keys of tenants."""
+        from storage.archive import TenantKeys
+
+        return TenantKeys(self.store, self.keyring)
+
+    def plain_snapshots(self, prefix: str = "tenants/") -> Iterator[tuple[str, str | None]]:
+        """Keys of manifests that are not sealed, and the ring's key that sealed their configuration, if they hold one;
+        reads a few bytes of every manifest beneath `prefix`."""
+        from storage.archive import plain_manifests
+
+        return plain_manifests(self.store, prefix)
+
+    def new_ring_entry(self) -> str:
+        """A fresh key for the ring, under an id that the ring does not have; changes nothing."""
+        from storage.sealing import new_entry
+
+        return new_entry(self.keyring.names)
+
+    def rotate_embedded_keys(self) -> str:
+        """Put a fresh key before the others in the embedded ring; its id. Refused if the ring is configured."""
+        if self.settings.secret_keys is not None:
+            raise Refused(
+                "the key ring is configured, so only who configures it can change it",
+                code="configured-key-ring",
+                next_step=NEW_ENTRY,
+            )
+        path = os.path.join(self.settings.data_dir, "secret.keys")
+        text, entry = _embedded_keys(path), self.new_ring_entry()
+        _replace(path, f"{entry},{text}\n")
+        return entry.partition(":")[0]
 
     @cached_property
     def trees(self) -> Trees:
@@ -120,6 +161,23 @@ class System:
 
 def _make_private(directory: str) -> None:
     os.makedirs(directory, mode=0o700, exist_ok=True)
+
+
+def _replace(path: str, text: str) -> None:
+    """Replace a secret file, durably and in one step."""
+    fresh = f"{path}.{os.getpid()}"
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    failpoint("keys.before-rotate")
+    os.replace(fresh, path)
+    failpoint("keys.after-rotate")
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _embedded_keys(path: str) -> str:

@@ -1,7 +1,7 @@
 """Snapshots of directory trees in an object store, and the live trees they are restored to.
 
-`open_archive` and `open_trees` are all that the rest of the program needs; `docs/format.md` describes
-what is stored, byte by byte.
+`open_archive`, `open_trees` and what looks after keys are all that the rest of the program needs;
+`docs/format.md` describes what is stored, byte by byte.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from domain.contracts import Archive, ObjectStore, Trees
 from storage.archive.archive import StoreArchive
+from storage.archive.census import plain_manifests as plain_manifests
 from storage.archive.feeder import Opener, open_beneath
-from storage.archive.tenant_keys import TenantKeys
+from storage.archive.tenant_keys import TenantKeys as TenantKeys
 from storage.archive.trees import AppsRoot
 from storage.archive.writer import Tools
 from storage.sealing import KeyRing

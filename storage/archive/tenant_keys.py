@@ -24,7 +24,7 @@ from domain.failpoint import failpoint
 from domain.identity import check_name
 from storage.archive.layout import KEY_MAGIC
 from storage.data_key import KEY_BYTES, DataKey
-from storage.sealing import KeyRing
+from storage.sealing import KeyRing, name_in
 
 _ID_BYTES = 8
 #: More than any wrapped key has: nothing bigger is fetched.
@@ -69,9 +69,12 @@ class TenantKeys:
         return DataKey(key_id.hex(), secret)
 
     def look(self, tenant_id: str) -> Wrapped:
-        """What can be told without opening it. Refused(code="key-destroyed"), Damaged."""
+        """What can be told without opening it. Refused as `load`."""
         key_id, sealed = _parse(tenant_id, self._fetch(tenant_id))
-        return Wrapped(tenant_id, key_id.hex(), sealed[2 : 2 + sealed[1]].decode("ascii", "replace"))
+        ring_key = name_in(sealed)
+        if ring_key is None:
+            raise _unreadable(tenant_id)
+        return Wrapped(tenant_id, key_id.hex(), ring_key)
 
     def tenants(self) -> Iterator[str]:
         """Every tenant that has a key; lists the store."""
@@ -95,18 +98,18 @@ class TenantKeys:
         return True
 
     def destroy(self, tenant_id: str) -> str | None:
-        """Make everything that was sealed with the tenant's key unreadable for good; the key's id, None without
-        one. Repeating it is harmless. Copies that the store keeps of deleted objects are not reached."""
-        place = key_of(tenant_id)
-        try:
+        """Make everything that was sealed with the tenant's key unreadable for good, and delete its exports, which
+        are plain; the key's id, None without one. Repeating it is harmless. Copies that the store keeps of deleted
+        objects are not reached."""
+        place, key_id = key_of(tenant_id), None
+        if self._store.size(place) is not None:
             key_id = self.look(tenant_id).key_id
-        except Refused:
-            return None
-        failpoint("tenant-key.before-destroy")
-        self._store.create(_mark_of(tenant_id, key_id), [b""])
-        failpoint("tenant-key.after-mark")
-        self._store.delete([place])
-        failpoint("tenant-key.after-destroy")
+            failpoint("tenant-key.before-destroy")
+            self._store.create(_mark_of(tenant_id, key_id), [b""])
+            failpoint("tenant-key.after-mark")
+            self._store.delete([place])
+            failpoint("tenant-key.after-destroy")
+        self._store.delete([info.key for info in self._store.list(f"tenants/{tenant_id}/exports/")])
         return key_id
 
     def _fetch(self, tenant_id: str) -> bytes:

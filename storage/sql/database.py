@@ -7,7 +7,7 @@ driver leaves this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -24,6 +24,7 @@ from storage.sql.ledger import SqlLedger
 from storage.sql.nodes import SqlNodes
 from storage.sql.outbox import SqlOutbox
 from storage.sql.questions import Questions
+from storage.sql.rewrap import Rewrapping
 from storage.sql.sealed import Sealer, Vault
 from storage.sql.services import SqlServices
 from storage.sql.transactions import Transactions, translated
@@ -40,6 +41,7 @@ class Database:
         vault = Vault(sealer)
         self._bell = Bell()
         self._questions = Questions(self._tx)
+        self._rewrapping = Rewrapping(self._tx, sealer)
         self.inbox = SqlInbox(self._tx, vault)
         self.ledger = SqlLedger(self._tx, vault)
         self.services = SqlServices(self._tx, vault)
@@ -104,6 +106,15 @@ class Database:
     def list_services(self, tenant_id: str | None = None) -> list[Service]:
         """Services by id, with empty documents."""
         return self.services.list(tenant_id)
+
+    def sealed_values(self, heads: Mapping[str, bytes]) -> tuple[dict[str, int], int]:
+        """How many values are sealed with each key (`heads`: what its values begin with), and with none of them."""
+        return self._rewrapping.count(heads)
+
+    def rewrap(self, head: bytes) -> tuple[int, int]:
+        """Seal every value anew that does not begin with `head`, as those of the sealer's current key do; how many
+        were, and how many did not open and stay. Safe beside working nodes; repeating it goes on where it was."""
+        return self._rewrapping.run(head)
 
     def close(self) -> None:
         """Close all connections that are not in use."""

@@ -34,11 +34,11 @@ class Vault:
 
     def close_bytes(self, value: bytes, column: str, row_id: str) -> bytes:
         """Seal bytes for `column` (as "table.column") of the row."""
-        return self._sealer.seal(value, _aad(column, row_id))
+        return self._sealer.seal(value, aad_of(column, row_id))
 
     def open_bytes(self, sealed: bytes, column: str, row_id: str) -> bytes:
         """The bytes that were sealed for exactly this column and row."""
-        return self._sealer.unseal(bytes(sealed), _aad(column, row_id))
+        return self._sealer.unseal(bytes(sealed), aad_of(column, row_id))
 
     def close_json(self, value: Any, column: str, row_id: str) -> bytes:
         """Seal a JSON value."""
@@ -49,6 +49,7 @@ class Vault:
         return json.loads(self.open_bytes(sealed, column, row_id))
 
 
-def _aad(column: str, row_id: str) -> bytes:
+def aad_of(column: str, row_id: str) -> bytes:
+    """What a value of that column ("table.column") and row is bound to."""
     table, _, name = column.partition(".")
     return f"{table}|{name}|{row_id}".encode("utf-8", "backslashreplace")

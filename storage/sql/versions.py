@@ -43,7 +43,7 @@ class SqlVersions:
             row = connection.execute(wanted).first()
         if row is None:
             return None
-        template: dict[str, Any] = self._vault.open_json(row.template, "version.template", _key(row))
+        template: dict[str, Any] = self._vault.open_json(row.template, "version.template", version_key(row))
         return template
 
     def list(self, tenant_id: str, group_key: str | None = None) -> builtins.list[tuple[str, str, str, int]]:
@@ -129,7 +129,8 @@ def hold_version(tx: Transactions, connection: Connection, doing: Operation, cha
     connection.execute(tx.insert(table).values(values).on_conflict_do_update(index_elements=keys, set_=values))
 
 
-def _key(row: Any) -> str:
+def version_key(row: Any) -> str:
+    """What the sealed template of a version is bound to."""
     return f"{row.tenant_id}/{row.group_key}/{row.version}"
 
 

@@ -15,7 +15,7 @@ from tests.contract.sql_bench import LEASE, Bench, accepted, rejected
 CANARY = "CANARY-7f3a91"
 
 
-def _spread(bench: Bench) -> None:
+def spread(bench: Bench) -> None:
     """Put the canary everywhere where a secret may come in."""
     bench.accept(accepted("m1", data={"password": CANARY}), rejected(f"{{{CANARY}".encode(), headers={"h": CANARY}))
     bench.accept(accepted("m1", digest="other", data={"password": CANARY}))
@@ -43,7 +43,7 @@ def _spread(bench: Bench) -> None:
 
 def test_no_secret_is_in_the_bytes_of_an_sqlite_database(tmp_path: Path) -> None:
     with Bench.opened(f"sqlite:///{tmp_path}/t.db") as bench:
-        _spread(bench)
+        spread(bench)
         files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert {"t.db", "t.db-wal"} <= files.keys()
     assert b"create-snapshot" in files["t.db"] + files["t.db-wal"]
@@ -52,7 +52,7 @@ def test_no_secret_is_in_the_bytes_of_an_sqlite_database(tmp_path: Path) -> None
 
 def test_no_secret_is_in_any_table_of_postgresql(fresh_postgres_url: str) -> None:
     with Bench.opened(fresh_postgres_url) as bench:
-        _spread(bench)
+        spread(bench)
         with bench.database._engine.connect() as connection:
             tables = connection.scalars(
                 text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")

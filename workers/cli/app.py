@@ -15,6 +15,7 @@ from workers.cli import (
     demo,
     doctor,
     explaining,
+    keys,
     messages,
     node,
     plan,
@@ -37,7 +38,7 @@ def build() -> typer.Typer:
     )
     for command in (node.serve, node.worker, node.web, node.migrate, publish.publish):
         app.command()(command)
-    for group in (explaining, dead_letters, snapshots, retention, catalogue, services, versions, plan, config):
+    for group in (explaining, dead_letters, snapshots, retention, catalogue, services, versions, plan, keys, config):
         name = "operations" if group is explaining else group.__name__.rpartition(".")[2].replace("_", "-")
         app.add_typer(group.group, name=name)
     for question in (doctor.doctor, messages.messages, demo.demo):
