@@ -39,6 +39,7 @@ class Context:
     now_ms: Callable[[], int]  # UTC milliseconds by the database's clock, carried on by this process's own
     health_hook: Callable[[str], HookResult]  # runs the node's hook for a service
     count: Callable[..., None]  # count("region_ignored", region=…, …) for metrics
+    identity_files: tuple[str, ...] = ()  # patterns of what a clone of a service must not take over
     undoing_handed_over: bool = False  # an earlier holder may have been putting things back
     #: Clean-up that must wait until the outcome is durable. Best effort: the sweeper repeats it.
     after_settle: list[Callable[[], None]] = field(default_factory=list)

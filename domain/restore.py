@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +14,32 @@ class RestoreMode(StrEnum):
     REPLACE = "replace"  # they disappear: the target becomes the snapshot
     MERGE = "merge"  # they stay
     REFUSE_NON_EMPTY = "refuse-non-empty"  # there must be none
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A part of a snapshot: `paths` and what is beneath them (all when empty), without what the gitignore-like
+    patterns `leave_out`. Both are relative to the service's directory."""
+
+    paths: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+    def is_whole(self) -> bool:
+        """Whether it is the whole snapshot."""
+        return not self.paths and not self.leave_out
+
+
+#: Everything that a snapshot holds.
+WHOLE = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a restore would do: counts of `restored`, `updated`, `unchanged` and `deleted` entries, and the changes
+    by name as far as they are listed."""
+
+    counts: dict[str, int]
+    listed: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +83,14 @@ class ManifestSummary:
     unstable: tuple[str, ...]
     parent_id: str | None = None
     configuration: dict[str, Any] | None = field(default=None, repr=False)
+
+
+def moment_of(text: str) -> int:
+    """RFC 3339 with an offset as UTC milliseconds; ValueError otherwise, because a local time can mean two moments."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("at must be a time such as 2026-11-20T09:00:00+01:00") from None
+    if moment.tzinfo is None:
+        raise ValueError("at must have an offset, such as Z or +01:00")
+    return round(moment.timestamp() * 1000)

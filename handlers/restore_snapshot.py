@@ -7,6 +7,9 @@ The tree is built and checked beside the target and then takes its place in one 
 either its old tree or the snapshot's, never a mix; the old one is kept until the outcome is durable.
 `target.node` moves the service to that node; `target.directory` leaves the service alone and restores a
 copy. The snapshot may be of another service of the same tenant. Modes: replace, merge, refuse-non-empty.
+`at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service from
+then or before. `paths` restores only these and leaves everything else as it is. The profile `clone` leaves out the files that a node's setting names as a service's
+identity. `dry_run` changes nothing and tells what would be restored, updated and deleted.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ import pydantic
 from domain import carrying
 from domain.context import Context
 from domain.contracts import Trees
-from domain.errors import Damaged, PathEscape, Refused
+from domain.errors import Damaged, NotFound, PathEscape, Refused
 from domain.operation import StepState
 from domain.outcome import Change, Item, MarkSnapshot, Outcome, SaveService
-from domain.restore import RestoreMode
+from domain.restore import RestoreMode, Selection, moment_of
 from domain.rolling_back import restore_course
 from domain.service import Service, relative_directory
 from domain.snapshot import Snapshot, SnapshotState
@@ -49,12 +52,28 @@ class Target(Payload):
 class RestoreSnapshot(Payload):
     """`include` defaults to everything that the snapshot holds."""
 
-    snapshot_id: Id
+    snapshot_id: Id | None = None
+    at: str | None = pydantic.Field(default=None, max_length=40)
     mode: Annotated[RestoreMode, pydantic.Field(strict=False)] = RestoreMode.REPLACE
     include: tuple[Literal["configuration", "data"], ...] | None = pydantic.Field(
         default=None, min_length=1, strict=False
     )
     target: Target = Target()
+    paths: tuple[Annotated[str, pydantic.Field(min_length=1, max_length=4096)], ...] = pydantic.Field(
+        default=(), max_length=1000, strict=False
+    )
+    profile: Literal["same-service", "clone"] = "same-service"
+    dry_run: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _meant(self) -> RestoreSnapshot:
+        if (self.snapshot_id is None) == (self.at is None):
+            raise ValueError("give either snapshot_id or at")
+        if self.at is not None:
+            moment_of(self.at)
+        if self.paths and self.mode is RestoreMode.REFUSE_NON_EMPTY:
+            raise ValueError("with paths everything else stays, so mode cannot be refuse-non-empty")
+        return self
 
 
 def handle(command: RestoreSnapshot, context: Context) -> Outcome:
@@ -63,7 +82,10 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
     if course is not None:
         return carrying.carry_out(context, course)
     service = context.service()
-    snapshot = context.snapshot(command.snapshot_id)
+    snapshot = _snapshot(command, context)
+    partial = bool(command.paths) or command.profile == "clone"
+    if partial or command.dry_run:
+        command = command.model_copy(update={"include": ("data",)})
     include = command.include or (("data",) if command.target.directory else snapshot.include)
     if command.target.directory is not None and "configuration" in include:
         raise Refused("a copy has no configuration to restore", code="copy-of-data-only")
@@ -73,6 +95,8 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
             code="not-in-snapshot",
         )
     try:
+        if command.dry_run:
+            return _told(command, context, service, snapshot)
         if _concerns_region(command, context, service, snapshot, include):
             course = restore_course(context, snapshot.snapshot_id, data="data" in include)
             context.journal.plan(course.steps(context.operation.op_id))
@@ -93,6 +117,54 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         snapshot_id=snapshot.snapshot_id,
         **figures,
     )
+
+
+def _snapshot(command: RestoreSnapshot, context: Context) -> Snapshot:
+    """The one that is named, or that is the newest at the time; for a takeover the one that was staged."""
+    if command.snapshot_id is not None:
+        return context.snapshot(command.snapshot_id)
+    step = context.journal.find(SWAP)
+    if step is not None:
+        return context.snapshot(step.request["snapshot_id"])
+    assert command.at is not None
+    found = context.catalogue.newest_at(context.operation.service_id, moment_of(command.at))
+    if found is None:
+        raise NotFound(
+            f"service {context.operation.service_id} has no snapshot from {command.at} or before",
+            code="snapshot-not-found",
+            next_step="`backstay snapshots list --service <service>` shows what there is",
+        )
+    return context.snapshot(found.snapshot_id)
+
+
+def _selection(command: RestoreSnapshot, context: Context) -> Selection:
+    if command.profile == "clone" and not context.identity_files:
+        raise Refused(
+            "this node does not know which files are a service's identity",
+            code="no-identity-files",
+            next_step="set BACKSTAY_IDENTITY_FILES on every node, or restore with the profile same-service",
+        )
+    return Selection(command.paths, context.identity_files if command.profile == "clone" else ())
+
+
+def _mode(command: RestoreSnapshot) -> RestoreMode:
+    return RestoreMode.MERGE if command.paths else command.mode
+
+
+def _told(command: RestoreSnapshot, context: Context, service: Service, snapshot: Snapshot) -> Outcome:
+    """What would happen, without doing it."""
+    target = context.trees.resolve(command.target.directory or service.directory)
+    found = context.archive.compare(
+        snapshot.manifest_key, target, _mode(command), context.watch, _selection(command, context)
+    )
+    told = Outcome.succeeded(
+        f"restoring snapshot {snapshot.snapshot_id} would restore {found.counts['restored']}, update "
+        f"{found.counts['updated']} and delete {found.counts['deleted']} entries; nothing was changed",
+        snapshot_id=snapshot.snapshot_id,
+        dry_run=True,
+    )
+    items = tuple(Item(path, verdict, "") for verdict, path in found.listed)
+    return dataclasses.replace(told, items=items, figures=told.figures | found.counts)
 
 
 def undo(command: RestoreSnapshot, context: Context) -> None:
@@ -151,11 +223,14 @@ def _restore_data(
     step = journal.find(SWAP)
     if step is None:
         if command.mode is RestoreMode.REFUSE_NON_EMPTY:
-            _refuse_full(command, trees, target)
+            _refuse_full(service.service_id, trees, target)
         trees.discard(op_id)
         existed = not trees.is_absent(target)
-        staged = context.archive.stage(snapshot.manifest_key, target, staging, command.mode, context.watch)
+        staged = context.archive.stage(
+            snapshot.manifest_key, target, staging, _mode(command), context.watch, _selection(command, context)
+        )
         request = {
+            "snapshot_id": snapshot.snapshot_id,
             "target": target,
             "staging": staging,
             "inode": staged.inode,
@@ -165,7 +240,7 @@ def _restore_data(
             "warnings": list(staged.warnings),
         }
         if command.mode is RestoreMode.REFUSE_NON_EMPTY:
-            _refuse_full(command, trees, target)  # staging may have taken hours
+            _refuse_full(service.service_id, trees, target)  # staging may have taken hours
         step = journal.begin(SWAP, request)
     context.watch.check()
     trees.swap(staging, target, step.request["inode"])
@@ -185,10 +260,10 @@ def _refuse_taken(directory: str, context: Context) -> None:
         )
 
 
-def _refuse_full(command: RestoreSnapshot, trees: Trees, target: str) -> None:
+def _refuse_full(service_id: str, trees: Trees, target: str) -> None:
     if not trees.is_empty(target):
         raise Refused(
-            f"the directory that snapshot {command.snapshot_id} should be restored to is not empty",
+            f"the directory of service {service_id} is not empty, and the restore was to refuse that",
             code="target-not-empty",
             next_step='empty it, or restore with "mode": "replace" or "merge"',
         )

@@ -40,6 +40,7 @@ class Ports:
     records: UpgradeRecords
     health_hook: Callable[[str], HookResult]
     count: Callable[..., None]
+    identity_files: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,6 +81,7 @@ def context_of(
         now_ms=lambda: claimed_at + round((clock.boottime() - asked_at) * 1000),
         health_hook=ports.health_hook,
         count=ports.count,
+        identity_files=ports.identity_files,
         undoing_handed_over=claim.takeover and operation.state is State.COMPENSATING,
     )
 

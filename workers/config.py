@@ -106,6 +106,9 @@ class Settings:
         "BACKSTAY_REGIONS", parse_regions, "regions by name as JSON, or tables [regions.NAME] of the file", secret=True
     )
     health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")
+    identity_files: str | None = _setting(
+        "BACKSTAY_IDENTITY_FILES", _text, "gitignore-like patterns, separated by colons, that a clone leaves out"
+    )
     secret_keys: str | None = _setting(
         "BACKSTAY_SECRET_KEYS", _text, "key ring: id:base64[,id:base64…], the first one seals", secret=True
     )
@@ -187,6 +190,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "region_url": None,
         "regions": None,
         "health_hook": None,
+        "identity_files": None,
         "secret_keys": None,
         "encryption": "on",
         "processes": "1",

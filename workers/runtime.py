@@ -66,7 +66,13 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None]) -> Ports:
         records=database.records,
         health_hook=hook_runner(system.settings.health_hook),
         count=count,
+        identity_files=settings_patterns(system.settings.identity_files),
     )
+
+
+def settings_patterns(text: str | None) -> tuple[str, ...]:
+    """Patterns, one for each part between colons."""
+    return tuple(filter(None, (text or "").split(":")))
 
 
 class NodeProcess:

@@ -62,6 +62,9 @@ class Catalogue(Protocol):
     def newest(self, service_id: str) -> Snapshot | None:
         """The newest available snapshot of the service that includes data."""
 
+    def newest_at(self, service_id: str, at: int) -> Snapshot | None:
+        """The newest available snapshot with data that was begun at or before that time, UTC milliseconds."""
+
     def find(
         self, tenant_id: str | None, service_ids: Sequence[str], labels: Sequence[Label], limit: int, before: str | None
     ) -> list[Snapshot]:

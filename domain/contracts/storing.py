@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.contracts.rows import Garbage
-from domain.restore import Exported, ManifestSummary, RestoreMode, Staged
+from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.snapshot import SnapshotRequest
 from domain.verification import Verified, VerifyLevel
 
@@ -47,9 +47,23 @@ class Archive(Protocol):
     def read(self, manifest_key: str) -> ManifestSummary:
         """Fetch and check a manifest; ObjectMissing or Damaged if it is not whole."""
 
-    def stage(self, manifest_key: str, target: str, staging: str, mode: RestoreMode, watch: Watch) -> Staged:
+    def stage(
+        self,
+        manifest_key: str,
+        target: str,
+        staging: str,
+        mode: RestoreMode,
+        watch: Watch,
+        selection: Selection = WHOLE,
+    ) -> Staged:
         """Build the complete tree at `staging` (absent before; same file system as `target`), every
-        byte verified, files and directories fsynced. MERGE adds what only `target` has."""
+        byte verified, files and directories fsynced. MERGE adds what only `target` has. Of a selection only
+        that; Refused when the snapshot does not have a path."""
+
+    def compare(
+        self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
+    ) -> Difference:
+        """What `stage` and a swap would change at `target`, told without writing, by names and metadata."""
 
     def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
         """Look at the stored objects and say what is missing or wrong; writes nothing. Everything damaged is

@@ -6,13 +6,17 @@ be shared between threads; every call makes its own threads and has ended them w
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from domain.contracts import Garbage, Watch
-from domain.restore import Exported, ManifestSummary, RestoreMode, Staged
+from domain.errors import Refused
+from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.snapshot import SnapshotRequest
 from domain.verification import Verified, VerifyLevel
-from storage.archive import export, layout, published, stage, sweep, verify, writer
+from storage.archive import compare, export, layout, published, stage, sweep, verify, writer
+from storage.archive.published import Opened
+from storage.archive.select import select
 
 
 class StoreArchive:
@@ -32,10 +36,36 @@ class StoreArchive:
         configuration = published.open_configuration(found, self._tools.keys.keyring)
         return published.summary(manifest_key, len(blob), found.header, found.tree, configuration)
 
-    def stage(self, manifest_key: str, target: str, staging: str, mode: RestoreMode, watch: Watch) -> Staged:
+    def stage(
+        self,
+        manifest_key: str,
+        target: str,
+        staging: str,
+        mode: RestoreMode,
+        watch: Watch,
+        selection: Selection = WHOLE,
+    ) -> Staged:
         """See the port."""
-        tools = self._tools
-        return stage.stage(tools.store, tools.keys, manifest_key, target, staging, mode, tools.threads, watch)
+        found = self._selected(manifest_key, selection, target)
+        return stage.stage(self._tools.store, found, target, staging, mode, self._tools.threads, watch)
+
+    def compare(
+        self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
+    ) -> Difference:
+        """See the port."""
+        found = self._selected(manifest_key, selection, target)
+        # A selection never removes anything beside it.
+        mode = mode if not selection.paths else RestoreMode.MERGE
+        return compare.compare(found.tree, target, mode, watch)
+
+    def _selected(self, manifest_key: str, selection: Selection, target: str) -> Opened:
+        blob = published.fetch_manifest(self._tools.store, manifest_key)
+        found = published.read_manifest(blob, manifest_key, self._tools.keys)
+        if not found.tree.names:
+            raise Refused(f"snapshot {found.header.snapshot_id} holds no data", code="not-in-snapshot")
+        if selection.is_whole():
+            return found
+        return dataclasses.replace(found, tree=select(found.tree, selection, target))
 
     def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
         """See the port."""

@@ -29,9 +29,9 @@ from storage.archive.manifest import Header, Tree, holders
 from storage.archive.merge import merge
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.plan import Plan, Run, split
+from storage.archive.published import Opened
 from storage.archive.room import check_room
 from storage.archive.segment import Opener
-from storage.archive.tenant_keys import TenantKeys
 from storage.data_key import DataKey
 
 FETCHERS = 2
@@ -46,22 +46,13 @@ class _Fetched:
 
 
 def stage(
-    store: ObjectStore,
-    keys: TenantKeys,
-    manifest_key: str,
-    target: str,
-    staging: str,
-    mode: RestoreMode,
-    threads: int,
-    watch: Watch,
+    store: ObjectStore, found: Opened, target: str, staging: str, mode: RestoreMode, threads: int, watch: Watch
 ) -> Staged:
-    """See the port `Archive`."""
-    found = published.read_manifest(published.fetch_manifest(store, manifest_key), manifest_key, keys)
+    """See the port `Archive`; `found` is the manifest, or what was selected of it."""
     header, tree = found.header, found.tree
-    if not tree.names:
-        raise Refused(f"snapshot {header.snapshot_id} holds no data", code="not-in-snapshot")
     plan = Plan(tree)
-    watch.expect(plan.bytes, header.files)
+    files = int(np.count_nonzero((tree.mode & 0o170000) != 0o040000))
+    watch.expect(plan.bytes, files)
     above = os.path.dirname(staging)
     os.makedirs(above, mode=0o700, exist_ok=True)
     parent = os.open(above, READ_DIRECTORY)
@@ -97,7 +88,7 @@ def stage(
         raise
     finally:
         os.close(parent)
-    return Staged(staging, inode, header.files, header.logical_bytes, warnings)
+    return Staged(staging, inode, files, int(tree.size.sum()), warnings)
 
 
 class _Staging:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, literal_column, select, tuple_
 
 from domain.contracts import Garbage
 from domain.snapshot import Export, Label, Snapshot
@@ -43,13 +43,16 @@ class SqlCatalogue:
 
     def newest(self, service_id: str) -> Snapshot | None:
         """The newest available snapshot of the service that includes data, with its packs."""
+        return self._newest(snapshot.c.service_id == service_id)
+
+    def newest_at(self, service_id: str, at: int) -> Snapshot | None:
+        """See the port."""
+        return self._newest(snapshot.c.service_id == service_id, snapshot.c.taken_at <= at)
+
+    def _newest(self, *conditions: ColumnElement[bool]) -> Snapshot | None:
+        wanted = select(snapshot).where(_LISTED, _AVAILABLE, snapshot.c.has_data == 1, *conditions)
         with self._tx.read() as connection:
-            row = connection.execute(
-                select(snapshot)
-                .where(_LISTED, _AVAILABLE, snapshot.c.service_id == service_id, snapshot.c.has_data == 1)
-                .order_by(*_NEWEST_FIRST)
-                .limit(1)
-            ).first()
+            row = connection.execute(wanted.order_by(*_NEWEST_FIRST).limit(1)).first()
             return None if row is None else _whole(connection, row)
 
     def find(

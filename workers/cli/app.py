@@ -15,6 +15,7 @@ from workers.cli import (
     demo,
     doctor,
     explaining,
+    exporting,
     keys,
     messages,
     node,
@@ -22,7 +23,6 @@ from workers.cli import (
     publish,
     retention,
     services,
-    snapshots,
     versions,
 )
 
@@ -38,8 +38,10 @@ def build() -> typer.Typer:
     )
     for command in (node.serve, node.worker, node.web, node.migrate, publish.publish):
         app.command()(command)
-    for group in (explaining, dead_letters, snapshots, retention, catalogue, services, versions, plan, keys, config):
-        name = "operations" if group is explaining else group.__name__.rpartition(".")[2].replace("_", "-")
+    for group in (explaining, dead_letters, exporting, retention, catalogue, services, versions, plan, keys, config):
+        # A module that adds commands to another's group stands for that one.
+        name = {explaining: "operations", exporting: "snapshots"}.get(group) or group.__name__.rpartition(".")[2]
+        name = name.replace("_", "-")
         app.add_typer(group.group, name=name)
     for question in (doctor.doctor, messages.messages, demo.demo):
         app.command()(question)

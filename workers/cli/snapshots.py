@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.errors import InvalidMessage, NotFound, WrongTenant
+from domain.errors import InvalidMessage, NotFound
 from domain.restore import RestoreMode
-from domain.snapshot import Export, Label, Snapshot
+from domain.snapshot import Label, Snapshot
 from domain.verification import VerifyLevel
-from workers.cli.documents import page, snapshot_document
+from workers.cli.documents import moment, page, snapshot_document
 from workers.cli.session import AsJson, Before, Limit, Session, Timeout, session
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ def create(
     """Take a snapshot of a service and wait until it can be restored."""
     data = {"labels": label, "include": include, "exclude": exclude}
     with session(as_json) as here:
-        _ask(here, "create-snapshot", _whom(here, service, subject, None), data, timeout)
+        ask(here, "create-snapshot", whom(here, service, subject, None), data, timeout)
 
 
 @group.command()
 def restore(
-    snapshot_id: Id,
+    snapshot_id: Annotated[str | None, typer.Argument(metavar="[SNAPSHOT_ID]")] = None,
     service: Service = None,
     subject: Subject = None,
     mode: Annotated[RestoreMode, typer.Option(help="What happens to files that the snapshot does not have.")] = (
@@ -89,14 +89,59 @@ def restore(
     include: Include = None,
     target_node: Annotated[str | None, typer.Option(metavar="NODE", help="Restore there, and move it there.")] = None,
     target_directory: Annotated[str | None, typer.Option(metavar="DIR", help="Restore a copy there instead.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="The newest from then or before, with --service.")] = (
+        None
+    ),
+    path: Annotated[list[str] | None, typer.Option(metavar="PATH", help="Only this; repeatable.")] = None,
+    clone: Annotated[bool, typer.Option("--clone", help="Without the files that identify the service.")] = False,
     timeout: Timeout = 3600,
     as_json: AsJson = False,
 ) -> None:
     """Put a service back to a snapshot and wait for the outcome; by default the service that it is of."""
     target = _given({"node": target_node, "directory": target_directory})
-    data = {"snapshot_id": snapshot_id, "mode": mode.value, "include": include, "target": target or None}
     with session(as_json) as here:
-        _ask(here, "restore-snapshot", _whom(here, service, subject, snapshot_id), data, timeout)
+        chosen = _chosen(here, snapshot_id, service, at)
+        data = {
+            "snapshot_id": chosen, "mode": mode.value, "include": include, "target": target or None, "paths": path,
+            "profile": "clone" if clone else None,
+        }  # fmt: skip
+        ask(here, "restore-snapshot", whom(here, service, subject, chosen), data, timeout)
+
+
+def _chosen(here: Session, snapshot_id: str | None, service: str | None, at: str | None) -> str:
+    """The snapshot that is named, or the newest of the service at that time, which is told first."""
+    from domain.restore import moment_of
+
+    if (snapshot_id is None) == (at is None):
+        raise InvalidMessage("give either a snapshot's id, or --at and --service", field="snapshot_id")
+    if at is None:
+        assert snapshot_id is not None
+        return snapshot_id
+    if service is None:
+        raise InvalidMessage("--at needs --service", field="service")
+    try:
+        found = here.database().catalogue.newest_at(service, moment_of(at))
+    except ValueError as error:
+        raise InvalidMessage(f"--at: {error}", field="at") from None
+    if found is None:
+        raise NotFound(f"service {service} has no snapshot from {at} or before", code="snapshot-not-found")
+    here.screen.line(f"snapshot {found.snapshot_id}, taken {moment(found.taken_at)}")
+    return found.snapshot_id
+
+
+@group.command()
+def diff(
+    snapshot_id: Id,
+    service: Service = None,
+    subject: Subject = None,
+    path: Annotated[list[str] | None, typer.Option(metavar="PATH", help="Only this; repeatable.")] = None,
+    timeout: Timeout = 600,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what restoring it would restore, update and delete, by names, sizes and times; changes nothing."""
+    data = {"snapshot_id": snapshot_id, "paths": path, "dry_run": True}
+    with session(as_json) as here:
+        ask(here, "restore-snapshot", whom(here, service, subject, snapshot_id), data, timeout)
 
 
 @group.command()
@@ -109,7 +154,7 @@ def delete(
 ) -> None:
     """Delete a snapshot and wait until its objects are gone."""
     with session(as_json) as here:
-        _ask(here, "delete-snapshot", _whom(here, service, subject, snapshot_id), {"snapshot_id": snapshot_id}, timeout)
+        ask(here, "delete-snapshot", whom(here, service, subject, snapshot_id), {"snapshot_id": snapshot_id}, timeout)
 
 
 @group.command()
@@ -124,52 +169,7 @@ def verify(
     """Read a snapshot back on a node and wait for the finding; exits with 13 when it is damaged."""
     data = {"snapshot_id": snapshot_id, "level": level.value}
     with session(as_json) as here:
-        _ask(here, "verify-snapshot", _whom(here, service, subject, snapshot_id), data, timeout)
-
-
-@group.command()
-def export(
-    snapshot_id: Id,
-    keep_seconds: Annotated[int, typer.Option(metavar="N", help="How long it can be fetched.")] = 86_400,
-    timeout: Timeout = 3600,
-    as_json: AsJson = False,
-) -> None:
-    """Make a plain .tar.zst of a snapshot's data and wait until it can be fetched."""
-    data = {"snapshot_id": snapshot_id, "keep_seconds": keep_seconds}
-    with session(as_json) as here:
-        _ask(here, "export-snapshot", _whom(here, None, None, snapshot_id), data, timeout)
-
-
-@group.command()
-def link(
-    snapshot_id: Id,
-    tenant: Annotated[str, typer.Option(metavar="T", help="Whose snapshot it must be.")],
-    ttl: Annotated[int, typer.Option(metavar="SECONDS", min=1, max=3600, help="How long the address works.")] = 900,
-    as_json: AsJson = False,
-) -> None:
-    """Print an address from which the exported archive can be fetched, by anybody who has it."""
-    with session(as_json) as here:
-        database, snapshot = here.database(), find(here.database(), snapshot_id)
-        if snapshot.tenant_id != tenant:
-            raise WrongTenant(f"snapshot {snapshot_id} does not belong to tenant {tenant}")
-        found = database.catalogue.export_of(snapshot_id)
-        if found is None or here.system.store.size(found.object_key) is None:
-            raise NotFound(
-                f"there is no archive of snapshot {snapshot_id}",
-                code="not-exported",
-                next_step=f"`backstay snapshots export {snapshot_id}` makes one",
-            )
-        url = here.system.store.link(found.object_key, ttl, f"{snapshot_id}.tar.zst") or _local_link(here, found, ttl)
-        here.screen.document({"url": url, "seconds": ttl, "bytes": found.bytes, "sha256": found.sha256})
-        here.screen.line(url)
-        here.audit("snapshot.linked", snapshot=snapshot_id, tenant=tenant, seconds=str(ttl))
-
-
-def _local_link(here: Session, found: Export, seconds: int) -> str:
-    from workers.runtime import downloads_of
-
-    base = here.settings.public_url or f"http://{here.settings.http}"
-    return downloads_of(here.system).address(base, found, seconds)
+        ask(here, "verify-snapshot", whom(here, service, subject, snapshot_id), data, timeout)
 
 
 @group.command()
@@ -182,7 +182,7 @@ def pin(
     """Keep a snapshot whatever the retention policy says; it cannot be deleted either."""
     data = {"snapshot_id": snapshot_id, "reason": reason}
     with session(as_json) as here:
-        _ask(here, "pin-snapshot", _whom(here, None, None, snapshot_id), data, timeout)
+        ask(here, "pin-snapshot", whom(here, None, None, snapshot_id), data, timeout)
 
 
 @group.command()
@@ -190,7 +190,7 @@ def unpin(snapshot_id: Id, timeout: Timeout = 600, as_json: AsJson = False) -> N
     """Let a pinned snapshot be an ordinary one again."""
     data = {"snapshot_id": snapshot_id, "pinned": False}
     with session(as_json) as here:
-        _ask(here, "pin-snapshot", _whom(here, None, None, snapshot_id), data, timeout)
+        ask(here, "pin-snapshot", whom(here, None, None, snapshot_id), data, timeout)
 
 
 def find(database: Database, snapshot_id: str) -> Snapshot:
@@ -205,7 +205,7 @@ def find(database: Database, snapshot_id: str) -> Snapshot:
     return snapshot
 
 
-def _whom(here: Session, service: str | None, subject: str | None, snapshot_id: str | None) -> str:
+def whom(here: Session, service: str | None, subject: str | None, snapshot_id: str | None) -> str:
     """The subject of the command: as given, else of the service, else of the one that the snapshot is of."""
     from workers.cli.services import find as find_service
 
@@ -217,7 +217,7 @@ def _whom(here: Session, service: str | None, subject: str | None, snapshot_id: 
     return f"tenant/{owner.tenant_id}/service/{owner.service_id}"
 
 
-def _ask(here: Session, kind: str, subject: str, data: dict[str, Any], timeout: float) -> None:
+def ask(here: Session, kind: str, subject: str, data: dict[str, Any], timeout: float) -> None:
     """Publish, and follow."""
     from workers.cli.following import send_and_follow
     from workers.cli.sending import cloud_event

@@ -21,7 +21,7 @@ BAD = [
     ("create-snapshot", {"include": ["everything"]}, "data.include.0"),
     ("create-snapshot", {"exclude": [""]}, "data.exclude.0"),
     ("create-snapshot", {"lables": ["owner:42"]}, "data.lables"),
-    ("restore-snapshot", {}, "data.snapshot_id"),
+    ("restore-snapshot", {}, "data"),
     ("restore-snapshot", {"snapshot_id": "../../etc"}, "data.snapshot_id"),
     ("restore-snapshot", {"snapshot_id": ID, "mode": "overwrite"}, "data.mode"),
     ("restore-snapshot", {"snapshot_id": ID, "target": {"directory": "../x"}}, "data.target.directory"),

@@ -1,0 +1,62 @@
+"""`backstay snapshots export` and `link`: a snapshot as a plain archive, and an address to fetch it from.
+
+Apart from the other commands about snapshots because these hand data out; every address that was given is logged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from domain.errors import NotFound, WrongTenant
+from workers.cli.session import AsJson, Session, Timeout, session
+from workers.cli.snapshots import Id, ask, find, group, whom
+
+if TYPE_CHECKING:
+    from domain.snapshot import Export
+
+
+@group.command()
+def export(
+    snapshot_id: Id,
+    keep_seconds: Annotated[int, typer.Option(metavar="N", help="How long it can be fetched.")] = 86_400,
+    timeout: Timeout = 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Make a plain .tar.zst of a snapshot's data and wait until it can be fetched."""
+    data = {"snapshot_id": snapshot_id, "keep_seconds": keep_seconds}
+    with session(as_json) as here:
+        ask(here, "export-snapshot", whom(here, None, None, snapshot_id), data, timeout)
+
+
+@group.command()
+def link(
+    snapshot_id: Id,
+    tenant: Annotated[str, typer.Option(metavar="T", help="Whose snapshot it must be.")],
+    ttl: Annotated[int, typer.Option(metavar="SECONDS", min=1, max=3600, help="How long the address works.")] = 900,
+    as_json: AsJson = False,
+) -> None:
+    """Print an address from which the exported archive can be fetched, by anybody who has it."""
+    with session(as_json) as here:
+        database, snapshot = here.database(), find(here.database(), snapshot_id)
+        if snapshot.tenant_id != tenant:
+            raise WrongTenant(f"snapshot {snapshot_id} does not belong to tenant {tenant}")
+        found = database.catalogue.export_of(snapshot_id)
+        if found is None or here.system.store.size(found.object_key) is None:
+            raise NotFound(
+                f"there is no archive of snapshot {snapshot_id}",
+                code="not-exported",
+                next_step=f"`backstay snapshots export {snapshot_id}` makes one",
+            )
+        url = here.system.store.link(found.object_key, ttl, f"{snapshot_id}.tar.zst") or _local_link(here, found, ttl)
+        here.screen.document({"url": url, "seconds": ttl, "bytes": found.bytes, "sha256": found.sha256})
+        here.screen.line(url)
+        here.audit("snapshot.linked", snapshot=snapshot_id, tenant=tenant, seconds=str(ttl))
+
+
+def _local_link(here: Session, found: Export, seconds: int) -> str:
+    from workers.runtime import downloads_of
+
+    base = here.settings.public_url or f"http://{here.settings.http}"
+    return downloads_of(here.system).address(base, found, seconds)
