@@ -7,9 +7,10 @@ The tree is built and checked beside the target and then takes its place in one 
 either its old tree or the snapshot's, never a mix; the old one is kept until the outcome is durable.
 `target.node` moves the service to that node; `target.directory` leaves the service alone and restores a
 copy. The snapshot may be of another service of the same tenant. Modes: replace, merge, refuse-non-empty.
-`at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service from
-then or before. `paths` restores only these and leaves everything else as it is. The profile `clone` leaves out the files that a node's setting names as a service's
-identity. `dry_run` changes nothing and tells what would be restored, updated and deleted.
+`at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service
+from then or before. `paths` restores only these and leaves everything else as it is. The profile `clone` leaves out
+the files that a node's setting names as a service's identity. `dry_run` changes nothing and tells what would be
+restored, updated and deleted.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from domain.restore import WHOLE, Difference, Exported, ManifestSummary, Restore
 from domain.snapshot import SnapshotRequest
 from domain.verification import Verified, VerifyLevel
 from storage.archive import compare, export, layout, published, stage, sweep, verify, writer
+from storage.archive.choose import select
 from storage.archive.published import Opened
-from storage.archive.select import select
 
 
 class StoreArchive:
