@@ -33,6 +33,27 @@ def cloud_event(
     return attributes | {k: v for k, v in more.items() if v is not None} | {"data": data}
 
 
+def progress_event(operation: Operation, figures: dict[str, int], event_id: str, time_ms: int) -> dict[str, Any]:
+    """How far a running operation has come. `figures`: counts and seconds, by name."""
+    return cloud_event(
+        event_id,
+        "operation.progress",
+        f"tenant/{operation.tenant_id}/service/{operation.service_id}",
+        time_ms,
+        {
+            "operation_id": operation.op_id,
+            "command_id": operation.message_id,
+            "command_source": operation.source,
+            "command": operation.kind,
+            "attempt": operation.attempts + 1,
+            **figures,
+        },
+        causationid=operation.message_id,
+        correlationid=operation.correlation_id,
+        traceparent=operation.traceparent,
+    )
+
+
 def outcome_event(operation: Operation, outcome: Outcome, event_id: str, time_ms: int) -> dict[str, Any]:
     """The one terminal event of an operation."""
     return cloud_event(

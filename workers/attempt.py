@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from domain.breaker import Breakers
@@ -21,6 +21,8 @@ from domain.operation import State
 from domain.outcome import Item
 from domain.region import Region
 from domain.subscription import Subscription
+from workers.clock import SystemClock
+from workers.progress import ProgressBoard
 from workers.watch import LeaseWatch
 
 
@@ -41,6 +43,7 @@ class Ports:
     health_hook: Callable[[str], HookResult]
     count: Callable[..., None]
     identity_files: tuple[str, ...] = ()
+    progress: ProgressBoard = field(default_factory=lambda: ProgressBoard(SystemClock()))
 
 
 @dataclass(slots=True)
@@ -70,7 +73,9 @@ def context_of(
         archive=ports.archive,
         trees=ports.trees,
         journal=Journal(ledger, claim, lease, clock),
-        watch=LeaseWatch(ledger, claim, lease, clock, stopping, asked_at),
+        watch=LeaseWatch(
+            ledger, claim, lease, clock, stopping, asked_at, lambda counts: ports.progress.note(operation, counts)
+        ),
         cancel=ledger.request_cancel,
         find_operation=ledger.get,
         region=ports.region,

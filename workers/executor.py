@@ -72,7 +72,10 @@ class Executor:
             fence=operation.fence,
         ):
             log.info("operation.claimed", takeover=claim.takeover, state=operation.state.value)
-            how = self._run(claim, asked_at)
+            try:
+                how = self._run(claim, asked_at)
+            finally:
+                self._ports.progress.drop(operation.op_id)
             log.info("operation.left", how=how)
             self._ended(operation.kind, how)
 
@@ -254,6 +257,8 @@ class Executor:
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
         outcome = self._with_rows(attempt, outcome)
+        # Before the outcome can be told, so that nothing is told of the operation after it.
+        self._ports.progress.drop(attempt.claim.operation.op_id)
         for retry in within_call(seconds=max(1.0, attempt.lease.left() - 1.0)):
             with retry:
                 self._ports.ledger.settle(attempt.claim, outcome)

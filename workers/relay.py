@@ -7,15 +7,18 @@ remote call and several nodes may relay at once. The event's id is the row's, so
 from __future__ import annotations
 
 import threading
+import uuid
 from typing import Any
 
 import structlog
 
 from domain.contracts import Clock, Event, Outbox
 from domain.errors import BrokerUnavailable, DatabaseUnavailable
+from domain.event import progress_event, topic
 from domain.failpoint import failpoint
 from workers.border import Publisher
 from workers.loop import Loop
+from workers.progress import ProgressBoard
 
 log = structlog.get_logger("relay")
 
@@ -30,7 +33,11 @@ OUTAGE = 2
 class Relay:
     """`start()`, `wake()`, `stop()`."""
 
-    def __init__(self, url: str, outbox: Outbox, *, clock: Clock, **transport_options: Any) -> None:
+    def __init__(
+        self, url: str, outbox: Outbox, *, clock: Clock, progress: ProgressBoard | None = None, **transport_options: Any
+    ) -> None:
+        """`progress`: of the work in this process, told beside the outbox and without its promise."""
+        self._progress = progress
         self._publisher = Publisher(url, seconds=0, **transport_options)  # this loop is the one that tries again
         self._outbox, self._clock = outbox, clock
         self._woken = threading.Event()
@@ -56,6 +63,7 @@ class Relay:
         while self._tell(stopping):
             if stopping.is_set():
                 break
+        self._tell_progress()
 
     def _tell(self, stopping: threading.Event) -> int:
         """Publish one batch; how many events were told. BrokerUnavailable, after noting those, in an outage."""
@@ -91,6 +99,16 @@ class Relay:
                 told.append(event.event_id)
                 failures = 0
         return told, None
+
+    def _tell_progress(self) -> None:
+        for operation, figures in self._progress.due() if self._progress else ():
+            event = progress_event(operation, figures.document(), str(uuid.uuid4()), self._clock.wall_ms())
+            for routing_key in filter(None, (topic("operation", "progress", operation.tenant_id), operation.reply_to)):
+                try:
+                    self._publisher.event(event, routing_key)
+                except BrokerUnavailable as error:
+                    log.info("relay.progress-not-told", operation=operation.op_id, detail=str(error))
+                    return
 
     def _publish(self, event: Event) -> None:
         failpoint("relay.before-publish")

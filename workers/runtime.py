@@ -38,6 +38,7 @@ from workers.ingress import Ingress
 from workers.judge import judge_with
 from workers.metrics import Metrics
 from workers.owner import Owner
+from workers.progress import ProgressBoard
 from workers.relay import Relay
 from workers.sweeper import Duties, Sweeper
 from workers.web.app import build_app
@@ -50,7 +51,7 @@ log = structlog.get_logger("runtime")
 HUNG_SECONDS = 30.0
 
 
-def ports_of(system: System, clock: Clock, count: Callable[..., None]) -> Ports:
+def ports_of(system: System, clock: Clock, count: Callable[..., None], progress: ProgressBoard) -> Ports:
     """What the handlers of this process work with."""
     database = system.database
     return Ports(
@@ -67,6 +68,7 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None]) -> Ports:
         health_hook=hook_runner(system.settings.health_hook),
         count=count,
         identity_files=settings_patterns(system.settings.identity_files),
+        progress=progress,
     )
 
 
@@ -93,8 +95,9 @@ class NodeProcess:
         owner = Owner.of_this_process(settings.node)
         self._wake = database.wake()
         subscriptions = subscriptions or handlers.subscriptions()
+        progress = ProgressBoard(self.clock)
         executor = Executor(
-            ports_of(system, self.clock, self.metrics.count),
+            ports_of(system, self.clock, self.metrics.count, progress),
             subscriptions,
             handlers.parse,
             node=settings.node,
@@ -123,7 +126,7 @@ class NodeProcess:
             backlog_limit=settings.backlog_limit,
             clock=self.clock,
         )
-        self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock)
+        self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock, progress=progress)
         daily = Daily(database.services, database.inbox, self.clock, self._wake.set)
         duties = Duties(
             database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store, daily

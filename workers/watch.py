@@ -7,6 +7,7 @@ thread of a pipeline, so it only counts; every `interval` seconds one caller pay
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from domain.contracts import Claim, Clock, Ledger
 from domain.errors import Cancelled, DatabaseUnavailable, DeadlineExceeded, LeaseLost, ShuttingDown
@@ -20,8 +21,17 @@ class LeaseWatch:
     """The Watch of one claimed operation."""
 
     def __init__(
-        self, ledger: Ledger, claim: Claim, lease: Lease, clock: Clock, stopping: threading.Event, asked_at: float
+        self,
+        ledger: Ledger,
+        claim: Claim,
+        lease: Lease,
+        clock: Clock,
+        stopping: threading.Event,
+        asked_at: float,
+        note: Callable[[dict[str, int]], None] = lambda counts: None,
     ) -> None:
+        """`note` is told the counts of work that moves, about every second."""
+        self._note = note
         operation = claim.operation
         self._ledger, self._claim, self._lease, self._clock, self._stopping = ledger, claim, lease, clock, stopping
         self._cancel = operation.cancel_requested
@@ -77,6 +87,8 @@ class LeaseWatch:
         # Only work that moves keeps its poison count at zero and its lease alive for free.
         progress = dict(self._progress) if self._advanced else None
         self._advanced = False
+        if progress is not None:
+            self._note(progress)
         try:
             self._cancel = self._ledger.renew(self._claim, self._lease.ttl_ms, progress) or self._cancel
             self._lease.renewed(now)

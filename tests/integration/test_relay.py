@@ -11,10 +11,13 @@ from kombu import Connection, Consumer, Queue
 
 from domain.contracts import Event
 from domain.errors import BrokerUnavailable, DatabaseUnavailable
+from domain.operation import Operation, State
+from tests.fakes.clock import FakeClock
 from tests.waiting import eventually
 from workers import loop, relay
 from workers.border import EVENTS, connect
 from workers.clock import SystemClock
+from workers.progress import EVERY, ProgressBoard
 from workers.relay import Relay
 
 
@@ -197,3 +200,36 @@ def test_stopping_tells_what_is_waiting(
     made.stop(timeout=5)
     assert not outbox.unsent
     assert publisher.told == [("last", "create-snapshot.succeeded.acme")]
+
+
+def test_work_that_lasts_is_told_of_beside_the_outbox(publisher: FakePublisher, started: list[Relay]) -> None:
+    clock = FakeClock()
+    board = ProgressBoard(clock)
+    operation = Operation(
+        1, "op-9", "/s", "m", "create-snapshot", "acme", "web", State.RUNNING, {}, reply_to="evt.billing"
+    )
+    board.note(operation, {"bytes_done": 0})
+    clock.pass_seconds(EVERY)
+    board.note(operation, {"bytes_done": 500})
+    made = Relay("spool:///unused", FakeOutbox(event("e-1")), clock=clock, progress=board)
+    started.append(made)
+    made.start()
+    eventually(lambda: len(publisher.told) == 3, what="outcome and progress are told")
+    assert publisher.told[0] == ("e-1", "create-snapshot.succeeded.acme"), "what was promised comes first"
+    assert [key for _, key in publisher.told[1:]] == ["operation.progress.acme", "evt.billing"]
+
+
+def test_progress_that_the_broker_does_not_take_is_forgotten(publisher: FakePublisher, started: list[Relay]) -> None:
+    clock = FakeClock()
+    board = ProgressBoard(clock)
+    operation = Operation(1, "op-9", "/s", "m", "create-snapshot", "acme", "web", State.RUNNING, {})
+    publisher.broken = True
+    board.note(operation, {"bytes_done": 1})
+    clock.pass_seconds(EVERY)
+    made = Relay("spool:///unused", FakeOutbox(), clock=clock, progress=board)
+    started.append(made)
+    made.start()
+    eventually(lambda: publisher.attempts == 1, what="it was tried")
+    publisher.broken = False
+    made.stop(timeout=5)
+    assert publisher.told == []

@@ -102,9 +102,17 @@ def bar(screen: Screen, label: str) -> Iterator[Show]:
     if not screen.err.is_terminal:
         yield lambda operation: None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    described = TextColumn("{task.description}")
+    columns = (described, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=screen.err, transient=True) as progress:
         task = progress.add_task(label, total=None)
 
