@@ -53,7 +53,8 @@ def parse(encoded: bytes) -> list[tuple[bytes, bytes]]:
         value = encoded[end + 4 : end + 4 + length]
         position = end + 4 + length
         text = name.decode("utf-8", "replace")
-        if position > len(encoded) or length > VALUE_LIMIT or not (text in _ACLS or text.startswith("user.")):
+        known = text in _ACLS or (text.startswith("user.") and b"\0" not in name)
+        if position > len(encoded) or length > VALUE_LIMIT or not known:
             raise Damaged(f"a manifest holds the extended attribute {text[:60]!r}, which no writer keeps")
         found.append((name, value))
     return found

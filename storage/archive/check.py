@@ -27,15 +27,14 @@ from storage.archive.layout import (
     NAME_LIMIT,
     PACK_LIMIT,
     PACK_MAGIC,
-    SEGMENT_LIMIT,
     check_pack_name,
 )
 from storage.archive.manifest import Ints, Tree, holders
-from storage.archive.pack import FOOTER_BYTES, SEGMENT_ROW
-from storage.archive.segment import FLAGS, SEALED
-from storage.data_key import ADDED_BYTES
+from storage.archive.pack import FOOTER_BYTES, SEGMENT_ROW, possible
+from storage.archive.segment import SEALED
 
 _SIGNED = frozenset({"mtime", "ctime"})
+NO_ID = 0xFFFF_FFFF
 _KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
 
 
@@ -59,6 +58,8 @@ class _Table:
         column = self._table[name]
         if isinstance(column, bytes) or column.dtype.kind not in "iu" or rows not in (None, len(column)):
             raise Damaged(f"column {name} of a manifest has another type or length than it must")
+        # Before it grows to eight bytes a row.
+        _require(len(column) <= EXTENTS_LIMIT, f"has more rows in {name} than a snapshot may have")
         if name == "inode":
             return column.astype(np.uint64)
         found: Ints = column.astype(np.int64)
@@ -76,10 +77,12 @@ class _Table:
     def lines(self, name: str, rows: int | None = None) -> list[bytes]:
         """A column of bytes with NUL between the values, of `rows` values."""
         column = self.blob(name)
-        found = column.split(b"\0") if column or rows == 1 else []
-        if rows not in (None, len(found)):
-            raise Damaged(f"column {name} of a manifest has {len(found)} values, {rows} were expected")
-        return found
+        # Counted before they become objects.
+        count = column.count(b"\0") + 1 if column or rows == 1 else 0
+        _require(count <= ENTRIES_LIMIT, f"has more values in {name} than a snapshot may have")
+        if rows not in (None, count):
+            raise Damaged(f"column {name} of a manifest has {count} values, {rows} were expected")
+        return column.split(b"\0") if count else []
 
     def records(self, name: str, rows: int) -> NDArray[np.void]:
         """A column of 16-byte records."""
@@ -141,7 +144,13 @@ def _segments(table: _Table) -> NDArray[np.void]:
     segments = np.zeros(rows, SEGMENT_ROW)
     for name in SEGMENT_ROW.names or ():
         column = f"segment.{name}"
-        segments[name] = table.records(column, rows) if name == "digest" else table.ints(column, rows)
+        if name == "digest":
+            segments[name] = table.records(column, rows)
+            continue
+        found = table.ints(column, rows)
+        # A number that does not fit would become another one.
+        _require(bool((found <= np.iinfo(SEGMENT_ROW[name]).max).all()), f"has a number that is too big in {column}")
+        segments[name] = found
     return segments
 
 
@@ -204,6 +213,8 @@ def _check_kinds(tree: Tree, held: NDArray[np.bool_]) -> None:
     kind = tree.mode & 0o170000
     _require(bool(np.isin(kind, _KINDS).all()), "holds an entry that is no file, directory or symbolic link")
     _require(bool(((tree.mode >> 16) == 0).all()), "holds a mode that no file has")
+    # The highest id means "leave it as it is" to the kernel.
+    _require(bool(((tree.uid < NO_ID) & (tree.gid < NO_ID)).all()), "names an owner that nobody can be")
     _require(
         set(np.nonzero(kind == stat.S_IFLNK)[0].tolist()) == set(tree.links), "has a symbolic link without a target"
     )
@@ -221,12 +232,7 @@ def _check_segments(tree: Tree) -> None:
     if not len(rows):
         return
     _require(bool((rows["pack"] < len(packs)).all()), "has a segment in no pack")
-    _require(
-        bool(((rows["plain"] > 0) & (rows["plain"] <= SEGMENT_LIMIT)).all()), "has a segment of an impossible size"
-    )
-    _require(bool(np.isin(rows["flags"], FLAGS).all()), "uses a segment flag that this version does not know")
-    most = rows["plain"].astype(np.int64) + np.where(rows["flags"] & SEALED, ADDED_BYTES, 0)
-    _require(bool(((rows["stored"] > 0) & (rows["stored"] <= most)).all()), "has a segment of an impossible size")
+    _require(possible(rows), "has a segment of an impossible size, or a flag that this version does not know")
     start, end = rows["offset"].astype(np.int64), rows["offset"].astype(np.int64) + rows["stored"]
     room = packs[rows["pack"]] - FOOTER_BYTES
     _require(bool(((start >= len(PACK_MAGIC)) & (end <= room)).all()), "has a segment outside of its pack")

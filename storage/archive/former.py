@@ -52,13 +52,15 @@ class Former:
             (int(pack), int(offset)): number
             for number, (pack, offset) in enumerate(zip(self.segments["pack"], self.segments["offset"], strict=True))
         }
-        ids, segments, offsets = [], [], []
+        ids, segments, offsets, tree = [], [], [], self.tree
         extra: list[NDArray[np.void]] = []
-        for pack, (name, size) in enumerate(zip(self.tree.packs, self.tree.pack_bytes.tolist(), strict=True)):
+        for pack, (name, size) in enumerate(zip(tree.packs, tree.pack_bytes.tolist(), strict=True)):
             try:
                 index = self._load_index(name, size)
             except Damaged:
                 continue  # its chunks cannot be found again; its segments may still be whole
+            if not _agree(tree.segments[tree.segments["pack"] == pack], index.segments):
+                continue  # each vouches for itself and they disagree: the manifest counts, the index is not used
             mapping = np.zeros(len(index.segments), np.uint32)
             for row, offset in enumerate(index.segments["offset"].tolist()):
                 number = numbers.get((pack, offset))
@@ -77,6 +79,17 @@ class Former:
             np.concatenate([np.zeros(0, np.uint32), *segments]),
             np.concatenate([np.zeros(0, np.uint32), *offsets]),
         )
+
+
+def _agree(used: NDArray[np.void], listed: NDArray[np.void]) -> bool:
+    """Whether the index of a pack lists the segments that the manifest uses of it as the manifest does."""
+    at = np.searchsorted(listed["offset"], used["offset"])
+    if (at >= len(listed)).any():
+        return False
+    names = ("offset", "stored", "plain", "flags", "digest")
+    return all(
+        np.ascontiguousarray(listed[name][at]).tobytes() == np.ascontiguousarray(used[name]).tobytes() for name in names
+    )
 
 
 def _children(tree: Tree) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

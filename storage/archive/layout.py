@@ -36,6 +36,9 @@ CHUNK_LIMIT = WHOLE_FILE
 #: What a reader accepts before it allocates.
 MANIFEST_LIMIT = 1 * GIB
 COLUMNS_LIMIT = 2 * GIB
+#: A compressed table may unpack to this many times its size, or to the smaller of these; real ones, at most 100.
+TABLE_RATIO = 1000
+TABLE_ALWAYS = 16 * MIB
 HEADER_LIMIT = 1 * MIB
 ENVELOPE_LIMIT = 4 * KIB
 NUMBER_LIMIT = 1 << 53

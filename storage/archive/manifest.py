@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from domain.errors import Damaged
 from storage.archive import columns, digest
-from storage.archive.compression import Decompressor, compress_table
+from storage.archive.compression import compress_table, decompress_table
 from storage.archive.layout import COLUMNS_LIMIT, HEADER_LIMIT, MANIFEST_LIMIT, MANIFEST_MAGIC, NUMBER_LIMIT
 from storage.archive.pack import SEGMENT_ROW
 
@@ -179,7 +179,7 @@ def decode(blob: bytes) -> tuple[Header, bytes, bytes | None]:
         raise Damaged(f"the header of a manifest is incomplete: {error}") from None
     if plain > COLUMNS_LIMIT or end + digest.SEAL_BYTES != len(blob):
         raise Damaged("a manifest has another length than its header says")
-    table = Decompressor().decompress(memoryview(blob)[position : position + stored], plain)
+    table = decompress_table(memoryview(blob)[position : position + stored], plain)
     sealed = blob[position + stored : end] if sealed_bytes is not None else None
     return header, table, sealed
 

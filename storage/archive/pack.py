@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,10 @@ from numpy.typing import NDArray
 from domain.contracts import Buffer
 from domain.errors import Damaged
 from storage.archive import columns, digest
-from storage.archive.compression import Decompressor, compress_table
+from storage.archive.compression import compress_table, decompress_table
 from storage.archive.layout import CHUNK_LIMIT, MIB, PACK_LIMIT, PACK_MAGIC, SEALED_PACK_MAGIC, SEGMENT_LIMIT
-from storage.archive.segment import Segment
-from storage.data_key import DataKey
+from storage.archive.segment import FLAGS, SEALED, Segment
+from storage.data_key import ADDED_BYTES, DataKey
 
 _FOOTER = struct.Struct("<II32s8s")
 FOOTER_BYTES = _FOOTER.size
@@ -118,33 +119,59 @@ def read_index(tail: bytes, pack_bytes: int, name: str, key: DataKey | None) -> 
         raise Damaged("the index of a pack is not what was written")
     if key is not None:
         packed = key.unseal(packed, _bound(name))
-    table = columns.decode(Decompressor().decompress(packed, plain))
+    table = columns.decode(decompress_table(packed, plain))
     try:
-        return _index(table, pack_bytes - len(tail))
-    except (KeyError, ValueError, TypeError) as error:
-        raise Damaged(f"the index of a pack is incomplete: {error}") from None
+        index = _index(table)
+    except KeyError as error:
+        raise Damaged(f"the index of a pack lacks the column {error}") from None
+    _check_places(index.segments, pack_bytes - len(tail), sealed=key is not None)
+    return index
 
 
 def _bound(name: str) -> bytes:
     return b"index|" + name.encode("ascii")
 
 
-def _index(table: dict[str, columns.Column], data_end: int) -> PackIndex:
-    segments = np.zeros(len(table["offset"]), SEGMENT_ROW)
+def _index(table: dict[str, columns.Column]) -> PackIndex:
+    segments = np.zeros(len(_column(table, "offset", "u4")), SEGMENT_ROW)
     for name in ("offset", "stored", "plain", "flags", "digest"):
-        segments[name] = table[name]
-    counts, length = np.asarray(table["chunks"]).astype(np.int64), np.asarray(table["length"]).astype(np.int64)
-    identity = np.asarray(table["id"])
-    if counts.sum() != len(length) or len(identity) != len(length):
+        segments[name] = _column(table, name, SEGMENT_ROW[name].str[1:], len(segments))
+    counts = _column(table, "chunks", "u4", len(segments)).astype(np.int64)
+    length = _column(table, "length", "u4").astype(np.int64)
+    identity = _column(table, "id", "V16", len(length))
+    if counts.sum() != len(length) or (counts == 0).any():
         raise Damaged("the index of a pack counts its chunks in two ways")
-    if (segments["plain"] > SEGMENT_LIMIT).any() or (length > CHUNK_LIMIT).any() or (length == 0).any():
+    if (length > CHUNK_LIMIT).any() or (length == 0).any():
         raise Damaged("the index of a pack names sizes that no writer makes")
-    if (segments["offset"].astype(np.int64) + segments["stored"] > data_end).any():
-        raise Damaged("the index of a pack names a segment outside of it")
     owner = np.repeat(np.arange(len(counts)), counts)
     running = np.cumsum(length) - length
-    first = np.cumsum(counts) - counts
-    offset = running - np.repeat(running[first[counts > 0]], counts[counts > 0])
+    offset = running - np.repeat(running[np.cumsum(counts) - counts], counts)
     if (np.bincount(owner, weights=length, minlength=len(counts)) != segments["plain"]).any():
         raise Damaged("the chunks of a segment do not fill it")
     return PackIndex(segments, owner.astype(np.uint32), offset.astype(np.uint32), length.astype(np.uint32), identity)
+
+
+def _column(table: dict[str, columns.Column], name: str, kind: str, rows: int | None = None) -> NDArray[Any]:
+    """A column of that type (numpy's code) and length, as every writer makes it."""
+    column = table[name]
+    if isinstance(column, bytes) or column.dtype.str[1:] != kind or rows not in (None, len(column)):
+        raise Damaged(f"the column {name} of a pack's index has another type or length than it must")
+    return column
+
+
+def _check_places(rows: NDArray[np.void], data_end: int, *, sealed: bool) -> None:
+    """Segments lie in the pack one after the other, with sizes and flags that a writer makes. The next snapshot
+    takes them over: what its own manifest could not hold must be found here."""
+    start, end = rows["offset"].astype(np.int64), rows["offset"].astype(np.int64) + rows["stored"]
+    in_order = (start >= len(PACK_MAGIC)).all() and (end <= data_end).all() and (start[1:] >= end[:-1]).all()
+    if not in_order:
+        raise Damaged("the index of a pack names a segment outside of it, or two that overlap")
+    if not possible(rows) or (((rows["flags"] & SEALED) != 0) != sealed).any():
+        raise Damaged("the index of a pack names sizes or flags that no writer makes")
+
+
+def possible(rows: NDArray[np.void]) -> bool:
+    """Whether a writer could have made segments of these sizes with these flags."""
+    most = rows["plain"].astype(np.int64) + np.where(rows["flags"] & SEALED, ADDED_BYTES, 0)
+    sizes = (rows["plain"] > 0) & (rows["plain"] <= SEGMENT_LIMIT) & (rows["stored"] > 0) & (rows["stored"] <= most)
+    return bool(sizes.all() and np.isin(rows["flags"], FLAGS).all())

@@ -85,6 +85,12 @@ def stage(
                 code="no-room",
                 next_step="free space on the target's file system and publish the restore again",
             ) from error
+        if error.errno in (errno.EFBIG, errno.EMLINK):
+            raise Refused(
+                f"the target's file system cannot hold snapshot {header.snapshot_id}: {os.strerror(error.errno)}",
+                code="cannot-hold",
+                next_step="restore to a file system that takes files of that size, or that many hard links of one",
+            ) from error
         raise
     finally:
         os.close(parent)
