@@ -6,6 +6,7 @@
         NotFound              a service, snapshot or operation does not exist
         WrongTenant           it exists and belongs to somebody else
         PathEscape            a path would leave the directory it must stay in
+        KeyUnavailable        what it was sealed with is not to be had; the bytes may be whole
       Weather                 the world said "not now"; the same call may work later   -> durable retry
         StoreUnavailable      object store: timeout, reset, 5xx, disk full
         DatabaseUnavailable   SQL: connection lost, lock timeout
@@ -78,6 +79,12 @@ class PathEscape(Refused):
 
     code = "path-escape"
     next_step = "use a path beneath the node's apps root, without '..' and without symbolic links"
+
+
+class KeyUnavailable(Refused):
+    """The key that something was sealed with is not to be had here: never a verdict on the bytes themselves."""
+
+    code = "unknown-key"
 
 
 class Weather(BackstayError):

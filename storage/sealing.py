@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.errors import Damaged, Refused
+from domain.errors import Damaged, KeyUnavailable, Refused
 
 VERSION = 1
 KEY_BYTES = 32
@@ -107,7 +107,7 @@ class KeyRing:
         return bytes((VERSION, len(key_id))) + key_id.encode("ascii")
 
     def unseal(self, sealed: bytes, aad: bytes) -> bytes:
-        """The plain bytes. Refused(code="unknown-key") without the key; Damaged(code="seal-broken") for any change."""
+        """The plain bytes. KeyUnavailable without the key; Damaged(code="seal-broken") for any change."""
         if len(sealed) < 2 or sealed[0] != VERSION:
             raise Damaged("a sealed value has an unknown form", code="seal-broken")
         start = 2 + sealed[1]
@@ -117,9 +117,8 @@ class KeyRing:
             raise Damaged("a sealed value is cut short", code="seal-broken")
         cipher = self._keys.ciphers.get(key_id) or self._found_again(key_id)
         if cipher is None:
-            raise Refused(
+            raise KeyUnavailable(
                 f"a value was sealed with key {key_id!r}, which is not in the key ring",
-                code="unknown-key",
                 next_step=f"put key {key_id!r} back into BACKSTAY_SECRET_KEYS, after the current one",
             )
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domain.contracts import Archive, Catalogue, ObjectStore
-from domain.errors import Damaged
+from domain.errors import Damaged, KeyUnavailable
 from domain.protection import catalogue_row
 from domain.snapshot import Label, Snapshot
 
@@ -75,7 +75,7 @@ class Cataloguing:
             try:
                 record = self._record(key, inventory)
                 taken = self._catalogue.recover(record) if write else True
-            except Damaged as error:
+            except (Damaged, KeyUnavailable) as error:
                 found.passed_over.append((snapshot_id, str(error)))
                 continue
             if taken:

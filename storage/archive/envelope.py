@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import struct
 
-from domain.errors import Damaged, Refused
+from domain.errors import Damaged, KeyUnavailable
 from storage.archive import digest
 from storage.archive.layout import ENVELOPE_LIMIT, ENVELOPE_MAGIC, MANIFEST_LIMIT
 from storage.archive.manifest import Header
@@ -44,12 +44,12 @@ def ids(blob: bytes) -> tuple[str, str, str]:
 
 
 def unwrap(blob: bytes, keys: TenantKeys) -> tuple[bytes, DataKey]:
-    """The manifest inside and the key that opened it. Damaged for any change, Refused without the key."""
+    """The manifest inside and the key that opened it. Damaged for any change, KeyUnavailable."""
     clear, text, sealed = _parts(blob)
     document = _clear(text)
     key = keys.load(document["tenant_id"])
     if key.key_id != document["key"]:
-        raise Refused(
+        raise KeyUnavailable(
             f"snapshot {document['snapshot_id']} was sealed with key {document['key']} of its tenant, which is no more",
             code="key-destroyed",
             next_step="it cannot be read again; delete it",

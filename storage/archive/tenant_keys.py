@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from domain.contracts import ObjectStore
-from domain.errors import Damaged, ObjectMissing, Refused
+from domain.errors import Damaged, KeyUnavailable, ObjectMissing
 from domain.failpoint import failpoint
 from domain.identity import check_name
 from storage.archive.layout import KEY_MAGIC
@@ -29,8 +29,6 @@ from storage.sealing import KeyRing, name_in
 _ID_BYTES = 8
 #: More than any wrapped key has: nothing bigger is fetched.
 _LIMIT = 512
-#: Codes of Refused that say: this key is not to be had.
-KEY_TROUBLE = frozenset({"key-destroyed", "wrong-key", "unknown-key"})
 _KEY = re.compile(r"tenants/([^/]+)/key\Z")
 
 
@@ -60,8 +58,8 @@ class TenantKeys:
         return self.load(tenant_id)
 
     def load(self, tenant_id: str) -> DataKey:
-        """The tenant's key. Refused: "key-destroyed" when there is none, "unknown-key" or "wrong-key" when the ring
-        does not open it."""
+        """The tenant's key. KeyUnavailable: "key-destroyed" when there is none, "unknown-key" or "wrong-key" when the
+        ring does not open it."""
         blob = self._fetch(tenant_id)
         key_id, secret = self._unwrap(tenant_id, blob)
         if self._store.size(_mark_of(tenant_id, key_id.hex())) is not None:
@@ -69,7 +67,7 @@ class TenantKeys:
         return DataKey(key_id.hex(), secret)
 
     def look(self, tenant_id: str) -> Wrapped:
-        """What can be told without opening it. Refused as `load`."""
+        """What can be told without opening it. KeyUnavailable as `load`."""
         key_id, sealed = _parse(tenant_id, self._fetch(tenant_id))
         ring_key = name_in(sealed)
         if ring_key is None:
@@ -156,8 +154,8 @@ def _aad(tenant_id: str, key_id: bytes) -> bytes:
     return b"tenant key|" + tenant_id.encode("ascii") + b"|" + key_id
 
 
-def _destroyed(tenant_id: str) -> Refused:
-    return Refused(
+def _destroyed(tenant_id: str) -> KeyUnavailable:
+    return KeyUnavailable(
         f"there is no key for the sealed snapshots of tenant {tenant_id}: it was destroyed, or the store lost it",
         code="key-destroyed",
         next_step=f"if it was lost, bring the object {key_of(tenant_id)} back from a copy of the store; what was "
@@ -165,9 +163,9 @@ def _destroyed(tenant_id: str) -> Refused:
     )
 
 
-def _unreadable(tenant_id: str) -> Refused:
+def _unreadable(tenant_id: str) -> KeyUnavailable:
     # Not Damaged: a worker with a wrong ring must not call every snapshot of the tenant damaged.
-    return Refused(
+    return KeyUnavailable(
         f"the key of tenant {tenant_id} does not open: the object was changed, or the ring's key is another one of "
         "the same name",
         code="wrong-key",

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from domain.contracts import ObjectStore, Watch
-from domain.errors import Damaged, NotFound, ObjectMissing, Refused
+from domain.errors import Damaged, KeyUnavailable, NotFound, ObjectMissing, Refused
 from domain.failpoint import failpoint
 from domain.restore import ManifestSummary
 from domain.snapshot import SnapshotRequest
@@ -36,7 +36,7 @@ from storage.archive.known import Known
 from storage.archive.manifest import Header, Manifest, Tree, encode, holders, root_digest
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.shipper import Pack, Shipper
-from storage.archive.tenant_keys import KEY_TROUBLE, TenantKeys
+from storage.archive.tenant_keys import TenantKeys
 from storage.archive.walker import Walker
 from storage.data_key import DataKey
 
@@ -121,11 +121,7 @@ def _former(tools: Tools, request: SnapshotRequest, cache: Cache, data_key: Data
         if not found.tree.names or not _all_there(tools.store, root, found.tree):
             return None
         former = Former(found.header, found.tree, published.Indexes(tools.store, root, cache, data_key).load)
-    except Damaged:
-        return None
-    except Refused as error:
-        if error.code not in KEY_TROUBLE:
-            raise
+    except (Damaged, KeyUnavailable):
         return None
     cache.put(name, blob)
     return former

@@ -114,6 +114,14 @@ def test_a_snapshot_whose_pack_is_missing_is_not_called_available(lost: Site) ->
     assert all("is missing" in entry["reason"] for entry in found["passed_over"])
 
 
+def test_a_tenant_whose_key_was_destroyed_does_not_end_the_rebuilding_of_the_others(lost: Site) -> None:
+    """FZ-24: what cannot be read any more is passed over, and said."""
+    (lost.store / "tenants" / "acme" / "key").unlink()
+    found = lost.rebuild()
+    assert found["added"] == [] and len(found["passed_over"]) == 2
+    assert all("there is no key" in entry["reason"] for entry in found["passed_over"])
+
+
 def test_a_deleted_snapshot_does_not_come_back(site: Site) -> None:
     site.platform.service("web")
     snapshot = site.platform.snapshot("web")

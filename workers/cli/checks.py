@@ -53,6 +53,15 @@ def keys(here: Session) -> Report:
     return Report("keys", "ok", f"key {ring.current} seals")
 
 
+def encryption(here: Session) -> Report:
+    """New snapshots are sealed."""
+    if here.settings.encryption:
+        return Report("encryption", "ok", "new snapshots are sealed")
+    return Report(
+        "encryption", "warn", "new snapshots are readable by whoever reads the store", "set BACKSTAY_ENCRYPTION=on"
+    )
+
+
 def database(here: Session) -> Report:
     """It answers and has this program's schema."""
     here.database()
@@ -170,6 +179,7 @@ def nodes(here: Session) -> Report:
 CHECKS: tuple[tuple[str, Callable[[Session], Report]], ...] = (
     ("configuration", configuration),
     ("keys", keys),
+    ("encryption", encryption),
     ("database", database),
     ("sealed data", sealed),
     ("broker", broker),

@@ -13,6 +13,7 @@ import pytest
 
 from domain.errors import BackstayError, Damaged, Refused
 from domain.restore import ManifestSummary
+from domain.verification import VerifyLevel
 from storage.archive import digest, published
 from storage.archive.cache import Cache
 from storage.archive.layout import ENVELOPE_MAGIC, PACK_MAGIC
@@ -96,6 +97,7 @@ def test_with_another_ring_nothing_is_read_and_nothing_is_staged(shop: Workshop,
         calls: list[Callable[[], object]] = [
             partial(stranger.stage, summary),
             partial(stranger.archive.read, summary.manifest_key),
+            partial(stranger.archive.verify, summary.manifest_key, VerifyLevel.HASH, stranger.watch),
             partial(stranger.create, tree, "s2", parent=row_of(summary)),
         ]
         for call in calls:
@@ -120,6 +122,17 @@ def test_a_sealed_snapshot_is_read_by_a_node_that_does_not_seal(shop: Workshop, 
     plain = Workshop(shop.root / "plain", store=shop.store)
 
     assert describe(Path(plain.stage(summary).path)) == describe(tree)
+
+
+def test_verifying_names_what_is_damaged_in_a_sealed_snapshot(shop: Workshop, tree: Path) -> None:
+    """RS-16: by the file; the table that says so is sealed too."""
+    summary = shop.create(tree)
+    data = bytearray(shop.objects[summary.packs[0]])
+    data[100] ^= 1
+    shop.objects[summary.packs[0]] = bytes(data)
+
+    found = shop.archive.verify(summary.manifest_key, VerifyLevel.HASH, shop.watch)
+    assert found.faults and found.affected
 
 
 # ---------------------------------------------------------------- chains of both kinds

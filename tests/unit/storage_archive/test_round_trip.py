@@ -382,12 +382,16 @@ def _grow(path: bytes, node: Any) -> None:
 
 
 @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(first=st.dictionaries(NAMES, NODES, max_size=6), second=st.dictionaries(NAMES, NODES, max_size=6))
-def test_any_tree_and_its_successor_come_back_equal(first: Any, second: Any) -> None:
+@given(
+    encryption=st.booleans(),
+    first=st.dictionaries(NAMES, NODES, max_size=6),
+    second=st.dictionaries(NAMES, NODES, max_size=6),
+)
+def test_any_tree_and_its_successor_come_back_equal(encryption: bool, first: Any, second: Any) -> None:
     """RS-05, for trees nobody thought of"""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        shop = Workshop(root)
+        shop = Workshop(root, encryption=encryption)
         _grow(os.fsencode(root / "one"), first)
         _grow(os.fsencode(root / "two"), second)
 
