@@ -16,7 +16,7 @@ from domain.errors import Damaged, KeyUnavailable
 from storage.archive import digest
 from storage.archive.layout import ENVELOPE_LIMIT, ENVELOPE_MAGIC, MANIFEST_LIMIT
 from storage.archive.manifest import Header
-from storage.archive.tenant_keys import TenantKeys
+from storage.archive.tenant_keys import Keys
 from storage.data_key import DataKey
 
 FORMAT = 2
@@ -43,7 +43,7 @@ def ids(blob: bytes) -> tuple[str, str, str]:
     return document["tenant_id"], document["service_id"], document["snapshot_id"]
 
 
-def unwrap(blob: bytes, keys: TenantKeys) -> tuple[bytes, DataKey]:
+def unwrap(blob: bytes, keys: Keys) -> tuple[bytes, DataKey]:
     """The manifest inside and the key that opened it. Damaged for any change, KeyUnavailable."""
     clear, text, sealed = _parts(blob)
     document = _clear(text)

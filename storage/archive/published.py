@@ -20,7 +20,7 @@ from storage.archive.cache import Cache
 from storage.archive.check import check_flags, tree_from
 from storage.archive.manifest import Header, Tree
 from storage.archive.pack import PackIndex, index_bytes, read_index
-from storage.archive.tenant_keys import TenantKeys
+from storage.archive.tenant_keys import Keys
 from storage.data_key import DataKey
 from storage.sealing import KeyRing
 
@@ -47,7 +47,7 @@ def fetch_manifest(store: ObjectStore, key: str) -> bytes:
     return store.get(key)
 
 
-def read_manifest(blob: bytes, key: str, keys: TenantKeys) -> Opened:
+def read_manifest(blob: bytes, key: str, keys: Keys) -> Opened:
     """The manifest that was found under `key`. Raises Damaged; Refused when it is sealed and its key is not there."""
     opened_with: DataKey | None = None
     try:

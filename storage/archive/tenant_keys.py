@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from domain.contracts import ObjectStore
 from domain.errors import Damaged, KeyUnavailable, ObjectMissing
@@ -41,6 +42,24 @@ class Wrapped:
     ring_key: str
 
 
+class Keys(Protocol):
+    """Where the key of a sealed manifest comes from."""
+
+    def load(self, tenant_id: str) -> DataKey:
+        """The tenant's key, or KeyUnavailable."""
+
+
+class HeldKey:
+    """One key that was loaded a moment ago, for reading what is of use only if it was sealed with it."""
+
+    def __init__(self, key: DataKey) -> None:
+        self._key = key
+
+    def load(self, tenant_id: str) -> DataKey:
+        """The key that is held."""
+        return self._key
+
+
 class TenantKeys:
     """The keys of one store under one ring. Safe to share between threads."""
 
@@ -50,21 +69,22 @@ class TenantKeys:
     def obtain(self, tenant_id: str) -> DataKey:
         """The tenant's key, made if there is none: of several nodes that make one, the first put decides."""
         place = key_of(tenant_id)
-        if self._store.size(place) is None:
+        try:
+            blob = self._fetch(tenant_id)
+        except KeyUnavailable as error:
+            if error.code != "key-destroyed":
+                raise
             key_id, secret = os.urandom(_ID_BYTES), os.urandom(KEY_BYTES)
             failpoint("tenant-key.before-create")
             self._store.create(place, [self._wrap(tenant_id, key_id, secret)])
             failpoint("tenant-key.after-create")
-        return self.load(tenant_id)
+            blob = self._fetch(tenant_id)  # ours, or that of whoever was first
+        return self._open(tenant_id, blob)
 
     def load(self, tenant_id: str) -> DataKey:
         """The tenant's key. KeyUnavailable: "key-destroyed" when there is none, "unknown-key" or "wrong-key" when the
         ring does not open it."""
-        blob = self._fetch(tenant_id)
-        key_id, secret = self._unwrap(tenant_id, blob)
-        if self._store.size(_mark_of(tenant_id, key_id.hex())) is not None:
-            raise _destroyed(tenant_id)
-        return DataKey(key_id.hex(), secret)
+        return self._open(tenant_id, self._fetch(tenant_id))
 
     def look(self, tenant_id: str) -> Wrapped:
         """What can be told without opening it. KeyUnavailable as `load`."""
@@ -118,6 +138,12 @@ class TenantKeys:
             return self._store.get(place)
         except ObjectMissing:
             raise _destroyed(tenant_id) from None
+
+    def _open(self, tenant_id: str, blob: bytes) -> DataKey:
+        key_id, secret = self._unwrap(tenant_id, blob)
+        if self._store.size(_mark_of(tenant_id, key_id.hex())) is not None:
+            raise _destroyed(tenant_id)
+        return DataKey(key_id.hex(), secret)
 
     def _wrap(self, tenant_id: str, key_id: bytes, secret: bytes) -> bytes:
         return KEY_MAGIC + key_id + self.keyring.seal(secret, _aad(tenant_id, key_id))

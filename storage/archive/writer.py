@@ -36,7 +36,7 @@ from storage.archive.known import Known
 from storage.archive.manifest import Header, Manifest, Tree, encode, holders, root_digest
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.shipper import Pack, Shipper
-from storage.archive.tenant_keys import TenantKeys
+from storage.archive.tenant_keys import HeldKey, Keys, TenantKeys
 from storage.archive.walker import Walker
 from storage.data_key import DataKey
 
@@ -111,13 +111,16 @@ def _former(tools: Tools, request: SnapshotRequest, cache: Cache, data_key: Data
     root = layout.pack_root(request.tenant_id)
     try:
         blob = cache.get(name) or published.fetch_manifest(tools.store, parent.manifest_key)
+        if envelope.is_sealed(blob) != (data_key is not None):
+            return None
+        keys: Keys = tools.keys if data_key is None else HeldKey(data_key)
         try:
-            found = published.read_manifest(blob, parent.manifest_key, tools.keys)
+            found = published.read_manifest(blob, parent.manifest_key, keys)
         except Damaged:
             blob = published.fetch_manifest(tools.store, parent.manifest_key)
-            found = published.read_manifest(blob, parent.manifest_key, tools.keys)
-        if (found.key and found.key.key_id) != (data_key and data_key.key_id):
-            return None
+            found = published.read_manifest(blob, parent.manifest_key, keys)
+        if (found.key is None) != (data_key is None):
+            return None  # the copy was not of the same kind as the object
         if not found.tree.names or not _all_there(tools.store, root, found.tree):
             return None
         former = Former(found.header, found.tree, published.Indexes(tools.store, root, cache, data_key).load)

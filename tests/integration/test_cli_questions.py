@@ -339,7 +339,8 @@ def test_doctor_finds_a_fresh_installation_fine(cli: CommandLine) -> None:
     assert answer.code == 0, answer.out
     assert verdicts.pop("apps root") in ("ok", "warn"), "the disk of the machine that runs the tests may be full"
     assert set(verdicts) == {
-        "configuration", "keys", "encryption", "database", "sealed data", "broker", "store", "work", "dead letters", "nodes",
+        "configuration", "keys", "encryption", "database", "sealed data", "broker", "store", "work", "dead letters",
+        "nodes",
     }  # fmt: skip
     assert set(verdicts.values()) == {"ok"}
 
