@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from domain.errors import BackstayError
+from domain.errors import BackstayError, ObjectMissing, StoreUnavailable
 
 #: S3 takes at most 10 000 parts: with this an object may have 312 GiB.
 PART_BYTES = 32 << 20
@@ -18,8 +18,9 @@ PART_BYTES = 32 << 20
 Call = Callable[[str, Callable[[Any], Any]], Any]
 
 
-def put_stream(call: Call, bucket: str, name: str, pieces: Iterable[bytes]) -> None:
-    """Store the pieces as one object. `call(doing, attempt)` runs `attempt(client)`, again while the weather is bad."""
+def put_stream(call: Call, bucket: str, name: str, pieces: Iterable[bytes], size: Callable[[], int | None]) -> None:
+    """Store the pieces as one object. `call(doing, attempt)` runs `attempt(client)`, again while the weather is bad;
+    `size()` asks for the object's bytes."""
     where = {"Bucket": bucket, "Key": name}
     parts = parts_of(pieces)
     first = next(parts)
@@ -27,16 +28,19 @@ def put_stream(call: Call, bucket: str, name: str, pieces: Iterable[bytes]) -> N
     if second is None:
         call(f"store {name}", lambda s3: s3.put_object(**where, Body=first))
         return
-    upload = call(f"begin {name}", lambda s3: s3.create_multipart_upload(**where))["UploadId"]
+    upload = call(f"begin {name}", lambda s3: _said(s3.create_multipart_upload(**where), "UploadId"))
     try:
-        done = []
+        done, total = [], 0
         for number, body in enumerate(_chain(first, second, parts), 1):
-            answer = call(f"store part {number} of {name}", partial(_send, where, upload, number, body))
-            done.append({"PartNumber": number, "ETag": answer["ETag"]})
-        finish = {"Parts": done}
-        call(
-            f"finish {name}", lambda s3: s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload=finish)
-        )
+            tag = call(f"store part {number} of {name}", partial(_send, where, upload, number, body))
+            done.append({"PartNumber": number, "ETag": tag})
+            total += len(body)
+        try:
+            call(f"finish {name}", partial(_finish, where, upload, done))
+        except ObjectMissing:
+            # There is no such upload any more: an attempt before this one has finished it, or somebody gave it up.
+            if size() != total:
+                raise StoreUnavailable(f"the upload of {name} was given up before it was finished") from None
     except BaseException:  # also when interrupted; what a killed process leaves, the sweeper aborts
         _abort(call, where, upload)
         raise
@@ -57,7 +61,18 @@ def parts_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _send(where: dict[str, str], upload: str, number: int, body: bytes, s3: Any) -> Any:
-    return s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)
+    return _said(s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body), "ETag")
+
+
+def _finish(where: dict[str, str], upload: str, done: list[dict[str, Any]], s3: Any) -> None:
+    _said(s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": done}), "ETag")
+
+
+def _said(answer: dict[str, Any], name: str) -> Any:
+    """That field of a reply; a reply that was cut has lost it."""
+    if name not in answer:
+        raise StoreUnavailable(f"a reply of the store came without {name}")
+    return answer[name]
 
 
 def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

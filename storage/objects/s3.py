@@ -20,13 +20,14 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from domain.contracts import Buffer, ObjectInfo, ObjectStore
-from domain.errors import BackstayError, Damaged, ObjectMissing, Refused, StoreUnavailable
+from domain.errors import Damaged, ObjectMissing, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from domain.retry import within_call
 from storage.backend import Backend
 from storage.multipart import put_stream
 from storage.object_keys import check_key, check_prefix
 from storage.s3_address import S3Address, parse
+from storage.s3_errors import RIGHTS, explain, status_of
 
 T = TypeVar("T")
 #: botocore makes the classes of its clients and errors while it runs.
@@ -39,8 +40,6 @@ SINGLE_PUT = 32 << 20
 PATIENCE = 30.0
 CONNECT_SECONDS, READ_SECONDS = 5, 15
 _TOKEN = "backstay-token"
-_WEATHER = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_WEATHER_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable"})
 
 
 class S3Store:
@@ -65,7 +64,7 @@ class S3Store:
     def put_stream(self, key: str, pieces: Iterable[bytes]) -> None:
         """See the port."""
         failpoint("object.before-put")
-        put_stream(self._call, self._place.bucket, self._name(key), pieces)
+        put_stream(self._call, self._place.bucket, self._name(key), pieces, lambda: self.size(key))
         failpoint("object.after-put")
 
     def link(self, key: str, seconds: int, name: str) -> str | None:
@@ -86,15 +85,17 @@ class S3Store:
             try:
                 s3.put_object(Bucket=self._place.bucket, Key=name, Body=body, IfNoneMatch="*", Metadata={_TOKEN: token})
             except ClientError as error:
-                if _status(error) != 412:
+                if status_of(error) != 412:
                     raise
-                # Somebody's object is there: ours, if an earlier attempt was done but not answered.
-                found = s3.head_object(Bucket=self._place.bucket, Key=name)
-                return bool(found.get("Metadata", {}).get(_TOKEN) == token)
+                return False
             return True
 
         failpoint("object.before-create")
         made = self._call(f"create {key}", attempt)
+        if not made:
+            # Somebody's object is there: ours, if an earlier attempt was done but not answered.
+            found = self._call(f"look at {key}", partial(self._first_byte, name, key))
+            made = found is not None and found.get("Metadata", {}).get(_TOKEN) == token
         failpoint("object.after-create")
         return made
 
@@ -110,10 +111,7 @@ class S3Store:
             else:
                 end = "" if length is None else str(offset + length - 1)
                 answer = s3.get_object(Bucket=self._place.bucket, Key=name, Range=f"bytes={offset}-{end}")
-            data: bytes = answer["Body"].read()
-            if len(data) != answer["ContentLength"]:
-                raise StoreUnavailable(f"object {key} came with {len(data)} of {answer['ContentLength']} bytes")
-            return data
+            return _whole_body(answer, key)
 
         data = self._call(f"read {key}", attempt)
         if length is not None and len(data) != length:
@@ -122,12 +120,11 @@ class S3Store:
 
     def size(self, key: str) -> int | None:
         """See the port."""
-        name = self._name(key)
         try:
-            found = self._call(f"look at {key}", lambda s3: s3.head_object(Bucket=self._place.bucket, Key=name))
+            found = self._call(f"look at {key}", partial(self._first_byte, self._name(key), key))
         except ObjectMissing:
             return None
-        return int(found["ContentLength"])
+        return 0 if found is None else int(found["ContentRange"].rpartition("/")[2])
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """See the port."""
@@ -160,8 +157,28 @@ class S3Store:
     def _name(self, key: str) -> str:
         return self._place.prefix + check_key(key)
 
+    def _first_byte(self, name: str, key: str, s3: Client) -> dict[str, Any] | None:
+        """The reply to a request for the first byte; None when the object has none.
+
+        Not HEAD: when the head of a reply is cut, what has arrived looks like a whole head, with a header
+        missing or a number too short. A byte of the body shows that all headers are there.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            answer: dict[str, Any] = s3.get_object(Bucket=self._place.bucket, Key=name, Range="bytes=0-0")
+        except ClientError as error:
+            if status_of(error) == 416:
+                return None
+            raise
+        if _whole_body(answer, key) == b"":  # a store that answers a range of an empty object with all of it
+            return None
+        return answer
+
     def _page(self, name: str, more: dict[str, str], s3: Client) -> dict[str, Any]:
         page: dict[str, Any] = s3.list_objects_v2(Bucket=self._place.bucket, Prefix=name, **more)
+        if "IsTruncated" not in page:  # a reply that was cut in its head reads like a page without objects
+            raise StoreUnavailable("a listing came without its end")
         return page
 
     def _upload(self, s3: Client, name: str, body: bytes) -> None:
@@ -173,13 +190,16 @@ class S3Store:
 
     def _delete(self, names: Sequence[str], s3: Client) -> None:
         wanted = [{"Key": name} for name in names]
-        answer = s3.delete_objects(Bucket=self._place.bucket, Delete={"Objects": wanted, "Quiet": True})
+        # Not quiet: a quiet reply that was cut in its head reads like one without errors.
+        answer = s3.delete_objects(Bucket=self._place.bucket, Delete={"Objects": wanted, "Quiet": False})
+        if len(answer.get("Deleted", [])) + len(answer.get("Errors", [])) != len(wanted):
+            raise StoreUnavailable(f"the store did not say what became of {len(wanted)} objects to delete")
         errors = [item for item in answer.get("Errors", []) if item.get("Code") not in ("NoSuchKey", "NotFound")]
         if errors:
             first = errors[0]
             sentence = f"{len(errors)} objects were not deleted, the first is {first.get('Key')}: {first.get('Code')}"
             if first.get("Code") in ("AccessDenied", "MethodNotAllowed"):
-                raise Refused(sentence, code="store-denied", next_step=_RIGHTS)
+                raise Refused(sentence, code="store-denied", next_step=RIGHTS)
             raise StoreUnavailable(sentence)
 
     def _abort_uploads(self, s3: Client, older_than_seconds: int) -> int:
@@ -211,11 +231,8 @@ class S3Store:
                 try:
                     return attempt(self._client())
                 except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
-                    raise _explain(error, doing, self._place.bucket) from error
+                    raise explain(error, doing, self._place.bucket) from error
         raise AssertionError("within_call either returns or raises")
-
-
-_RIGHTS = "give the worker's credentials GetObject, PutObject, DeleteObject, ListBucket and AbortMultipartUpload"
 
 
 def _connect(place: S3Address) -> Client:
@@ -238,51 +255,12 @@ def _connect(place: S3Address) -> Client:
     return session.client("s3", endpoint_url=place.endpoint, region_name=place.region, config=config)
 
 
-def _explain(error: Exception, doing: str, bucket: str) -> BackstayError:
-    """The port's error for one of boto's."""
-    from boto3.exceptions import S3UploadFailedError
-    from botocore import exceptions as botocore
-
-    if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, botocore.ClientError):
-        error = error.__context__
-    if isinstance(error, botocore.ClientError):
-        return _explain_answer(error, doing, bucket)
-    wrong_setting = (
-        botocore.NoCredentialsError,
-        botocore.PartialCredentialsError,
-        botocore.NoRegionError,
-        botocore.ProfileNotFound,
-        botocore.ParamValidationError,
-        botocore.ConfigParseError,
-        botocore.InvalidRegionError,
-    )
-    if isinstance(error, wrong_setting):
-        return Refused(
-            f"the store cannot be used to {doing}: {error}",
-            code="store-misconfigured",
-            next_step="look at BACKSTAY_STORE_URL and at the AWS settings of the worker's environment",
-        )
-    return StoreUnavailable(f"the store did not answer a request to {doing}: {type(error).__name__}")
-
-
-def _explain_answer(error: Any, doing: str, bucket: str) -> BackstayError:
-    status, code = _status(error), str(error.response.get("Error", {}).get("Code", ""))
-    sentence = f"the store answered {status} {code} to a request to {doing}"
-    if code == "NoSuchBucket":
-        return Refused(
-            f"bucket {bucket} does not exist", code="bucket-missing", next_step="create it, or correct the store URL"
-        )
-    if status == 404:
-        return ObjectMissing(f"the store has no object to {doing}")
-    if status == 416:
-        return Damaged(f"an object is shorter than a request to {doing} expected", code="object-short")
-    if status in _WEATHER or code in _WEATHER_CODES or status >= 500:
-        return StoreUnavailable(sentence)
-    return Refused(sentence, code="store-denied" if status in (401, 403) else "store-refused", next_step=_RIGHTS)
-
-
-def _status(error: Any) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def _whole_body(answer: dict[str, Any], key: str) -> bytes:
+    """The body, if as many bytes have come as were announced. Raises StoreUnavailable."""
+    data: bytes = answer["Body"].read()
+    if len(data) != answer.get("ContentLength"):
+        raise StoreUnavailable(f"object {key} came with {len(data)} of {answer.get('ContentLength')} bytes")
+    return data
 
 
 def _open(url: str) -> ObjectStore:
