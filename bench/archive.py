@@ -224,7 +224,7 @@ def _step(step: str, repository: Path, path: Path) -> None:
         def advance(self, bytes_done: int = 0, files_done: int = 0) -> None: ...
         def expect(self, bytes_total: int, files_total: int) -> None: ...
 
-    ring = KeyRing.parse(KeyRing.generate_text())
+    ring = KeyRing({"bench": bytes(32)})  # every step is a process of its own and must open what the others sealed
     archive = open_archive(open_store(f"file://{repository}"), ring, cache_dir=f"{repository}-cache")
     if step == "restore":
         key = archive.manifest_key("bench", "tree", "change")
