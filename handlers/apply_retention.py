@@ -1,8 +1,8 @@
 """Delete the snapshots of a service that its retention policy does not keep.
 
-    {}
+    {"policy": {"last": 10, "monthly": 12}}
 
-`policy`, as in `set-retention`, stands in for the service's own this once. What is deleted is decided once and
+Without `policy` it is the service's own that is applied; one that is given stands in for it this once. What is deleted is decided once and
 written down; a worker that takes over carries out the same decision. The outcome names what was deleted.
 """
 
