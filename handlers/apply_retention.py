@@ -2,8 +2,9 @@
 
     {"policy": {"last": 10, "monthly": 12}}
 
-Without `policy` it is the service's own that is applied; one that is given stands in for it this once. What is deleted is decided once and
-written down; a worker that takes over carries out the same decision. The outcome names what was deleted.
+Without `policy` it is the service's own that is applied; one that is given stands in for it this once. What is
+deleted is decided once and written down; a worker that takes over carries out the same decision. The outcome names
+what was deleted.
 """
 
 from __future__ import annotations

@@ -120,6 +120,9 @@ class Settings:
     backlog_limit: int = _setting("BACKSTAY_BACKLOG_LIMIT", _count, "queued operations beyond which intake pauses")
     index_label: str = _setting("BACKSTAY_INDEX_LABEL", _text, "the label whose value stands in compatibility keys")
     http: str = _setting("BACKSTAY_HTTP", _address, "address of health and metrics")
+    verify_days: int | None = _setting(
+        "BACKSTAY_VERIFY_DAYS", _count, "in so many days every snapshot is read back once; unset: none is by itself"
+    )
     public_url: str | None = _setting(
         "BACKSTAY_PUBLIC_URL", _url("http", "https"), "where `backstay web` is reached from outside, for download links"
     )
@@ -201,6 +204,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "index_label": "owner",
         "http": "127.0.0.1:8321",
         "public_url": None,
+        "verify_days": None,
         "log_level": "info",
     }
 

@@ -1,15 +1,16 @@
-"""What is asked for once a day without anybody publishing it: applying retention policies.
+"""What is asked for once a day without anybody publishing it: retention policies, and reading snapshots back.
 
-Apart from the sweeper because it makes commands like any other, with the same outcomes and events. The message's id
-is made of service and day, so that any number of nodes ask for it once.
+Apart from the sweeper because it makes commands like any other, with the same outcomes and events. A message's id is
+made of what it is about and of the day, so that any number of nodes ask for it once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
-from domain.contracts import Accepted, Clock, Inbox, Services
+from domain.contracts import Accepted, Catalogue, Clock, Inbox, Services
 from domain.decoding import request_hash
 from domain.identity import Subject
 from domain.message import Command
@@ -20,8 +21,18 @@ SOURCE = "/backstay/daily"
 class Daily:
     """Remembers the last day that it has asked for; forgetting it costs a repeat, which changes nothing."""
 
-    def __init__(self, services: Services, inbox: Inbox, clock: Clock, wake: Callable[[], None]) -> None:
-        self._services, self._inbox, self._clock, self._wake = services, inbox, clock, wake
+    def __init__(
+        self,
+        services: Services,
+        catalogue: Catalogue,
+        inbox: Inbox,
+        clock: Clock,
+        wake: Callable[[], None],
+        verify_days: int | None = None,
+    ) -> None:
+        """`verify_days`: in so many days every snapshot is read back once; None reads none."""
+        self._services, self._catalogue, self._inbox = services, catalogue, inbox
+        self._clock, self._wake, self._verify_days = clock, wake, verify_days
         self._asked_for = ""
 
     def ask(self) -> int:
@@ -29,11 +40,7 @@ class Daily:
         day = datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC).strftime("%Y-%m-%d")
         if day == self._asked_for:
             return 0
-        batch = [
-            _accepted("apply-retention", Subject(service.tenant_id, service.service_id), day)
-            for service in self._services.list(None)
-            if service.retention
-        ]
+        batch = [*self._retention(day), *self._verification(day)]
         receipts = self._inbox.accept(batch) if batch else []
         self._asked_for = day
         new = sum(receipt.status == "accepted" for receipt in receipts)
@@ -41,7 +48,31 @@ class Daily:
             self._wake()
         return new
 
+    def _retention(self, day: str) -> list[Accepted]:
+        return [
+            _accepted("apply-retention", Subject(service.tenant_id, service.service_id), service.service_id, day, {})
+            for service in self._services.list(None)
+            if service.retention
+        ]
 
-def _accepted(kind: str, subject: Subject, day: str) -> Accepted:
-    command = Command(SOURCE, f"{kind}/{subject.service_id}/{day}", kind, 1, subject, {})
-    return Accepted(command, request_hash(command), exclusive=True, local=False)
+    def _verification(self, day: str) -> list[Accepted]:
+        if self._verify_days is None:
+            return []
+        return [
+            _accepted(
+                "verify-snapshot",
+                Subject(snapshot.tenant_id, snapshot.service_id),
+                snapshot.snapshot_id,
+                day,
+                {"snapshot_id": snapshot.snapshot_id},
+                exclusive=False,
+            )
+            for snapshot in self._catalogue.longest_unread(self._verify_days)
+        ]
+
+
+def _accepted(
+    kind: str, subject: Subject, about: str, day: str, data: dict[str, Any], *, exclusive: bool = True
+) -> Accepted:
+    command = Command(SOURCE, f"{kind}/{about}/{day}", kind, 1, subject, data)
+    return Accepted(command, request_hash(command), exclusive=exclusive, local=False)

@@ -127,7 +127,9 @@ class NodeProcess:
             clock=self.clock,
         )
         self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock, progress=progress)
-        daily = Daily(database.services, database.inbox, self.clock, self._wake.set)
+        daily = Daily(
+            database.services, database.catalogue, database.inbox, self.clock, self._wake.set, settings.verify_days
+        )
         duties = Duties(
             database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store, daily
         )

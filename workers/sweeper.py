@@ -137,7 +137,7 @@ class Sweeper:
     def _ask_for_daily_work(self) -> None:
         asked = self._duties.daily.ask()
         if asked:
-            log.info("sweep.retention-asked-for", services=asked)
+            log.info("sweep.daily-work-asked-for", commands=asked)
 
     def _sweep_uploads(self) -> None:
         removed = self._duties.store.sweep(UPLOAD_AGE_SECONDS)

@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, exists, func, literal_column, select, tuple_
 
 from domain.contracts import Garbage
+from domain.retention import READ_BACK
 from domain.snapshot import Export, Label, Snapshot
 from storage.sql import exports
 from storage.sql.changes import discarding
@@ -88,6 +89,21 @@ class SqlCatalogue:
         """See the port."""
         with self._tx.read() as connection:
             return set(connection.scalars(select(pack.c.pack_key)))
+
+    def longest_unread(self, days: int) -> list[Snapshot]:
+        """See the port."""
+        read_back = func.coalesce(
+            case((snapshot.c.verified_level.in_(sorted(READ_BACK)), snapshot.c.verified_at)), snapshot.c.taken_at
+        )
+        with self._tx.read() as connection:
+            total = connection.execute(select(func.count()).select_from(snapshot).where(_AVAILABLE)).scalar_one()
+            rows = connection.execute(
+                select(snapshot)
+                .where(_AVAILABLE, read_back <= self._tx.now(connection) - days * 86_400_000)
+                .order_by(read_back, snapshot.c.snapshot_id)
+                .limit(-(-total // days))
+            ).all()
+        return [read_snapshot(row, (), ()) for row in rows]
 
     def export_of(self, snapshot_id: str) -> Export | None:
         """See the port."""

@@ -8,7 +8,15 @@ import pytest
 
 from domain.errors import Damaged
 from domain.operation import State
-from domain.outcome import AbandonSnapshot, AddSnapshot, MarkDeleting, Outcome, RemoveSnapshot, SaveService
+from domain.outcome import (
+    AbandonSnapshot,
+    AddSnapshot,
+    MarkDeleting,
+    MarkSnapshot,
+    Outcome,
+    RemoveSnapshot,
+    SaveService,
+)
 from domain.service import Service
 from domain.snapshot import Label, Snapshot, SnapshotState
 from tests.contract.sql_bench import LEASE, Bench, pack_key, snapshot
@@ -219,3 +227,19 @@ def test_a_node_is_as_old_as_its_last_beat(bench: Bench) -> None:
     first, second = bench.database.nodes.list()
     assert (first.node, first.age_ms, first.version) == ("n1", 0, "1.1")
     assert (second.node, second.age_ms) == ("n2", 5_000)
+
+
+DAY = 86_400_000
+
+
+def test_those_that_were_not_read_for_the_longest_time_are_due_a_share_each_day(bench: Bench) -> None:
+    for number in range(6):
+        bench.make(AddSnapshot(snapshot(f"s{number}", (), taken_at=bench.now - (20 - number) * DAY)))
+    bench.make(MarkSnapshot("s0", SnapshotState.AVAILABLE, level="hash"))
+    bench.make(MarkSnapshot("s1", SnapshotState.AVAILABLE, level="exists"))
+    bench.make(MarkSnapshot("s2", SnapshotState.CORRUPT, "broken", "hash"))
+    assert _ids(bench.database.catalogue.longest_unread(3)) == ["s1", "s3"], "a third of five, the oldest first"
+    assert _ids(bench.database.catalogue.longest_unread(1)) == ["s1", "s3", "s4", "s5"]
+    assert bench.database.catalogue.longest_unread(30) == []
+    bench.now += 2 * DAY
+    assert _ids(bench.database.catalogue.longest_unread(1))[-1] == "s0", "what was read just now is due again some day"

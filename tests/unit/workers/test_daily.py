@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from domain.contracts import Inbox, Services
+from domain.contracts import Accepted, Catalogue, Inbox, Services
 from domain.service import Service
+from domain.snapshot import Snapshot
+from tests.contract.sql_bench import snapshot
 from tests.fakes.clock import FakeClock
 from tests.fakes.door import FakeDoor
 from workers.daily import Daily
@@ -21,9 +23,17 @@ class FakeServices:
         ]
 
 
-def daily(door: FakeDoor, clock: FakeClock, rung: list[bool]) -> Daily:
-    services, inbox = cast(Services, FakeServices()), cast(Inbox, door)
-    return Daily(services, inbox, clock, lambda: rung.append(True))
+class FakeCatalogue:
+    """One snapshot that nobody has read for a while."""
+
+    def longest_unread(self, days: int) -> list[Snapshot]:
+        assert days == 30
+        return [snapshot("s1")]
+
+
+def daily(door: FakeDoor, clock: FakeClock, rung: list[bool], verify_days: int | None = None) -> Daily:
+    services, catalogue, inbox = cast(Services, FakeServices()), cast(Catalogue, FakeCatalogue()), cast(Inbox, door)
+    return Daily(services, catalogue, inbox, clock, lambda: rung.append(True), verify_days)
 
 
 def test_a_policy_is_applied_once_a_day_whoever_asks() -> None:
@@ -42,3 +52,11 @@ def test_the_next_day_it_is_asked_for_again() -> None:
     assert len(door.batches) == 1, "a day that was asked for costs nothing more"
     clock.pass_seconds(86_400)
     assert node.ask() == 1
+
+
+def test_snapshots_are_read_back_by_themselves_only_where_that_is_wanted() -> None:
+    door, clock = FakeDoor(), FakeClock()
+    assert daily(door, clock, [], verify_days=30).ask() == 2
+    assert set(door.ids()) == {"apply-retention/web/2023-11-14", "verify-snapshot/s1/2023-11-14"}
+    asked = next(one for one in door.items() if isinstance(one, Accepted) and one.command.kind == "verify-snapshot")
+    assert (asked.command.data, asked.exclusive) == ({"snapshot_id": "s1"}, False)
