@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from domain import container
 from domain.context import Context
 from domain.course import Course, Task
 from domain.errors import NotFound, Refused
@@ -78,7 +79,7 @@ def _take(context: Context, task: Task, step: Step) -> None:
         tenant_id=service.tenant_id,
         service_id=service.service_id,
         directory=live_directory(service, context) if with_data else None,
-        configuration=task.plan.before,
+        configuration=container.pack(service, task.plan.before),
         labels=labels,
         parent=context.catalogue.newest(service.service_id) if with_data else None,
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from domain import container
 from domain.changeset import Effect
 from domain.configuration import Configuration
 from domain.context import Context
@@ -174,7 +174,8 @@ def _configuration(context: Context, service: Service, snapshot_id: str) -> Conf
             f"snapshot {snapshot_id} is of service {snapshot.service_id}, not of {service.service_id}",
             code="snapshot-of-another-service",
         )
-    document: dict[str, Any] | None = context.archive.read(snapshot.manifest_key).configuration
+    found = context.archive.read(snapshot.manifest_key).configuration
+    document = None if found is None else container.unpack(found).document
     if document is None:
         raise Refused(f"snapshot {snapshot_id} holds no configuration", code="not-in-snapshot")
     return configuration_of(

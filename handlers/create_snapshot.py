@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from domain import container
 from domain.context import Context
 from domain.errors import InvalidMessage
 from domain.outcome import AbandonSnapshot, AddSnapshot, Item, Outcome
@@ -51,12 +52,13 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
     """Store what is new since the newest snapshot, publish the manifest, put it in the catalogue."""
     service = context.service()
     operation = context.operation
+    packed = container.pack(service, service.document) if "configuration" in command.include else None
     request = SnapshotRequest(
         snapshot_id=operation.op_id,
         tenant_id=operation.tenant_id,
         service_id=operation.service_id,
         directory=live_directory(service, context) if "data" in command.include else None,
-        configuration=service.document if "configuration" in command.include else None,
+        configuration=packed,
         labels=tuple(Label.parse(text) for text in command.labels),
         exclude=command.exclude,
         parent=context.catalogue.newest(service.service_id) if "data" in command.include else None,
@@ -67,7 +69,7 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
     return Outcome.succeeded(
         f"snapshot {snapshot.snapshot_id} of service {service.service_id} is available",
         changes=(AddSnapshot(snapshot, leftovers),),
-        items=_items(summary),
+        items=_items(summary, container.omitted(packed)),
         snapshot_id=snapshot.snapshot_id,
         files=summary.files,
         logical_bytes=summary.logical_bytes,
@@ -87,10 +89,11 @@ def abandon(command: CreateSnapshot, context: Context) -> tuple[AbandonSnapshot,
     )
 
 
-def _items(summary: ManifestSummary) -> tuple[Item, ...]:
+def _items(summary: ManifestSummary, omitted: tuple[str, ...]) -> tuple[Item, ...]:
     unstable = [Item(name, "changed-while-read", "kept changing while it was read") for name in summary.unstable]
     skipped = [Item(name, "not-stored", "could not be read or is not a file") for name in summary.skipped]
-    return tuple((unstable + skipped)[:MOST_ITEMS])
+    unsaid = [Item(name, "not-saved", "has no form in JSON") for name in omitted]
+    return tuple((unsaid + unstable + skipped)[:MOST_ITEMS])
 
 
 subscription = Subscription(CreateSnapshot, handle, abandon=abandon, local=lambda payload: True)

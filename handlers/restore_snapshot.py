@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from domain import carrying
+from domain import carrying, container
 from domain.context import Context
 from domain.contracts import Trees
 from domain.errors import Damaged, NotFound, PathEscape, Refused
@@ -185,8 +185,8 @@ def _concerns_region(
     """Whether the region has to be told: the snapshot's configuration is another one than the installed."""
     if "configuration" not in include or service.region is None:
         return False
-    wanted = context.archive.read(snapshot.manifest_key).configuration or {}
-    if wanted == service.document:
+    wanted = container.unpack(context.archive.read(snapshot.manifest_key).configuration or {}).document
+    if wanted is None or wanted == service.document:
         return False
     if command.mode is not RestoreMode.REPLACE or command.target.node is not None:
         raise Refused(
@@ -208,8 +208,8 @@ def _record(
     if command.target.node and "data" in include:
         wanted = dataclasses.replace(wanted, node=command.target.node)
     if "configuration" in include:
-        document = context.archive.read(snapshot.manifest_key).configuration or {}
-        wanted = dataclasses.replace(wanted, document=document)
+        saved = context.archive.read(snapshot.manifest_key).configuration or {}
+        wanted = container.applied(wanted, container.unpack(saved))
     return dataclasses.replace(wanted, generation=service.generation + 1) if wanted != service else service
 
 
