@@ -74,6 +74,8 @@ class RestoreSnapshot(Payload):
             moment_of(self.at)
         if self.paths and self.mode is RestoreMode.REFUSE_NON_EMPTY:
             raise ValueError("with paths everything else stays, so mode cannot be refuse-non-empty")
+        if self.paths and self.target.node is not None:
+            raise ValueError("with paths the service cannot move: its other files would stay behind")
         return self
 
 
@@ -109,7 +111,8 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT, str(error))
         return dataclasses.replace(Outcome.failed(error), changes=(marked,))
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
-    if snapshot.state is SnapshotState.CORRUPT and set(include) == set(snapshot.include):
+    # What was restored in part was read in part.
+    if snapshot.state is SnapshotState.CORRUPT and not partial and set(include) == set(snapshot.include):
         changes += (MarkSnapshot(snapshot.snapshot_id, SnapshotState.AVAILABLE),)
     return Outcome.succeeded(
         f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}",

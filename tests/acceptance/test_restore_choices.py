@@ -12,7 +12,7 @@ import pytest
 
 from domain.operation import Operation, State
 from domain.outcome import AddSnapshot, Outcome
-from domain.snapshot import Snapshot
+from domain.snapshot import Snapshot, SnapshotState
 from tests.acceptance.platform import Platform, code, digest, grow
 from tests.command_line import CommandLine, finished, program
 from tests.contract.sql_bench import snapshot as row
@@ -59,6 +59,29 @@ def test_a_path_that_is_not_there_is_refused_and_nothing_changes(platform: Platf
     operation = restore(platform, "rc-absent", snapshot_id=snapshot.snapshot_id, paths=["../etc/passwd"])
     assert code(operation) == (State.FAILED, "path-not-in-snapshot")
     assert digest(tree) == before
+
+
+def test_a_part_that_reads_well_does_not_make_a_damaged_snapshot_available(platform: Platform) -> None:
+    """RS-16: a verdict over all bytes is lifted by reading all bytes."""
+    tree = platform.service("rc-part")
+    (tree / "small.txt").write_text("small")
+    snapshot = platform.snapshot("rc-part", include=["data"])
+    pack = platform.home / "store" / snapshot.packs[0]
+    data = pack.read_bytes()
+    pack.unlink()
+    restore(platform, "rc-part", snapshot_id=snapshot.snapshot_id)
+    pack.write_bytes(data)
+    done = restore(platform, "rc-part", snapshot_id=snapshot.snapshot_id, paths=["small.txt"])
+    row_now = platform.system.database.catalogue.get(snapshot.snapshot_id)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert row_now is not None and row_now.state is SnapshotState.CORRUPT
+
+
+def test_a_service_cannot_be_moved_by_restoring_a_part_of_it(platform: Platform) -> None:
+    platform.service("rc-move")
+    snapshot = platform.snapshot("rc-move")
+    data = {"snapshot_id": snapshot.snapshot_id, "paths": ["lib"], "target": {"node": "web-2"}}
+    assert "cannot move" in platform.letter_reason(platform.publish("restore-snapshot", data, service="rc-move"))
 
 
 # ---------------------------------------------------------------- without doing it
