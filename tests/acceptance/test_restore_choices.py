@@ -125,8 +125,9 @@ def test_the_difference_is_told_on_the_screen(platform: Platform) -> None:
     (tree / "current").unlink()
     environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer"}
     answer = finished(program(["snapshots", "diff", snapshot.snapshot_id], environment))
-    assert "current" in answer.out
-    assert "nothing was changed" in answer.out + answer.err
+    assert "restored: current\n" in answer.out
+    assert "left out" not in answer.out
+    assert "nothing was changed" in answer.out
     assert not os.path.lexists(tree / "current")
 
 

@@ -91,9 +91,17 @@ def show_outcome(screen: Screen, document: dict[str, Any]) -> None:
     screen.facts([("operation", document["operation_id"]), ("code", document["error_code"])])
     screen.facts(list(document["figures"].items()))
     for item in document["items"]:
-        screen.line(f"left out: {item['name']} ({item['code']}): {item['sentence']}", "yellow")
+        screen.line(_item(document, item), "" if document["complete"] else "yellow")
     if document["next_step"]:
         screen.line(f"next: {document['next_step']}")
+
+
+def _item(document: dict[str, Any], item: dict[str, Any]) -> str:
+    """One item: of a success what it does not hold, else what was found."""
+    why = f": {item['sentence']}" if item["sentence"] else ""
+    if document["outcome"] == "succeeded" and not document["complete"]:
+        return f"left out: {item['name']} ({item['code']}){why}"
+    return f"{item['code']}: {item['name']}{why}"
 
 
 @contextmanager
