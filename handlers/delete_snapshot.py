@@ -37,7 +37,7 @@ def handle(command: DeleteSnapshot, context: Context) -> Outcome:
         raise Refused(
             f"snapshot {found.snapshot_id} is pinned: {found.pinned}",
             code="pinned",
-            next_step='publish pin-snapshot with "pinned": false first',
+            next_step=f"`backstay snapshots unpin {found.snapshot_id}` lets it go",
         )
     if step is None:
         step = context.journal.begin(
