@@ -92,7 +92,8 @@ class Catalogue(Protocol):
         """Objects that may be removed from the store, manifests first."""
 
     def live_packs(self, prefix: str) -> set[str]:
-        """Keys beneath `prefix` that the pack table names as live."""
+        """Keys beneath `prefix` that collecting the prefix must leave alone: packs that are live, and condemned
+        ones, whose own rows have them removed after the manifests that name them."""
 
     def forget_garbage(self, keys: Iterable[str]) -> None:
         """Drop the rows: their objects are gone."""
@@ -100,7 +101,7 @@ class Catalogue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A key to delete, or a prefix beneath which every pack that is not live is to be deleted."""
+    """A key to delete, or a prefix beneath which every pack that no row counts is to be deleted."""
 
     key: str
     is_prefix: bool

@@ -130,8 +130,8 @@ class SqlCatalogue:
         return [Garbage(row.object_key, bool(row.is_prefix), row.created_at) for row in rows]
 
     def live_packs(self, prefix: str) -> set[str]:
-        """Keys beneath `prefix` that the pack table names as live."""
-        wanted = select(pack.c.pack_key).where(pack.c.state == "LIVE")
+        """See the port."""
+        wanted = select(pack.c.pack_key)
         if prefix:  # the column is compared byte by byte, so a prefix is a range of the primary key
             beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
             wanted = wanted.where(pack.c.pack_key >= prefix, pack.c.pack_key < beyond)
