@@ -227,6 +227,7 @@ snapshot = Table(
     CheckConstraint("state IN ('available','corrupt','deleting')", name="state"),
     partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),
     partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),
+    partial("snapshot_newest", "taken_at", "snapshot_id", where="state <> 'deleting'"),
 )
 
 snapshot_label = Table(
@@ -236,7 +237,8 @@ snapshot_label = Table(
     Column("ordinal", Integer, primary_key=True),
     Column("name", ForeignText, nullable=False),
     Column("value", ForeignText, nullable=False),
-    Index("snapshot_label_pair", "name", "value"),
+    # Ends in the snapshot: asking whether one carries a label is one search, however many others carry it.
+    Index("snapshot_label_pair", "name", "value", "snapshot_id"),
 )
 
 export = Table(

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Select, insert, text
+from sqlalchemy import Connection, Select, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from domain.operation import Step, StepState
@@ -205,3 +205,10 @@ def test_no_claim_is_compiled_by_postgresql(fresh_postgres_url: str) -> None:
     """The planner takes a claim among thousands for costly; compiling it takes far longer than running it."""
     with Bench.opened(fresh_postgres_url) as bench, bench.database._engine.connect() as connection:
         assert connection.scalar(text("SHOW jit")) == "off"
+
+
+def test_whether_a_snapshot_carries_a_label_is_one_search_of_an_index(connection: Connection) -> None:
+    """RS-24: however many other snapshots carry the same label."""
+    indexed = inspect(connection).get_indexes("snapshot_label")
+    (columns,) = [index["column_names"] for index in indexed if index["name"] == "snapshot_label_pair"]
+    assert columns == ["name", "value", "snapshot_id"]

@@ -30,7 +30,11 @@ CREATE TABLE export (
     expires_at BIGINT NOT NULL,
     CONSTRAINT pk_export PRIMARY KEY (snapshot_id)
 );
-CREATE INDEX export_expiry ON export (expires_at)
+CREATE INDEX export_expiry ON export (expires_at);
+
+DROP INDEX snapshot_label_pair;
+CREATE INDEX snapshot_label_pair ON snapshot_label (name, value, snapshot_id);
+CREATE INDEX snapshot_newest ON snapshot (taken_at, snapshot_id) WHERE state <> 'deleting'
 """
 
 
