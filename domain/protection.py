@@ -97,9 +97,10 @@ def _take(context: Context, task: Task, step: Step) -> None:
 def _partial(service_id: str, skipped: Sequence[str]) -> Refused:
     """There is no way back without a whole snapshot, neither now nor for whoever takes over."""
     return Refused(
-        f"the data of service {service_id} kept changing while the protecting snapshot was taken: {', '.join(skipped)}",
+        f"the protecting snapshot of service {service_id} is not whole; these could not be read or kept changing: "
+        f"{', '.join(skipped)}",
         code="snapshot-partial",
-        next_step="quiesce the service, or upgrade without include_data",
+        next_step="quiesce the service or move what is no file out of its directory, or upgrade without include_data",
     )
 
 

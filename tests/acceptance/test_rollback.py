@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -285,3 +286,22 @@ def test_a_rollback_that_fails_leaves_the_upgraded_state(stage: Stage, names: Na
     same(stage.configuration(names.web), upgraded)
     assert stage.held(names, names.web) == region
     assert status(stage, done) == {names.web: Status.ROLLBACK_FAILED}
+
+
+def test_data_that_cannot_be_protected_whole_is_not_upgraded_and_nobody_is_told_anything(
+    stage: Stage, names: Names
+) -> None:
+    """There would be no way back; what the snapshot has stored by then goes again."""
+    tree = stage.platform.apps("web-1") / names.web
+    grow(tree)
+    os.mkfifo(tree / "pipe")
+    before = stage.configuration(names.web)
+    operation = stage.upgrade(names.web, include_data=True)
+    assert (operation.state, operation.error_code) == (State.FAILED, "snapshot-partial")
+    assert "pipe" in str(operation.outcome)
+    assert stage.calls(names, names.web) == []
+    same(stage.configuration(names.web), before)
+    found = stage.platform.system.database.catalogue.find(None, [names.web], (), 10, None)
+    assert found == []
+    (tree / "pipe").unlink()
+    succeeded(stage.upgrade(names.web, include_data=True))
