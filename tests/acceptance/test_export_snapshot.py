@@ -205,6 +205,8 @@ def test_an_address_that_was_changed_guessed_or_is_over_gives_nothing(
     assert fetch(f"{head}?{query[:-1]}{'0' if query[-1] != '0' else '1'}")[0] == 403
     assert fetch(f"{head}?until=x&signature=%C3%A9")[0] == 403
     assert fetch(head)[0] == 403
+    for until in ("9" * 5000, "%C2%B2", "-1", "1e9"):
+        assert fetch(f"{head}?until={until}&signature=00")[0] == 403
     assert fetch(f"http://{web}/exports/{exported.service_id}?{query}")[0] == 403
     assert fetch(f"http://{web}/exports/..%2f..%2fetc%2fpasswd?{query}")[0] in (403, 404)
     found = platform.system.database.catalogue.export_of(exported.snapshot_id)

@@ -21,7 +21,8 @@ from domain.snapshot import Export
 
 #: Bytes that are read from the store at a time.
 PIECE = 1 << 20
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+_MILLISECONDS = re.compile(r"[0-9]{1,15}\Z")
+_RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,18 @@ class Downloads:
 
     def endpoint(self, request: Request) -> Response:
         """The archive, or a part of it: 200 or 206; 403 for a wrong address, 410 when its time is over."""
-        until = request.query_params.get("until", "")
+        given_until = request.query_params.get("until", "")
+        until = int(given_until) if _MILLISECONDS.match(given_until) else 0
         try:
             export = self.catalogue.export_of(request.path_params["snapshot_id"])
         except BackstayError as error:
             return _refusal(503, str(error))
         given = request.query_params.get("signature", "")
         # Without an archive a signature is compared all the same: nobody learns which snapshots exist.
-        right = self._signature(export.object_key if export else "", int(until) if until.isdigit() else 0)
+        right = self._signature(export.object_key if export else "", until)
         if not hmac.compare_digest(given.encode(), right.encode()) or export is None:
             return _refusal(403, "this address is not valid; ask for a new one")
-        if int(until) < self.clock.wall_ms():
+        if until < self.clock.wall_ms():
             return _refusal(410, "the time of this address is over; ask for a new one")
         return self._send(request, export)
 
