@@ -112,14 +112,16 @@ def _with_live_directories(tree: Tree, on_the_way: Rows, target: str) -> Tree:
     columns = {name: getattr(tree, name).copy() for name in ("mode", "uid", "gid", "mtime")}
     kept = dict(tree.attributes)
     paths = [os.fsencode(target)] * len(tree.names)
+    live = [False] * len(tree.names)  # a real directory, and all above it too: nothing is looked at through a link
     for row, above in enumerate(tree.parent.tolist()):
         paths[row] = os.path.join(paths[above], tree.names[row]) if row else paths[0]
-        if not on_the_way[row]:
+        if not on_the_way[row] or (row and not live[above]):
             continue
         try:
             handle = os.open(paths[row], READ_DIRECTORY)
         except OSError:
             continue  # the target has none: the snapshot's it is
+        live[row] = True
         try:
             status, own = os.fstat(handle), attributes.read(handle)
         finally:

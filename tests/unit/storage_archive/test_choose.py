@@ -90,6 +90,18 @@ def test_what_is_beside_the_path_stays_as_it_is_live(bench: Bench) -> None:
     assert (root / "lib").stat().st_mode & 0o777 == 0o711, "the way to it is the live tree's"
 
 
+def test_the_way_is_not_looked_for_through_a_link(bench: Bench) -> None:
+    live, outside = bench.home / "linked", bench.home / "outside"
+    live.mkdir()
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep").chmod(0o711)
+    (live / "lib").symlink_to(outside)
+    path = next((bench.tree / "lib" / "deep").glob("*.txt")).relative_to(bench.tree)
+    root = Path(bench.restore(Selection((str(path),)), onto=live).path)
+    assert not (root / "lib").is_symlink()
+    assert (root / "lib" / "deep").stat().st_mode & 0o777 == (bench.tree / "lib" / "deep").stat().st_mode & 0o777
+
+
 def test_patterns_leave_out_what_they_name_and_all_beneath(bench: Bench) -> None:
     """RS-23."""
     everything = bench.names(Selection())
