@@ -206,7 +206,10 @@ class S3Store:
         aborted = 0
         bucket, prefix = self._place.bucket, self._place.prefix
         for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
-            now = email.utils.parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+            date = page["ResponseMetadata"]["HTTPHeaders"].get("date")
+            if "IsTruncated" not in page or date is None:
+                raise StoreUnavailable("a listing of uploads came without its end")
+            now = email.utils.parsedate_to_datetime(date)
             for upload in page.get("Uploads", []):
                 if (now - upload["Initiated"]).total_seconds() >= older_than_seconds:
                     failpoint("object.before-abort")

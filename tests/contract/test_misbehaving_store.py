@@ -93,7 +93,9 @@ def test_a_stream_of_parts_arrives_whole_in_bad_weather(behind: Behind, monkeypa
     store.put_stream("exports/one", iter(pieces))
     assert store.get("exports/one") == b"".join(pieces)
     # A beginning whose reply was lost has left an upload that nobody knows; the sweeper does, by its age.
-    store.sweep(0)
+    left = store.sweep(0)
+    assert left <= 1
+    assert left == 0 or store.sweep(0) <= left  # an abort whose reply was lost is counted when it is tried again
     assert store.sweep(0) == 0
     assert proxy.fired > 0
 
