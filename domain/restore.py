@@ -61,6 +61,7 @@ class Exported:
     bytes: int
     sha256: str  # hex, of the object's bytes
     files: int
+    left_out: tuple[str, ...] = ()  # paths with an attribute that the archive cannot carry, as far as they are named
 
 
 @dataclass(frozen=True, slots=True)

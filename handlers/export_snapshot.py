@@ -15,7 +15,7 @@ import pydantic
 
 from domain.context import Context
 from domain.errors import Damaged, WrongTenant
-from domain.outcome import AbandonExport, MarkSnapshot, Outcome, SaveExport
+from domain.outcome import AbandonExport, Item, MarkSnapshot, Outcome, SaveExport
 from domain.snapshot import Export, SnapshotState
 from domain.subscription import Subscription
 from handlers import Id, Payload
@@ -36,19 +36,24 @@ def handle(command: ExportSnapshot, context: Context) -> Outcome:
     snapshot = context.snapshot(command.snapshot_id)
     if snapshot.service_id != context.operation.service_id:
         raise WrongTenant(f"snapshot {snapshot.snapshot_id} does not belong to the subject of this message")
-    found = context.catalogue.export_of(snapshot.snapshot_id)
-    if found is not None and found.expires_at > context.now_ms() + LEAST_LEFT_MS:
-        return _ready(found, made=False)
-    key = _key(context)
+    found, key = context.catalogue.export_of(snapshot.snapshot_id), _key(context)
+    lasts = found is not None and found.expires_at > context.now_ms() + LEAST_LEFT_MS
+    if found is not None and lasts and context.archive.has_export(found.object_key):
+        ready = _ready(found, made=False)
+        # What an attempt before this one may have stored is nobody's.
+        return ready if found.object_key == key else dataclasses.replace(ready, changes=(AbandonExport(key),))
     try:
         exported = context.archive.export(snapshot.manifest_key, key, context.watch)
     except Damaged as error:
         marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT, str(error))
         return dataclasses.replace(Outcome.failed(error), changes=(marked,))
     expires_at = context.now_ms() + command.keep_seconds * 1000
-    return _ready(
-        Export(snapshot.snapshot_id, snapshot.tenant_id, key, exported.bytes, exported.sha256, expires_at), made=True
+    made = Export(snapshot.snapshot_id, snapshot.tenant_id, key, exported.bytes, exported.sha256, expires_at)
+    items = tuple(
+        Item(path, "attribute-left-out", "has an extended attribute whose name a tar archive cannot carry")
+        for path in exported.left_out
     )
+    return dataclasses.replace(_ready(made, made=True), items=items, complete=not items)
 
 
 def _ready(export: Export, *, made: bool) -> Outcome:

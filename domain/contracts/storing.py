@@ -74,6 +74,9 @@ class Archive(Protocol):
         """Store the snapshot's data as one plain `.tar.zst` under the key `to`, replacing what is there; Damaged
         or ObjectMissing when it cannot be read, and then there is no such object."""
 
+    def has_export(self, key: str) -> bool:
+        """Whether the archive is in the store."""
+
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """Where that operation puts an archive."""
 

@@ -75,6 +75,10 @@ class StoreArchive:
         """See the port."""
         return export.export(self._tools.store, self._tools.keys, manifest_key, to, watch)
 
+    def has_export(self, key: str) -> bool:
+        """See the port."""
+        return self._tools.store.size(key) is not None
+
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """See the port."""
         return layout.export_key(tenant_id, op_id)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from domain.contracts import Buffer, ObjectStore, Watch
-from domain.errors import Refused
+from domain.errors import KeyUnavailable, Refused
 from domain.restore import Exported
 from storage.archive import attributes, layout, published
 from storage.archive.compression import compress_stream
@@ -30,6 +30,8 @@ from storage.archive.tenant_keys import TenantKeys
 
 #: Plain bytes of segments that are kept: neighbours in a directory mostly share one.
 _KEPT_BYTES = 32 * MIB
+#: Paths that are named for having lost an attribute.
+MOST_NAMED = 100
 _BLOCK = tarfile.BLOCKSIZE
 _ZEROS = bytes(MIB)
 
@@ -41,17 +43,25 @@ def export(store: ObjectStore, keys: TenantKeys, manifest_key: str, to: str, wat
     if not tree.names:
         raise Refused(f"snapshot {header.snapshot_id} holds no data to export", code="not-in-snapshot")
     watch.expect(header.logical_bytes, header.files)
+    archive = _Archive(store, opened, watch)
     mark, total = hashlib.sha256(), 0
 
     def counted() -> Iterator[bytes]:
         nonlocal total
-        for piece in compress_stream(_Archive(store, opened, watch).blocks()):
+        for piece in compress_stream(archive.blocks()):
             mark.update(piece)
             total += len(piece)
             yield piece
 
     store.put_stream(to, counted())
-    return Exported(to, total, mark.hexdigest(), header.files)
+    if opened.key is not None:
+        try:
+            keys.load(header.tenant_id)
+        except KeyUnavailable:
+            # The tenant's key was destroyed meanwhile, and what is plain was to go with it.
+            store.delete([to])
+            raise
+    return Exported(to, total, mark.hexdigest(), header.files, tuple(archive.left_out))
 
 
 class _Archive:
@@ -61,6 +71,7 @@ class _Archive:
         tree = opened.tree
         self._tree, self._watch = tree, watch
         self._segments = _Segments(store, opened)
+        self.left_out: list[str] = []
         self._first = np.cumsum(tree.extents) - tree.extents
         self._paths = [b"."] * len(tree.names)
         #: Files of several names, and the path under which their content was sent.
@@ -108,13 +119,21 @@ class _Archive:
         tree, info = self._tree, tarfile.TarInfo(os.fsdecode(self._paths[row]))
         info.type, info.size, info.mode = kind, size, stat.S_IMODE(int(tree.mode[row]))
         info.uid, info.gid, info.linkname = int(tree.uid[row]), int(tree.gid[row]), os.fsdecode(target)
-        seconds, nanoseconds = divmod(int(tree.mtime[row]), 10**9)
+        seconds, nanoseconds = divmod(abs(int(tree.mtime[row])), 10**9)
+        sign = "-" if tree.mtime[row] < 0 else ""
         # The text and not a float, which cannot hold nanoseconds.
-        info.pax_headers = {"mtime": f"{seconds}.{nanoseconds:09d}"} if seconds >= 0 else {}
-        info.mtime = max(seconds, 0)
+        info.pax_headers = {"mtime": f"{sign}{seconds}.{nanoseconds:09d}"}
         for name, value in attributes.parse(tree.attributes.get(row, b"")):
-            info.pax_headers[f"SCHILY.xattr.{os.fsdecode(name)}"] = value.decode("utf-8", "surrogateescape")
+            label = name.decode("utf-8", "surrogateescape")
+            if b"=" in name or not label.isprintable():
+                self._leave_out(row)
+                continue
+            info.pax_headers[f"SCHILY.xattr.{label}"] = value.decode("utf-8", "surrogateescape")
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+    def _leave_out(self, row: int) -> None:
+        if len(self.left_out) < MOST_NAMED:
+            self.left_out.append(published.path_of(self._tree, row))
 
     def _content(self, row: int) -> Iterator[Buffer]:
         tree, first = self._tree, int(self._first[row])

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, literal_column, select
 
+from domain.errors import NotFound
 from domain.snapshot import Export
-from storage.sql.tables import export
+from storage.sql.tables import export, snapshot
 from storage.sql.transactions import Transactions
 
 #: discard(keys): they become garbage, in the same transaction.
@@ -29,7 +30,13 @@ def export_of(tx: Transactions, snapshot_id: str) -> Export | None:
 
 
 def save_export(connection: Connection, record: Export, discard: Discard) -> None:
-    """Write the row; the archive that it replaces is garbage."""
+    """Write the row; the archive that it replaces is garbage. Raises NotFound when the snapshot was deleted while it
+    was exported: then a plain archive would outlive it."""
+    there = select(snapshot.c.snapshot_id).where(
+        snapshot.c.snapshot_id == record.snapshot_id, snapshot.c.state != literal_column("'deleting'")
+    )
+    if connection.execute(there.with_for_update()).first() is None:
+        raise NotFound(f"snapshot {record.snapshot_id} was deleted while it was exported", code="snapshot-not-found")
     drop_exports(connection, [record.snapshot_id], discard, besides=record.object_key)
     connection.execute(
         export.insert().values(

@@ -7,7 +7,7 @@ import http.client
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,9 @@ import pytest
 
 from domain.operation import Operation, State
 from domain.snapshot import Snapshot, SnapshotState
+from storage.archive import compression
+from storage.archive import export as export_module
+from storage.archive.tenant_keys import TenantKeys
 from tests.acceptance.platform import Platform, code, digest, grow
 from tests.command_line import Answer, finished, program
 from workers.cli.exits import Exit
@@ -43,6 +46,8 @@ def odd_tree(root: Path) -> None:
     (root / "closed").write_bytes(b"closed")
     (root / "closed").chmod(0o000)
     os.setxattr(root / "zero", "user.note", b"\x00\xffbinary")
+    (root / "ancient").write_bytes(b"before 1970")
+    os.utime(root / "ancient", ns=(-1_500_000_001, -86_400_500_000_007))
     os.utime(root / "zero", ns=(1_000_000_000_000_000_001, 1_234_567_890_123_456_789))
 
 
@@ -131,6 +136,81 @@ def test_a_damaged_snapshot_makes_no_archive_and_stops_saying_available(platform
     row = platform.system.database.catalogue.get(snapshot.snapshot_id)
     assert row is not None and row.state is SnapshotState.CORRUPT
     assert platform.system.database.catalogue.export_of(snapshot.snapshot_id) is None
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Do something while an export has sent all but its last piece."""
+    whole = compression.compress_stream
+
+    def slow(pieces: Iterable[bytes]) -> Iterator[bytes]:
+        *most, last = whole(pieces)
+        yield from most
+        act()
+        yield last
+
+    monkeypatch.setattr(export_module, "compress_stream", slow)
+
+
+def test_a_snapshot_that_is_deleted_while_it_is_exported_leaves_no_archive(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.service("ex-race")
+    snapshot = platform.snapshot("ex-race")
+    data = {"snapshot_id": snapshot.snapshot_id}
+    deleted: list[Operation] = []
+    meanwhile(monkeypatch, lambda: deleted.append(platform.run("delete-snapshot", data, service="ex-race")))
+    operation = export(platform, "ex-race", snapshot)
+    assert deleted[0].state is State.SUCCEEDED
+    assert code(operation) == (State.FAILED, "snapshot-not-found")
+    assert platform.system.database.catalogue.export_of(snapshot.snapshot_id) is None
+
+
+def test_a_key_that_is_destroyed_while_a_snapshot_is_exported_leaves_no_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform(tmp_path / "home")
+    try:
+        platform.start("web-1")
+        platform.service("ex-key")
+        snapshot = platform.snapshot("ex-key")
+        keys = TenantKeys(platform.system.store, platform.system.keyring)
+
+        def destroy() -> None:
+            keys.destroy("acme")
+
+        meanwhile(monkeypatch, destroy)
+        assert export(platform, "ex-key", snapshot).state is State.FAILED
+        assert [info.key for info in platform.system.store.list("tenants/acme/exports/")] == []
+    finally:
+        platform.close()
+
+
+def test_an_archive_that_has_vanished_is_made_again_and_not_promised(platform: Platform) -> None:
+    platform.service("ex-lost")
+    snapshot = platform.snapshot("ex-lost")
+    export(platform, "ex-lost", snapshot)
+    found = platform.system.database.catalogue.export_of(snapshot.snapshot_id)
+    assert found is not None
+    platform.system.store.delete([found.object_key])
+    again = export(platform, "ex-lost", snapshot)
+    assert again.outcome is not None and again.outcome["figures"]["made"] is True
+    assert archive_of(platform, snapshot)
+
+
+def test_an_attribute_that_no_archive_can_carry_is_named_and_the_rest_is_there(
+    platform: Platform, tmp_path: Path
+) -> None:
+    tree = platform.service("ex-xattr")
+    (tree / "odd").write_bytes(b"odd")
+    for name in (b"user.a=b", b"user.\xff", b"user.fine"):
+        os.setxattr(tree / "odd", name, b"v")
+    snapshot = platform.snapshot("ex-xattr")
+    operation = export(platform, "ex-xattr", snapshot)
+    assert operation.outcome is not None
+    assert (operation.state, operation.outcome["complete"]) == (State.SUCCEEDED, False)
+    assert {item["name"] for item in operation.outcome["items"]} == {"odd"}
+    found = unpacked(archive_of(platform, snapshot), tmp_path / "out")
+    assert os.listxattr(found / "odd") == ["user.fine"]
 
 
 # ---------------------------------------------------------------- links
