@@ -18,7 +18,7 @@ from kombu.exceptions import KombuError, OperationalError
 from domain.errors import BrokerUnavailable, Refused
 from domain.retry import within_call
 from workers import transports
-from workers.transports.rabbit import forgiving
+from workers.transports.rabbit import NACKED, forgiving
 
 COMMANDS = Exchange("backstay", "topic", durable=True)
 EVENTS = Exchange("backstay.events", "topic", durable=True)
@@ -72,13 +72,14 @@ def inbox(connection: Connection) -> Queue:
 
 
 def driver_errors(connection: Connection) -> tuple[type[BaseException], ...]:
-    """Everything that a broken connection may raise."""
+    """Everything that a broken connection, or a broker that does not take a message, may raise."""
     return (
         *connection.connection_errors,
         *connection.channel_errors,
         KombuError,
         OperationalError,
         OSError,
+        NACKED,  # a quorum queue that changes its leader, or that is full, refuses; the message may be tried again
     )
 
 

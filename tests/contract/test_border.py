@@ -18,7 +18,7 @@ from domain.contracts import Accepted, Rejected
 from domain.errors import BrokerUnavailable
 from tests.fakes.door import FakeDoor
 from tests.waiting import eventually
-from workers.border import EVENTS, Publisher, connect, driver_errors, inbox
+from workers.border import COMMANDS, EVENTS, Publisher, connect, driver_errors, inbox, is_amqp
 from workers.clock import SystemClock
 from workers.ingress import BATCH, Ingress
 from workers.judge import judge_with
@@ -255,6 +255,31 @@ def test_a_mandatory_message_that_no_queue_takes_is_an_error(border: Border) -> 
         Exchange("lonely", "topic", durable=True)(channel).declare()
         with pytest.raises(driver_errors(connection), match="NO_ROUTE"):
             Producer(channel).publish(b"{}", exchange="lonely", routing_key="x", mandatory=True)
+
+
+def test_a_message_that_the_broker_refuses_is_an_error_of_the_broker_and_may_be_tried_again(border: Border) -> None:
+    """A quorum queue refuses while its leader changes; a queue that is full refuses in the same way."""
+    with connect(border.url) as connection:
+        if not is_amqp(connection):
+            pytest.skip("only AMQP has negative confirms")
+        full = Queue(
+            "full",
+            COMMANDS,
+            routing_key="#",
+            queue_arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
+        )(connection.channel())
+        border.publisher.command(command(0))  # makes the exchange
+        full.declare()
+        publisher = Publisher(border.url, seconds=0)
+        publisher.command(command(1))
+        with pytest.raises(BrokerUnavailable, match="MessageNacked"):
+            publisher.command(command(2))
+        full.delete()
+        publisher.command(command(3))
+        publisher.close()
+    door = FakeDoor()
+    border.intake(door)
+    eventually(lambda: "m-3" in door.ids(), what="what was sent after the refusal is accepted")
 
 
 def test_a_publisher_whose_queue_was_removed_makes_it_again_and_loses_nothing(border: Border) -> None:

@@ -207,11 +207,11 @@ def test_watching_everything_tells_each_change_until_ctrl_c(cli: CommandLine, tm
 
     with open(tmp_path / "lines", "w") as lines:
         watching = program(["operations", "watch"], cli.environment, stdout=lines)
-    eventually(lambda: told() == ["QUEUED"], 30, "what is queued was told")
+    eventually(lambda: told() == ["QUEUED"], 90, "what is queued was told")
     claim = cli.claim()
-    eventually(lambda: told() == ["QUEUED", "RUNNING"], 30, "that it runs was told")
+    eventually(lambda: told() == ["QUEUED", "RUNNING"], 90, "that it runs was told")
     cli.system.database.ledger.settle(claim, Outcome.succeeded("done"))
-    eventually(lambda: told() == ["QUEUED", "RUNNING", "SUCCEEDED"], 30, "its end was told")
+    eventually(lambda: told() == ["QUEUED", "RUNNING", "SUCCEEDED"], 90, "its end was told")
     watching.send_signal(signal.SIGINT)
     assert finished(watching).code == 130
 

@@ -7,6 +7,7 @@ waits for the dead letter and never reports somebody else's outcome as this one'
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,25 +53,52 @@ def send_and_follow(session: Session, event: dict[str, Any], timeout: float) -> 
     _buried(session.screen, sent, found)
 
 
+@contextmanager
+def patience() -> Iterator[Callable[[float], None]]:
+    """A sleep in seconds that Ctrl-C ends for certain, for commands that look again and again.
+
+    Python drops a KeyboardInterrupt that is raised while an object is being finalised; the next sleep
+    then raises it again.
+    """
+    pressed = False
+
+    def on_ctrl_c(_number: int, _frame: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def sleep(seconds: float) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
+    before = signal.signal(signal.SIGINT, on_ctrl_c)
+    try:
+        yield sleep
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def until(
     look: Callable[[], str | DeadLetter | None], timeout: float | None, between: Callable[[], None]
 ) -> str | DeadLetter | None:
     """Look until there is an answer; None after `timeout` seconds (None: never give up)."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_LOOK
-    while True:
-        try:
-            found = look()
-        except DatabaseUnavailable:
-            found = None  # what was published goes on without this process being able to see it
-        if found is not None:
-            return found
-        between()
-        left = LAST_LOOK if deadline is None else deadline - time.monotonic()
-        if left <= 0:
-            return None
-        time.sleep(min(pause, left))
-        pause = min(pause * 1.3, LAST_LOOK)
+    with patience() as sleep:
+        while True:
+            try:
+                found = look()
+            except DatabaseUnavailable:
+                found = None  # what was published goes on without this process being able to see it
+            if found is not None:
+                return found
+            between()
+            left = LAST_LOOK if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return None
+            sleep(min(pause, left))
+            pause = min(pause * 1.3, LAST_LOOK)
 
 
 def tell_end(session: Session, op_id: str) -> NoReturn:

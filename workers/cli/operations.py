@@ -173,12 +173,11 @@ def _watch_one(here: Session, operation_id: str) -> NoReturn:
 
 def _watch_all(here: Session) -> NoReturn:
     """A table that follows on a terminal; a line for each change when piped. Ends with Ctrl-C."""
-    import time
-
     from rich.live import Live
     from rich.table import Table
     from rich.text import Text
 
+    from workers.cli.following import patience
     from workers.cli.screen import clean
 
     database = here.database()
@@ -196,19 +195,20 @@ def _watch_all(here: Session) -> NoReturn:
             shown.add_row(*(Text(cell) for cell in row))
         return shown
 
-    if here.screen.out.is_terminal:
-        with Live(table(), console=here.screen.out, auto_refresh=False) as live:
-            while True:
-                time.sleep(1.0)
-                live.update(table(), refresh=True)
-    seen: dict[str, str] = {}
-    while True:
-        now = {row[0]: "  ".join(row) for row in running()}
-        for op_id, text in now.items():
-            if seen.get(op_id, "").split("  ")[:4] != text.split("  ")[:4]:
-                here.screen.line(text)
-        for op_id in seen.keys() - now.keys():
-            ended = find(database, op_id)
-            here.screen.line("  ".join((op_id, ended.kind, ended.service_id, ended.state.value)))
-        seen = now
-        time.sleep(0.5)
+    with patience() as sleep:
+        if here.screen.out.is_terminal:
+            with Live(table(), console=here.screen.out, auto_refresh=False) as live:
+                while True:
+                    sleep(1.0)
+                    live.update(table(), refresh=True)
+        seen: dict[str, str] = {}
+        while True:
+            now = {row[0]: "  ".join(row) for row in running()}
+            for op_id, text in now.items():
+                if seen.get(op_id, "").split("  ")[:4] != text.split("  ")[:4]:
+                    here.screen.line(text)
+            for op_id in seen.keys() - now.keys():
+                ended = find(database, op_id)
+                here.screen.line("  ".join((op_id, ended.kind, ended.service_id, ended.state.value)))
+            seen = now
+            sleep(0.5)

@@ -1,4 +1,4 @@
-"""Frames of RabbitMQ that py-amqp cannot read, read without what it cannot read.
+"""What of RabbitMQ py-amqp or kombu leaves out: unreadable properties, and a refusal as an error of the broker.
 
 Headers of a message may hold any 64 bits as a time, and RabbitMQ does not look; py-amqp raises, and the
 connection is lost. The message would come again at once and for ever, and with it the end of intake.
@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from amqp.exceptions import FrameSyntaxError  # type: ignore[import-untyped]
+from amqp.exceptions import FrameSyntaxError, MessageNacked  # type: ignore[import-untyped]
 from amqp.method_framing import frame_handler  # type: ignore[import-untyped]
 
 Frame = tuple[int, int, bytes]
+#: What py-amqp raises when the broker says that it did not take a message; no kind of error that kombu lists.
+NACKED: type[Exception] = MessageNacked
 _CONTENT_HEADER = 2
 #: Class, weight and size of the body come first in a content header; then flags that say which properties follow.
 _SIZE_END, _NO_PROPERTIES = 12, b"\0\0"
