@@ -12,7 +12,7 @@ from typing import Any
 from domain.errors import BackstayError
 from domain.operation import State
 from domain.service import Service
-from domain.snapshot import Export, Snapshot, SnapshotState
+from domain.snapshot import Export, Snapshot
 from domain.upgrade_record import UpgradeRecord
 
 
@@ -47,16 +47,29 @@ class MarkDeleting:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkSnapshot:
-    """What reading it has shown: `corrupt`, or `available` after all. Nothing happens to one that is deleting.
+class MarkCorrupt:
+    """Reading it has shown damage; `fault` says what is wrong. Nothing happens to one that is deleting.
 
-    `level` is how closely it was verified, empty when it was only restored; `fault` says what is wrong with it.
+    `level` is how closely it was verified, empty when it was restored or exported.
     """
 
     snapshot_id: str
-    state: SnapshotState
-    fault: str = ""
+    fault: str
     level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSound:
+    """It was looked at and nothing was wrong. Read back, one that was corrupt is available again.
+
+    `changed_at` is the row's when the look began: damage that somebody else has found since then stands, so that of
+    two looks that overlap the one that found damage counts. That objects exist lifts no verdict, and does not
+    replace the memory of having been read back.
+    """
+
+    snapshot_id: str
+    level: str
+    changed_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,8 @@ Change = (
     SaveService
     | AddSnapshot
     | MarkDeleting
-    | MarkSnapshot
+    | MarkCorrupt
+    | MarkSound
     | SavePin
     | RemoveSnapshot
     | AbandonSnapshot

@@ -78,6 +78,7 @@ class ManifestSummary:
     stored_bytes: int
     files: int
     packs: tuple[str, ...]
+    pack_sizes: tuple[int, ...]  # bytes, in the order of `packs`
     include: tuple[str, ...]
     labels: tuple[str, ...]
     skipped: tuple[str, ...]

@@ -14,9 +14,7 @@ from zoneinfo import ZoneInfo
 
 from domain.errors import InvalidMessage
 from domain.snapshot import Snapshot, SnapshotState
-
-#: Levels of verification that show that a snapshot can be restored.
-READ_BACK = frozenset({"hash", "restore-test"})
+from domain.verification import READ_BACK
 
 
 @dataclass(frozen=True, slots=True)

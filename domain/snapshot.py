@@ -70,6 +70,7 @@ class Snapshot:
     verified_at: int = 0  # 0: never
     verified_level: str = ""
     fault: str = ""  # what is wrong with it
+    changed_at: int = 0  # when its row was last written; 0 before there is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,10 @@ class VerifyLevel(StrEnum):
     RESTORE_TEST = "restore-test"  # the whole tree was built beside the live ones, and removed again
 
 
+#: Levels at which every byte was read.
+READ_BACK = frozenset({VerifyLevel.HASH.value, VerifyLevel.RESTORE_TEST.value})
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One object, or a part of one, that is not what was written."""

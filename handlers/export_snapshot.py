@@ -15,8 +15,8 @@ import pydantic
 
 from domain.context import Context
 from domain.errors import Damaged, WrongTenant
-from domain.outcome import AbandonExport, Item, MarkSnapshot, Outcome, SaveExport
-from domain.snapshot import Export, SnapshotState
+from domain.outcome import AbandonExport, Item, MarkCorrupt, Outcome, SaveExport
+from domain.snapshot import Export
 from domain.subscription import Subscription
 from handlers import Id, Payload
 
@@ -45,7 +45,7 @@ def handle(command: ExportSnapshot, context: Context) -> Outcome:
     try:
         exported = context.archive.export(snapshot.manifest_key, key, context.watch)
     except Damaged as error:
-        marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT, str(error))
+        marked = MarkCorrupt(snapshot.snapshot_id, str(error))
         return dataclasses.replace(Outcome.failed(error), changes=(marked,))
     expires_at = context.now_ms() + command.keep_seconds * 1000
     made = Export(snapshot.snapshot_id, snapshot.tenant_id, key, exported.bytes, exported.sha256, expires_at)

@@ -25,12 +25,13 @@ from domain.context import Context
 from domain.contracts import Trees
 from domain.errors import Damaged, NotFound, PathEscape, Refused
 from domain.operation import StepState
-from domain.outcome import Change, Item, MarkSnapshot, Outcome, SaveService
+from domain.outcome import Change, Item, MarkCorrupt, MarkSound, Outcome, SaveService
 from domain.restore import RestoreMode, Selection, moment_of
 from domain.rolling_back import restore_course
 from domain.service import Service, relative_directory
 from domain.snapshot import Snapshot, SnapshotState
 from domain.subscription import Subscription
+from domain.verification import VerifyLevel
 from handlers import Id, Name, Payload
 
 SWAP = "swap"
@@ -108,12 +109,12 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         figures, items = _restore_data(command, context, service, snapshot) if "data" in include else ({}, ())
     except Damaged as error:
         # Whatever says `available` can be restored, so this one must stop saying it.
-        marked = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT, str(error))
+        marked = MarkCorrupt(snapshot.snapshot_id, str(error))
         return dataclasses.replace(Outcome.failed(error), changes=(marked,))
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
     # What was restored in part was read in part.
     if snapshot.state is SnapshotState.CORRUPT and not partial and set(include) == set(snapshot.include):
-        changes += (MarkSnapshot(snapshot.snapshot_id, SnapshotState.AVAILABLE),)
+        changes += (MarkSound(snapshot.snapshot_id, VerifyLevel.RESTORE_TEST.value, snapshot.changed_at),)
     return Outcome.succeeded(
         f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}",
         changes=changes,

@@ -17,9 +17,9 @@ import pydantic
 
 from domain.context import Context
 from domain.errors import Damaged, WrongTenant
-from domain.outcome import Item, MarkSnapshot, Outcome
+from domain.outcome import Item, MarkCorrupt, MarkSound, Outcome
 from domain.restore import RestoreMode
-from domain.snapshot import Snapshot, SnapshotState
+from domain.snapshot import Snapshot
 from domain.subscription import Subscription
 from domain.verification import Fault, Verified, VerifyLevel
 from handlers import Id, Payload
@@ -64,12 +64,9 @@ def _restored(found: Verified, snapshot: Snapshot, context: Context) -> Verified
 
 
 def _sound(found: Verified, snapshot: Snapshot) -> Outcome:
-    # That objects exist does not show that what was once found damaged is well again.
-    state = snapshot.state if found.level is VerifyLevel.EXISTS else SnapshotState.AVAILABLE
-    fault = snapshot.fault if state is SnapshotState.CORRUPT else ""
     return Outcome.succeeded(
         f"snapshot {snapshot.snapshot_id} is sound at level {found.level}",
-        changes=(MarkSnapshot(snapshot.snapshot_id, state, fault, found.level.value),),
+        changes=(MarkSound(snapshot.snapshot_id, found.level.value, snapshot.changed_at),),
         **_figures(found, snapshot),
     )
 
@@ -86,7 +83,7 @@ def _damaged(found: Verified, snapshot: Snapshot) -> Outcome:
             next_step="take a new snapshot of the service now; keep this one for inspection",
         )
     )
-    mark = MarkSnapshot(snapshot.snapshot_id, SnapshotState.CORRUPT, sentence, found.level.value)
+    mark = MarkCorrupt(snapshot.snapshot_id, sentence, found.level.value)
     return dataclasses.replace(failed, changes=(mark,), items=tuple(items), figures=_figures(found, snapshot))
 
 

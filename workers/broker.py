@@ -24,6 +24,8 @@ QUEUE = "operations"
 ACTOR = "execute"
 #: Seconds between looks at the database when nothing has announced new work (backoffs come due, nodes die).
 POLL_SECONDS = 2.0
+#: The same while the node leaves: nothing rings when the last thread has ended.
+DRAIN_SECONDS = 0.05
 #: Slots beyond the others that only take cancels: a cancel must not wait for what it cancels.
 SPARE = 1
 #: Milliseconds after which an operation is offered again whose former attempt still hangs in this process.
@@ -146,7 +148,7 @@ class _Claims(dramatiq.Consumer):
         if not self._ready and not broker.draining.is_set():
             self._ready = self._claim()
         if not self._ready:
-            broker.wake.wait(POLL_SECONDS)
+            broker.wake.wait(DRAIN_SECONDS if broker.draining.is_set() else POLL_SECONDS)
             return None
         op_id = self._ready.pop(0)
         return dramatiq.MessageProxy(

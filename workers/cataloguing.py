@@ -7,12 +7,13 @@ A listing may lag, so nothing is called missing that was not asked for by its ke
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from domain.contracts import Archive, Catalogue, ObjectStore
 from domain.errors import Damaged, KeyUnavailable
 from domain.protection import catalogue_row
+from domain.restore import ManifestSummary
 from domain.snapshot import Label, Snapshot
 
 _MANIFEST = re.compile(r"tenants/([^/]+)/services/([^/]+)/snapshots/([^/]+)/manifest\Z")
@@ -23,21 +24,24 @@ _OURS = re.compile(r"tenants/[^/]+/(key|destroyed/[0-9a-f]+|exports/.+)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What the store lists: keys of manifests by snapshot id, sizes of packs by key, and everything else."""
+    """What the store lists: keys of manifests by snapshot id, sizes of packs by key, and everything else.
 
-    manifests: dict[str, str] = field(default_factory=dict)
+    An id may have several keys: a copy that somebody has put in the wrong place must not hide the right one.
+    """
+
+    manifests: dict[str, list[str]] = field(default_factory=dict)
     packs: dict[str, int] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Finding:
-    """What was done or found; lists of snapshot ids, of keys, and of (snapshot id or key, why)."""
+    """What was done or found; lists of snapshot ids, of keys, and of (snapshot id, why) or (snapshot id, key, why)."""
 
     added: list[str] = field(default_factory=list)
     known: int = 0
     passed_over: list[tuple[str, str]] = field(default_factory=list)
-    missing: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[tuple[str, str, str]] = field(default_factory=list)
     unknown_manifests: list[str] = field(default_factory=list)
     unknown_packs: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
@@ -48,7 +52,7 @@ def take_inventory(store: ObjectStore) -> Inventory:
     found = Inventory()
     for info in store.list(""):
         if match := _MANIFEST.match(info.key):
-            found.manifests[match[3]] = info.key
+            found.manifests.setdefault(match[3], []).append(info.key)
         elif _PACK.match(info.key):
             found.packs[info.key] = info.size
         elif not _OURS.match(info.key):
@@ -67,25 +71,34 @@ class Cataloguing:
         called for every manifest that is read."""
         inventory, found = take_inventory(self._store), Finding()
         found.foreign = sorted(inventory.foreign)
-        for snapshot_id, key in sorted(inventory.manifests.items()):
+        for snapshot_id, keys in sorted(inventory.manifests.items()):
             if self._catalogue.get(snapshot_id) is not None:
                 found.known += 1
-                continue
+            elif why := self._take_in(keys, inventory, write=write, told=told):
+                found.passed_over.append((snapshot_id, why))
+            else:
+                found.added.append(snapshot_id)
+        return found
+
+    def _take_in(
+        self, keys: Sequence[str], inventory: Inventory, *, write: bool, told: Callable[[str], None]
+    ) -> str | None:
+        """The first of the keys that holds a whole snapshot; else why none does."""
+        reasons = []
+        for key in keys:
             told(key)
             try:
                 record = self._record(key, inventory)
-                taken = self._catalogue.recover(record) if write else True
+                if not write or self._catalogue.recover(record):
+                    return None
+                reasons.append("it is being deleted, or its operation has not ended")
             except (Damaged, KeyUnavailable) as error:
-                found.passed_over.append((snapshot_id, str(error)))
-                continue
-            if taken:
-                found.added.append(snapshot_id)
-            else:
-                found.passed_over.append((snapshot_id, "it is being deleted, or its operation has not ended"))
-        return found
+                reasons.append(str(error))
+        return "; ".join(reasons)
 
     def check(self, *, page: int = 500) -> Finding:
-        """Objects that the catalogue names and the store lacks, and the reverse."""
+        """Objects that the catalogue needs and the store lacks or has in another size, and the reverse. Reads every
+        manifest, and of packs what the store lists."""
         inventory, found = take_inventory(self._store), Finding()
         found.foreign = sorted(inventory.foreign)
         seen, before = set(), None
@@ -94,30 +107,41 @@ class Cataloguing:
             for row in rows:
                 seen.add(row.snapshot_id)
                 self._look(row, inventory, found)
-        for snapshot_id, key in sorted(inventory.manifests.items()):
+        for snapshot_id, keys in sorted(inventory.manifests.items()):
             if snapshot_id not in seen and self._catalogue.get(snapshot_id) is None:
-                found.unknown_manifests.append(key)
+                found.unknown_manifests += keys
         found.unknown_packs = sorted(inventory.packs.keys() - self._catalogue.known_packs())
         return found
 
     def _look(self, row: Snapshot, inventory: Inventory, found: Finding) -> None:
-        whole = self._catalogue.get(row.snapshot_id)
-        if whole is None:
-            return  # deleted meanwhile
-        needed = [*whole.packs] if row.snapshot_id in inventory.manifests else [row.manifest_key, *whole.packs]
-        gone = [key for key in needed if key not in inventory.packs and self._store.size(key) is None]
-        if gone and self._catalogue.get(row.snapshot_id) is not None:
-            found.missing += [(row.snapshot_id, key) for key in gone]
+        try:
+            wrong = self._wrong(self._archive.read(row.manifest_key), inventory)
+        except (Damaged, KeyUnavailable) as error:
+            wrong = [(row.manifest_key, str(error))]
+        if wrong and self._catalogue.get(row.snapshot_id) is not None:  # else deleted meanwhile
+            found.missing += [(row.snapshot_id, key, why) for key, why in wrong]
         else:
             found.known += 1
 
     def _record(self, key: str, inventory: Inventory) -> Snapshot:
         """The row of a manifest whose packs are all there. Raises Damaged."""
         summary = self._archive.read(key)
-        for pack in summary.packs:
-            if pack not in inventory.packs and self._store.size(pack) is None:
-                raise Damaged(f"its pack {pack} is missing", code="object-missing")
+        for pack, why in self._wrong(summary, inventory):
+            raise Damaged(f"its pack {pack} {why}", code="object-missing")
         return catalogue_row(summary, tuple(_label(text) for text in summary.labels))
+
+    def _wrong(self, summary: ManifestSummary, inventory: Inventory) -> list[tuple[str, str]]:
+        """(key, why) of each pack that is not there in its size; asked for by its key when the listing lacks it."""
+        wrong = []
+        for key, wanted in zip(summary.packs, summary.pack_sizes, strict=True):
+            size = inventory.packs.get(key)
+            if size != wanted:
+                size = self._store.size(key)
+            if size is None:
+                wrong.append((key, "is missing"))
+            elif size != wanted:
+                wrong.append((key, f"has {size} bytes instead of {wanted}"))
+        return wrong
 
 
 def _label(text: str) -> Label:

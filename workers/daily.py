@@ -67,8 +67,12 @@ class Daily:
                 {"snapshot_id": snapshot.snapshot_id},
                 exclusive=False,
             )
-            for snapshot in self._catalogue.longest_unread(self._verify_days)
+            for snapshot in self._catalogue.longest_unread(self._verify_days, _midnight(day))
         ]
+
+
+def _midnight(day: str) -> int:
+    return int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()) * 1000
 
 
 def _accepted(

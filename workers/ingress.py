@@ -33,7 +33,7 @@ BACKLOG_SECONDS, RESUME_AT = 1.0, 0.8
 #: Seconds between attempts while the database is away.
 DATABASE_PAUSE = 1.0
 #: Seconds that one wait for messages lasts when there are none.
-IDLE_WAIT = 1.0
+IDLE_WAIT = 0.4
 #: How often judging a message may end in an error of our own before the message is refused unjudged.
 CRASHES = 3
 

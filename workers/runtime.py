@@ -145,12 +145,12 @@ class NodeProcess:
 
     def stop(self, hurry: threading.Event) -> None:
         """Drain: no new work, finish what runs while there is time and nobody hurries, tell, leave."""
-        self.ingress.stop(timeout=5.0)
         stopper = threading.Thread(
             target=self.worker.stop, args=(self._settings.shutdown_seconds * 1000,), name="drain", daemon=True
         )
-        stopper.start()
         deadline = self.clock.boottime() + self._settings.shutdown_seconds
+        stopper.start()
+        self.ingress.stop(timeout=5.0)  # beside it: each of the two waits for a look that is under way
         while stopper.is_alive() and not hurry.wait(0.05) and self.clock.boottime() < deadline:
             pass
         self._giving_up.set()

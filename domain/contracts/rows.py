@@ -78,9 +78,10 @@ class Catalogue(Protocol):
     def known_packs(self) -> set[str]:
         """Keys of all packs that the index counts or is about to remove."""
 
-    def longest_unread(self, days: int) -> list[Snapshot]:
+    def longest_unread(self, days: int, since: int) -> list[Snapshot]:
         """Of the available snapshots that nobody has read back for so many days, those that were not read for the
-        longest time: the share of all of them that one day in `days` has to read."""
+        longest time: what is left of the share that one day in `days` has to read, after those that were read
+        since that time (UTC milliseconds)."""
 
     def export_of(self, snapshot_id: str) -> Export | None:
         """The archive of a snapshot that can still be fetched."""

@@ -110,6 +110,7 @@ def summary(
         stored_bytes=header.pack_bytes + manifest_bytes,
         files=header.files,
         packs=tuple(root + name for name in tree.packs),
+        pack_sizes=tuple(tree.pack_bytes.tolist()),
         include=header.include,
         labels=header.labels,
         skipped=tuple(map(printable, tree.skipped)),

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, exists, func, literal_column, select, tuple_
 
 from domain.contracts import Garbage
-from domain.retention import READ_BACK
 from domain.snapshot import Export, Label, Snapshot
+from domain.verification import READ_BACK
 from storage.sql import exports
 from storage.sql.changes import discarding
 from storage.sql.recovering import recover
@@ -90,18 +90,23 @@ class SqlCatalogue:
         with self._tx.read() as connection:
             return set(connection.scalars(select(pack.c.pack_key)))
 
-    def longest_unread(self, days: int) -> list[Snapshot]:
+    def longest_unread(self, days: int, since: int) -> list[Snapshot]:
         """See the port."""
         read_back = func.coalesce(
             case((snapshot.c.verified_level.in_(sorted(READ_BACK)), snapshot.c.verified_at)), snapshot.c.taken_at
         )
         with self._tx.read() as connection:
             total = connection.execute(select(func.count()).select_from(snapshot).where(_AVAILABLE)).scalar_one()
+            done = connection.execute(
+                select(func.count())
+                .select_from(snapshot)
+                .where(snapshot.c.verified_level.in_(sorted(READ_BACK)), snapshot.c.verified_at >= since)
+            ).scalar_one()
             rows = connection.execute(
                 select(snapshot)
                 .where(_AVAILABLE, read_back <= self._tx.now(connection) - days * 86_400_000)
                 .order_by(read_back, snapshot.c.snapshot_id)
-                .limit(-(-total // days))
+                .limit(max(0, -(-total // days) - done))
             ).all()
         return [read_snapshot(row, (), ()) for row in rows]
 

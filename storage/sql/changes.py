@@ -19,8 +19,9 @@ from domain.outcome import (
     AddSnapshot,
     Change,
     HoldVersion,
+    MarkCorrupt,
     MarkDeleting,
-    MarkSnapshot,
+    MarkSound,
     RemoveSnapshot,
     SaveExport,
     SavePin,
@@ -30,6 +31,7 @@ from domain.outcome import (
 )
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
+from storage.sql import verdicts
 from storage.sql.exports import Discard, drop_exports, save_export
 from storage.sql.rows import service_values, snapshot_values
 from storage.sql.sealed import Vault
@@ -42,9 +44,6 @@ from storage.sql.versions import hold_version, save_record, save_version
 #: How long a prefix of left-overs rests before it is collected, so that the last writes of a holder
 #: that lost its lease have arrived by then.
 LATE_WRITES_MS = 15 * 60_000
-
-#: What is kept of the sentence that says what is wrong with a snapshot.
-FAULT_CHARACTERS = 255
 
 #: Order of collection: nothing may name what is gone.
 MANIFESTS_TURN, PACKS_TURN = 0, 1
@@ -67,8 +66,8 @@ def apply(
                     discard_prefix(tx, connection, pack_prefix, now)
             case MarkDeleting(snapshot_id):
                 _mark_deleting(tx, connection, snapshot_id, now)
-            case MarkSnapshot():
-                _mark_snapshot(connection, change, now)
+            case MarkCorrupt() | MarkSound():
+                verdicts.put_down(connection, change, now)
             case SavePin(snapshot_id, reason):
                 connection.execute(
                     update(snapshot).where(snapshot.c.snapshot_id == snapshot_id).values(pinned=reason, updated_at=now)
@@ -89,15 +88,6 @@ def apply(
             case AbandonSnapshot(manifest_key, pack_prefix):
                 _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now, rest_ms=LATE_WRITES_MS)
                 discard_prefix(tx, connection, pack_prefix, now)
-
-
-def _mark_snapshot(connection: Connection, mark: MarkSnapshot, now: int) -> None:
-    verified = {"verified_at": now, "verified_level": mark.level} if mark.level else {}
-    connection.execute(
-        update(snapshot)
-        .where(snapshot.c.snapshot_id == mark.snapshot_id, snapshot.c.state != SnapshotState.DELETING.value)
-        .values(state=mark.state.value, fault=mark.fault[:FAULT_CHARACTERS], updated_at=now, **verified)
-    )
 
 
 def _save_service(

@@ -178,6 +178,7 @@ def snapshot(row: Row[Any], labels: tuple[Label, ...], packs: tuple[str, ...]) -
         verified_at=row.verified_at or 0,
         verified_level=row.verified_level,
         fault=row.fault,
+        changed_at=row.updated_at,
     )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from domain.operation import State
 from storage.sealing import KeyRing
 from storage.store import open_store
 from tests.acceptance.platform import Platform, digest, grow
-from tests.command_line import Answer, CommandLine, finished, program
+from tests.command_line import ROOT, Answer, CommandLine, finished, program
 from workers.cataloguing import take_inventory
 
 KEYS = KeyRing.generate_text()
@@ -114,6 +118,75 @@ def test_a_snapshot_whose_pack_is_missing_is_not_called_available(lost: Site) ->
     assert all("is missing" in entry["reason"] for entry in found["passed_over"])
 
 
+def test_a_pack_that_was_cut_short_is_found_by_its_size(site: Site, tmp_path: Path) -> None:
+    """A pack of the wrong length is as good as none: neither is such a snapshot taken in, nor is it called whole."""
+    site.platform.service("web")
+    snapshot = site.platform.snapshot("web")
+    pack = next(path for path in site.store.rglob("packs/*/*") if path.is_file())
+    size = pack.stat().st_size
+    pack.write_bytes(pack.read_bytes()[:-1])
+    answer = site.run("check")
+    assert answer.code == 13
+    reason = f"has {size - 1} bytes instead of {size}"
+    assert answer.document()["missing"] == [
+        {"snapshot_id": snapshot.snapshot_id, "key": snapshot.packs[0], "reason": reason}
+    ]
+    lost = Site(tmp_path / "after", site.store)
+    try:
+        found = lost.rebuild()
+    finally:
+        lost.platform.close()
+    assert found["added"] == []
+    assert reason in found["passed_over"][0]["reason"]
+
+
+def test_a_copy_of_a_manifest_in_the_wrong_place_hides_nothing(lost: Site) -> None:
+    for manifest in manifests(lost):
+        for tenant in ("aaa", "zzz"):
+            stray = lost.store / "tenants" / tenant / manifest.relative_to(lost.store / "tenants" / "acme")
+            stray.parent.mkdir(parents=True)
+            stray.write_bytes(manifest.read_bytes())
+    found = lost.rebuild()
+    assert (len(found["added"]), found["passed_over"]) == (2, [])
+    rows = lost.platform.system.database.catalogue.find(None, (), (), 10, None)
+    assert {row.tenant_id for row in rows} == {"acme"}
+
+
+#: `backstay catalogue rebuild`, killed when it comes to a failpoint for the n-th time.
+DYING = """
+import os, signal, sys
+from domain import failpoint
+from workers.__main__ import main
+
+left = int(sys.argv.pop())
+def hook(name):
+    global left
+    if name.startswith("recover."):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+failpoint.hook = hook
+main()
+"""
+
+
+@pytest.mark.parametrize("death", [2, 3])
+def test_a_rebuild_that_is_killed_is_finished_by_another(lost: Site, death: int) -> None:
+    more = {"BACKSTAY_DATA_DIR": str(lost.platform.home), "BACKSTAY_NODE": "observer"}
+    environment = {**os.environ, **lost.environment, **more}
+    arguments = [sys.executable, "-c", DYING, "catalogue", "rebuild", str(death)]
+    died = subprocess.run(arguments, env=environment, cwd=ROOT, capture_output=True, timeout=60)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    found = lost.rebuild()
+    assert len(found["added"]) == 2 - death // 2, "what was committed is known, the rest is taken in"
+    assert found["known"] == death // 2
+    assert lost.run("check").document()["missing"] == []
+    for row in lost.platform.system.database.catalogue.find("acme", ["web"], (), 10, None):
+        gone = lost.platform.run("delete-snapshot", {"snapshot_id": row.snapshot_id}, service="web")
+        assert gone.state is State.SUCCEEDED
+    assert lost.platform.system.database.catalogue.known_packs() == set(), "each pack was counted once"
+
+
 def test_a_tenant_whose_key_was_destroyed_does_not_end_the_rebuilding_of_the_others(lost: Site) -> None:
     """FZ-24: what cannot be read any more is passed over, and said."""
     (lost.store / "tenants" / "acme" / "key").unlink()
@@ -143,7 +216,8 @@ def test_the_check_names_what_is_missing_and_what_nobody_knows(site: Site) -> No
     answer = site.run("check")
     assert answer.code == 13
     document = answer.document()
-    assert document["missing"] == [{"snapshot_id": snapshot.snapshot_id, "key": snapshot.packs[0]}]
+    (missing,) = document["missing"]
+    assert missing == {"snapshot_id": snapshot.snapshot_id, "key": snapshot.packs[0], "reason": "is missing"}
     assert document["unknown_packs"] == [str(orphan.relative_to(site.store))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,9 @@ from domain.operation import State
 from domain.outcome import (
     AbandonSnapshot,
     AddSnapshot,
+    MarkCorrupt,
     MarkDeleting,
-    MarkSnapshot,
+    MarkSound,
     Outcome,
     RemoveSnapshot,
     SaveService,
@@ -49,7 +51,7 @@ def test_a_snapshot_is_read_back_as_it_was_settled(bench: Bench) -> None:
     labels = (Label("b", "2"), Label("a", "1"), Label("a", "1"))
     record = snapshot("s1", (P1, P2), labels=labels, skipped=("a\0b", "sök"), parent_id="s0")
     bench.make(AddSnapshot(record))
-    assert bench.database.catalogue.get("s1") == record
+    assert bench.database.catalogue.get("s1") == dataclasses.replace(record, changed_at=bench.now)
     assert bench.database.catalogue.get("s2") is None
 
 
@@ -250,11 +252,49 @@ DAY = 86_400_000
 def test_those_that_were_not_read_for_the_longest_time_are_due_a_share_each_day(bench: Bench) -> None:
     for number in range(6):
         bench.make(AddSnapshot(snapshot(f"s{number}", (), taken_at=bench.now - (20 - number) * DAY)))
-    bench.make(MarkSnapshot("s0", SnapshotState.AVAILABLE, level="hash"))
-    bench.make(MarkSnapshot("s1", SnapshotState.AVAILABLE, level="exists"))
-    bench.make(MarkSnapshot("s2", SnapshotState.CORRUPT, "broken", "hash"))
-    assert _ids(bench.database.catalogue.longest_unread(3)) == ["s1", "s3"], "a third of five, the oldest first"
-    assert _ids(bench.database.catalogue.longest_unread(1)) == ["s1", "s3", "s4", "s5"]
-    assert bench.database.catalogue.longest_unread(30) == []
+    bench.make(MarkSound("s0", "hash", 0))
+    bench.make(MarkSound("s1", "exists", 0))
+    bench.make(MarkCorrupt("s2", "broken", "hash"))
+
+    def due(days: int, since: int | None = None) -> list[str]:
+        return _ids(bench.database.catalogue.longest_unread(days, bench.now + 1 if since is None else since))
+
+    assert due(3) == ["s1", "s3"], "a third of five, the oldest first"
+    assert due(1) == ["s1", "s3", "s4", "s5"]
+    assert due(30) == []
+    assert due(1, since=bench.now) == ["s1", "s3", "s4"], "two of five were read today, the damaged one included"
+    assert due(3, since=bench.now) == [], "who asks later on a day asks for what is left of its share"
     bench.now += 2 * DAY
-    assert _ids(bench.database.catalogue.longest_unread(1))[-1] == "s0", "what was read just now is due again some day"
+    assert due(1)[-1] == "s0", "what was read just now is due again some day"
+
+
+def test_that_the_objects_exist_is_no_news_of_what_was_read_back_once(bench: Bench) -> None:
+    bench.make(AddSnapshot(snapshot("s", ())), MarkSound("s", "exists", 0))
+    assert _row(bench).verified_level == "exists"
+    bench.make(MarkSound("s", "restore-test", 0))
+    read_back = _row(bench).verified_at
+    bench.now += DAY
+    bench.make(MarkSound("s", "exists", 0))
+    assert (_row(bench).verified_level, _row(bench).verified_at) == ("restore-test", read_back)
+
+
+def test_damage_that_another_look_has_found_meanwhile_stands(bench: Bench) -> None:
+    """I13: whichever of two looks ends last, the snapshot does not say `available`."""
+    bench.make(AddSnapshot(snapshot("s", ())))
+    began = _row(bench).changed_at
+    bench.now += 1
+    bench.make(MarkCorrupt("s", "a pack is missing", "hash"))
+    for level in ("exists", "hash"):
+        bench.now += 1
+        bench.make(MarkSound("s", level, began))
+        assert (_row(bench).state, _row(bench).fault) == (SnapshotState.CORRUPT, "a pack is missing")
+    bench.make(MarkSound("s", "exists", _row(bench).changed_at))
+    assert _row(bench).state is SnapshotState.CORRUPT, "that its objects exist does not make it well"
+    bench.make(MarkSound("s", "hash", _row(bench).changed_at))
+    assert (_row(bench).state, _row(bench).fault) == (SnapshotState.AVAILABLE, "")
+
+
+def _row(bench: Bench) -> Snapshot:
+    found = bench.database.catalogue.get("s")
+    assert found is not None
+    return found

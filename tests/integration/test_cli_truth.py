@@ -16,7 +16,7 @@ import workers.__main__
 import workers.border
 import workers.cli.app
 from domain.errors import DatabaseUnavailable
-from domain.outcome import AddSnapshot, Change, MarkSnapshot, Outcome
+from domain.outcome import AddSnapshot, Change, MarkCorrupt, Outcome
 from domain.snapshot import Consistency, Snapshot, SnapshotState
 from tests.command_line import Answer, CommandLine
 from workers.cli.screen import Screen
@@ -52,7 +52,7 @@ def row(cli: CommandLine, snapshot_id: str) -> str:
 def test_a_snapshot_that_was_found_damaged_does_not_look_like_a_good_one(cli: CommandLine) -> None:
     settled(cli, "m1", AddSnapshot(snapshot("good", Consistency.STABLE)))
     settled(cli, "m2", AddSnapshot(snapshot("spoilt", Consistency.STABLE)))
-    settled(cli, "m3", MarkSnapshot("spoilt", SnapshotState.CORRUPT))
+    settled(cli, "m3", MarkCorrupt("spoilt", ""))
     assert "available" in row(cli, "good")
     assert "corrupt" in row(cli, "spoilt")
     assert "available" not in row(cli, "spoilt")

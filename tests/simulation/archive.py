@@ -41,7 +41,7 @@ class MemoryArchive:
 def _summary(request: SnapshotRequest, key: str) -> ManifestSummary:
     return ManifestSummary(
         snapshot_id=request.snapshot_id, tenant_id=request.tenant_id, service_id=request.service_id, manifest_key=key,
-        root_digest="00" * 32, taken_at=1, logical_bytes=0, stored_bytes=1, files=0, packs=(),
+        root_digest="00" * 32, taken_at=1, logical_bytes=0, stored_bytes=1, files=0, packs=(), pack_sizes=(),
         include=("configuration",), labels=tuple(map(str, request.labels)), skipped=(), unstable=(),
         configuration=copy.deepcopy(request.configuration),
     )  # fmt: skip

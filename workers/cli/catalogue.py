@@ -50,12 +50,14 @@ def rebuild(
 
 @group.command()
 def check(as_json: AsJson = False) -> None:
-    """Say what the catalogue names and the store lacks (code 13), and what only the store knows."""
+    """Read every manifest; say what of it the store lacks (code 13), and what only the store knows."""
     with session(as_json) as here:
         here.database()
         found = _cataloguing(here).check()
         here.screen.document(_document(found))
-        here.screen.line(f"{found.known} snapshots have all their objects, {len(found.missing)} objects are missing")
+        here.screen.line(
+            f"{found.known} snapshots have all their objects, {len(found.missing)} objects are missing or damaged"
+        )
         _tell(here, found)
         if found.missing:
             raise typer.Exit(Exit.VERIFY_FAILED)
@@ -72,7 +74,7 @@ def _document(found: Finding) -> dict[str, Any]:
         "added": found.added,
         "known": found.known,
         "passed_over": [{"snapshot_id": name, "reason": why} for name, why in found.passed_over],
-        "missing": [{"snapshot_id": name, "key": key} for name, key in found.missing],
+        "missing": [{"snapshot_id": name, "key": key, "reason": why} for name, key, why in found.missing],
         "unknown_manifests": found.unknown_manifests,
         "unknown_packs": found.unknown_packs,
         "foreign": found.foreign,
@@ -82,7 +84,7 @@ def _document(found: Finding) -> dict[str, Any]:
 def _tell(here: Session, found: Finding) -> None:
     lists = (
         ("passed over", [f"{name}: {why}" for name, why in found.passed_over]),
-        ("missing", [f"{key} of snapshot {name}" for name, key in found.missing]),
+        ("missing or damaged", [f"{key} of snapshot {name}: {why}" for name, key, why in found.missing]),
         ("snapshot that the catalogue does not know", found.unknown_manifests),
         ("pack that no snapshot of the catalogue needs", found.unknown_packs),
         ("foreign object, left alone", found.foreign),

@@ -26,8 +26,8 @@ class FakeServices:
 class FakeCatalogue:
     """One snapshot that nobody has read for a while."""
 
-    def longest_unread(self, days: int) -> list[Snapshot]:
-        assert days == 30
+    def longest_unread(self, days: int, since: int) -> list[Snapshot]:
+        assert (days, since) == (30, 1_699_920_000_000), "since midnight in UTC"
         return [snapshot("s1")]
 
 
