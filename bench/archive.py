@@ -212,8 +212,9 @@ def _bytes_in(folder: Path) -> int:
 
 def _step(step: str, repository: Path, path: Path) -> None:
     """What one timed process of this program does."""
+    from domain.contracts import SnapshotRequest
     from domain.restore import RestoreMode
-    from domain.snapshot import Consistency, Snapshot, SnapshotRequest, SnapshotState
+    from domain.snapshot import Consistency, Snapshot, SnapshotState
     from storage.archive import open_archive
     from storage.sealing import KeyRing
     from storage.store import open_store

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from domain import data
+from domain.bringing import begun, bring_sources, refuse_to_take_back
 from domain.changeset import Effect
 from domain.compensation import Compensation
 from domain.context import Context
@@ -109,6 +110,7 @@ def _put_data_back(saga: Saga, task: Task) -> None:
     for step in journal.steps("data"):
         if step.request["service"] == task.service_id:
             data.give_back(context, step)
+            _put_sources_back(context, task, step.request["snapshot"])
     deployed = any(
         step.request["service"] == task.service_id and step.state in (StepState.INTENT, StepState.DONE)
         for step in journal.steps("deploy")
@@ -121,6 +123,17 @@ def _put_data_back(saga: Saga, task: Task) -> None:
         journal.plan([(name, {"service": task.service_id, "snapshot": task.protect})])
     snapshot = data.snapshot_with_data(context, task.protect, task.service_id)
     data.bring(context, journal.steps(name)[0], context.service(task.service_id), snapshot)
+
+
+def _put_sources_back(context: Context, task: Task, restored: str) -> None:
+    """What programs and volumes have taken in is replaced by what the protecting snapshot holds."""
+    service = context.service(task.service_id)
+    if not begun(context, service, restored):
+        return
+    if task.protect is None:
+        refuse_to_take_back(context, service, restored)
+    else:
+        bring_sources(context, service, context.snapshot(task.protect))
 
 
 # ---------------------------------------------------------------- what is settled

@@ -44,7 +44,7 @@ def pack(service: Service, document: Mapping[str, Any]) -> dict[str, Any]:
     record = {
         item.name: getattr(service, item.name)
         for item in dataclasses.fields(service)
-        if item.name not in _ELSEWHERE and getattr(service, item.name) not in (None, {})
+        if item.name not in _ELSEWHERE and getattr(service, item.name) not in (None, {}, ())
     }
     sections, omitted = {}, []
     for name, values in (("service", record), ("configuration", document)):

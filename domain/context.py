@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domain.breaker import Breakers
-from domain.contracts import Archive, Catalogue, Clock, Services, Trees, UpgradeRecords, Versions, Watch
+from domain.contracts import (
+    Archive,
+    Catalogue,
+    Clock,
+    Hooks,
+    Services,
+    Sources,
+    Trees,
+    UpgradeRecords,
+    Versions,
+    Watch,
+)
 from domain.errors import NotFound, WrongTenant
 from domain.health import HookResult
 from domain.journal import Journal
@@ -38,6 +49,8 @@ class Context:
     clock: Clock
     now_ms: Callable[[], int]  # UTC milliseconds by the database's clock, carried on by this process's own
     health_hook: Callable[[str], HookResult]  # runs the node's hook for a service
+    sources: Sources
+    hooks: Hooks
     count: Callable[..., None]  # count("region_ignored", region=…, …) for metrics
     identity_files: tuple[str, ...] = ()  # patterns of what a clone of a service must not take over
     undoing_handed_over: bool = False  # an earlier holder may have been putting things back

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from domain.bringing import bring_sources
 from domain.context import Context
 from domain.errors import NotFound
 from domain.operation import Step, StepState
@@ -39,6 +40,8 @@ def bring(context: Context, step: Step, service: Service, snapshot: Snapshot) ->
             "warnings": list(staged.warnings),
         }
         step = context.journal.start(replace(step, request=step.request | request))
+    if "sources" in snapshot.include:
+        bring_sources(context, service, snapshot)
     trees.swap(step.request["staging"], step.request["target"], step.request["inode"])
     step = context.journal.end(step, StepState.DONE)
     keep_until_settled(context)

@@ -11,6 +11,7 @@
         StoreUnavailable      object store: timeout, reset, 5xx, disk full
         DatabaseUnavailable   SQL: connection lost, lock timeout
         BrokerUnavailable     message broker: connection lost, publish unconfirmed
+        SourceUnavailable     a source of data says that it cannot now
         RegionUnavailable     region: no connection, or busy with the service
         ServiceBusy           another operation holds a service of the group
         Postponed             wait for a known time; costs nothing of the budget
@@ -109,6 +110,12 @@ class BrokerUnavailable(Weather):
     """The broker did not take or confirm a message."""
 
     code = "broker-unavailable"
+
+
+class SourceUnavailable(Weather):
+    """A program that saves or restores data asked to be run again later."""
+
+    code = "source-unavailable"
 
 
 class RegionUnavailable(Weather):

@@ -18,7 +18,14 @@ from domain.outcome import Change
 #: Step states that mean "something may have happened".
 TOUCHED = frozenset({StepState.INTENT, StepState.DONE, StepState.IGNORED})
 #: Kinds of steps that change nothing which anybody else can see.
-NEUTRAL = frozenset({"plan", "protect"})
+NEUTRAL = frozenset({"plan", "protect", "staged"})
+#: Begins the kind of a step that stands for a hook: the node's own program, which undoes itself.
+HOOK = "hook:"
+
+
+def is_neutral(kind: str) -> bool:
+    """Whether a step of that kind changes nothing which anybody else can see."""
+    return kind in NEUTRAL or kind.startswith(HOOK)
 
 
 class Journal:
@@ -49,7 +56,7 @@ class Journal:
 
     def touched(self) -> bool:
         """Whether anything visible may have changed."""
-        return any(step.state in TOUCHED and step.kind not in NEUTRAL for step in self._steps.values())
+        return any(step.state in TOUCHED and not is_neutral(step.kind) for step in self._steps.values())
 
     # ------------------------------------------------------------ writing
     def plan(self, steps: Sequence[tuple[str, dict[str, Any]]]) -> None:

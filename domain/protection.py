@@ -7,17 +7,20 @@ operation and the service, so that a second attempt adopts what the first one pu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from domain import container
 from domain.context import Context
+from domain.contracts import SnapshotRequest
 from domain.course import Course, Task
 from domain.errors import NotFound, Refused
 from domain.operation import Step, StepState
 from domain.outcome import AbandonSnapshot, AddSnapshot
+from domain.resting import resting
 from domain.restore import ManifestSummary
 from domain.service import Service
-from domain.snapshot import Consistency, Label, Snapshot, SnapshotRequest, SnapshotState
+from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
 
 #: A row names at most this many files; the manifest has them all.
 MOST_FILES = 100
@@ -82,8 +85,10 @@ def _take(context: Context, task: Task, step: Step) -> None:
         configuration=container.pack(service, task.plan.before),
         labels=labels,
         parent=context.catalogue.newest(service.service_id) if with_data else None,
+        sources=context.sources.of(service, service.sources) if with_data else (),
     )
-    row = catalogue_row(context.archive.create(request, context.watch), labels)
+    with resting(context, "snapshot", service) if with_data else nullcontext():
+        row = catalogue_row(context.archive.create(request, context.watch), labels)
     prefix = context.archive.pack_prefix(row.tenant_id, row.snapshot_id)
     if row.consistency is Consistency.PARTIAL:
         skipped = list(row.skipped[:5])

@@ -19,17 +19,18 @@ class RestoreMode(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Selection:
     """A part of a snapshot: `paths` and what is beneath them (all when empty), without what the gitignore-like
-    patterns `leave_out`. Both are relative to the service's directory."""
+    patterns `leave_out`. Both are relative to the service's directory. With `sources`, those and nothing else."""
 
     paths: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     def is_whole(self) -> bool:
         """Whether it is the whole snapshot."""
-        return not self.paths and not self.leave_out
+        return not self.paths and not self.leave_out and not self.sources
 
 
-#: Everything that a snapshot holds.
+#: The whole directory.
 WHOLE = Selection()
 
 
@@ -65,6 +66,15 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedSource:
+    """What a snapshot holds of a source."""
+
+    name: str
+    kind: str  # SourceKind of the time
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestSummary:
     """What is known of a published snapshot without reading its data."""
 
@@ -85,6 +95,7 @@ class ManifestSummary:
     unstable: tuple[str, ...]
     parent_id: str | None = None
     configuration: dict[str, Any] | None = field(default=None, repr=False)
+    sources: tuple[SavedSource, ...] = ()
 
 
 def moment_of(text: str) -> int:

@@ -23,6 +23,7 @@ class Service:
     group_id: str | None = None  # the instance of an application that it is part of
     share_uuid: str | None = None  # what it is inside the templates of that application
     document: dict[str, Any] = field(default_factory=dict, repr=False)
+    sources: tuple[str, ...] = ()  # names of data that is not in the directory; the node knows what they are
     retention: dict[str, Any] = field(default_factory=dict)  # which snapshots are kept; empty: all of them
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from domain.errors import InvalidMessage
 
@@ -61,7 +60,7 @@ class Snapshot:
     stored_bytes: int  # what this snapshot added to the store
     files: int
     consistency: Consistency
-    include: tuple[str, ...]  # "configuration", "data"
+    include: tuple[str, ...]  # "configuration", "data" (the directory), "sources"
     parent_id: str | None = None
     labels: tuple[Label, ...] = ()
     packs: tuple[str, ...] = field(default=(), repr=False)  # pack ids the manifest needs
@@ -70,7 +69,7 @@ class Snapshot:
     verified_at: int = 0  # 0: never
     verified_level: str = ""
     fault: str = ""  # what is wrong with it
-    changed_at: int = 0  # when its row was last written; 0 before there is one
+    changed_at: int = field(default=0, compare=False)  # when its row was last written; 0 before there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +89,3 @@ class Exclusion:
     """What a snapshot leaves out: gitignore-like patterns, in order."""
 
     patterns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotRequest:
-    """What `create` needs to know; `directory` is None when data is not included."""
-
-    snapshot_id: str
-    tenant_id: str
-    service_id: str
-    directory: str | None  # absolute path on this node
-    configuration: dict[str, Any] | None = field(repr=False)
-    labels: tuple[Label, ...] = ()
-    exclude: tuple[str, ...] = ()
-    parent: Snapshot | None = None  # the newest available snapshot of the service

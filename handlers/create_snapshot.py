@@ -1,6 +1,6 @@
-"""Take a snapshot of a service: its configuration, its directory, or both.
+"""Take a snapshot of a service: its configuration, its directory, its other sources of data, or all of them.
 
-    {"labels": ["owner:42", "reason:nightly"], "include": ["configuration", "data"],
+    {"labels": ["owner:42", "reason:nightly"], "include": ["configuration", "data", "sources"],
      "exclude": ["*.log", "cache/"]}
 
 Succeeds only when every object has been stored and read back; the snapshot's id is the operation's id.
@@ -9,17 +9,20 @@ Files that kept changing while they were read are named in the outcome, which is
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Literal
 
 import pydantic
 
 from domain import container
 from domain.context import Context
-from domain.errors import InvalidMessage
+from domain.contracts import SnapshotRequest
+from domain.errors import InvalidMessage, Refused
 from domain.outcome import AbandonSnapshot, AddSnapshot, Item, Outcome
 from domain.protection import catalogue_row, live_directory
+from domain.resting import resting, wake
 from domain.restore import ManifestSummary
-from domain.snapshot import Label, SnapshotRequest
+from domain.snapshot import Label
 from domain.subscription import Subscription
 from handlers import Payload
 
@@ -40,8 +43,8 @@ class CreateSnapshot(Payload):
     labels: tuple[Annotated[str, pydantic.AfterValidator(_label)], ...] = pydantic.Field(
         default=(), max_length=64, strict=False
     )
-    include: tuple[Literal["configuration", "data"], ...] = pydantic.Field(
-        default=("configuration", "data"), min_length=1, strict=False
+    include: tuple[Literal["configuration", "data", "sources"], ...] = pydantic.Field(
+        default=("configuration", "data", "sources"), min_length=1, strict=False
     )
     exclude: tuple[Annotated[str, pydantic.Field(min_length=1, max_length=1024)], ...] = pydantic.Field(
         default=(), max_length=256, strict=False
@@ -52,6 +55,14 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
     """Store what is new since the newest snapshot, publish the manifest, put it in the catalogue."""
     service = context.service()
     operation = context.operation
+    sources = context.sources.of(service, service.sources) if "sources" in command.include else ()
+    if command.include == ("sources",) and not sources:
+        raise Refused(
+            f"service {service.service_id} has no sources",
+            code="no-sources",
+            next_step="register it with the names of its sources, or include its data",
+        )
+    reads = "data" in command.include or bool(sources)
     packed = container.pack(service, service.document) if "configuration" in command.include else None
     request = SnapshotRequest(
         snapshot_id=operation.op_id,
@@ -61,15 +72,18 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
         configuration=packed,
         labels=tuple(Label.parse(text) for text in command.labels),
         exclude=command.exclude,
-        parent=context.catalogue.newest(service.service_id) if "data" in command.include else None,
+        parent=context.catalogue.newest(service.service_id, "data" if "data" in command.include else "sources"),
+        sources=sources,
     )
-    summary = context.archive.create(request, context.watch)
+    rest: AbstractContextManager[list[Item]] = resting(context, "snapshot", service) if reads else nullcontext([])
+    with rest as troubles:
+        summary = context.archive.create(request, context.watch)
     snapshot = catalogue_row(summary, request.labels)
     leftovers = context.archive.pack_prefix(operation.tenant_id, operation.op_id) if context.retried else None
     return Outcome.succeeded(
         f"snapshot {snapshot.snapshot_id} of service {service.service_id} is available",
         changes=(AddSnapshot(snapshot, leftovers),),
-        items=_items(summary, container.omitted(packed)),
+        items=tuple(troubles) + _items(summary, container.omitted(packed)),
         snapshot_id=snapshot.snapshot_id,
         files=summary.files,
         logical_bytes=summary.logical_bytes,
@@ -81,6 +95,8 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
 def abandon(command: CreateSnapshot, context: Context) -> tuple[AbandonSnapshot, ...]:
     """What a failed or cancelled attempt leaves in the store, for the collector."""
     operation = context.operation
+    if (service := context.services.get(operation.service_id)) is not None:
+        wake(context, "snapshot", service)
     return (
         AbandonSnapshot(
             context.archive.manifest_key(operation.tenant_id, operation.service_id, operation.op_id),

@@ -1,12 +1,13 @@
 """Make a service known: who owns it, on which node its directory is, and its configuration.
 
-    {"alias": "Shop", "directory": "acme/shop", "node": "web-1",
+    {"alias": "Shop", "directory": "acme/shop", "node": "web-1", "sources": ["postgres"],
      "configuration": {"image": "shop:1.4", "envs": [{"name": "DB_PASSWORD", "value": "…", "secret": true}]}}
 
 Publishing it again replaces the record (a new directory or node included) and changes no file. Without
 `node` the service lives on the node that takes the message; without `directory` in a folder of its own
 name. `configuration` is kept sealed and becomes part of every snapshot; it may also be a platform console's
-export of the service, or a backup that such a console has stored.
+export of the service, or a backup that such a console has stored. `sources` names data that is not in the
+directory; what a name means, the configuration of the node says.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class RegisterService(Payload):
     directory: Annotated[str, pydantic.AfterValidator(_inside)] | None = pydantic.Field(default=None, max_length=1024)
     node: Name | None = None
     region: Name | None = None
+    sources: tuple[Name, ...] = pydantic.Field(default=(), max_length=32, strict=False)
     configuration: dict[str, Any] | list[Any] = pydantic.Field(default_factory=dict, repr=False)
 
     @pydantic.field_validator("configuration")
@@ -73,7 +75,11 @@ def handle(command: RegisterService, context: Context) -> Outcome:
         share_uuid=configuration.origin.get("share_uuid"),
         document=configuration.document(),
         retention=known.retention if known else {},
+        sources=tuple(sorted(set(command.sources))),
     )
+    if node == context.node:
+        context.sources.of(wanted, wanted.sources)
+
     return Outcome.succeeded(
         f"service {wanted.service_id} is registered on node {node} with directory {directory}",
         changes=(SaveService(wanted),),

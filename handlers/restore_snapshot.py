@@ -4,7 +4,8 @@
      "target": {"node": "web-2", "directory": "acme/shop-copy"}}
 
 The tree is built and checked beside the target and then takes its place in one step, so the service has
-either its old tree or the snapshot's, never a mix; the old one is kept until the outcome is durable.
+either its old tree or the snapshot's, never a mix; the old one is kept until the outcome is durable. Sources
+that are no directory are staged and checked too, restored before that exchange, and cannot be taken back.
 `target.node` moves the service to that node; `target.directory` leaves the service alone and restores a
 copy. The snapshot may be of another service of the same tenant. Modes: replace, merge, refuse-non-empty.
 `at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service
@@ -20,12 +21,12 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from domain import carrying, container
+from domain import carrying, container, replacing
 from domain.context import Context
-from domain.contracts import Trees
 from domain.errors import Damaged, NotFound, PathEscape, Refused
-from domain.operation import StepState
 from domain.outcome import Change, Item, MarkCorrupt, MarkSound, Outcome, SaveService
+from domain.replacing import SWAP, Wish
+from domain.resting import wake
 from domain.restore import RestoreMode, Selection, moment_of
 from domain.rolling_back import restore_course
 from domain.service import Service, relative_directory
@@ -33,8 +34,6 @@ from domain.snapshot import Snapshot, SnapshotState
 from domain.subscription import Subscription
 from domain.verification import VerifyLevel
 from handlers import Id, Name, Payload
-
-SWAP = "swap"
 
 
 def _inside(value: str) -> str:
@@ -57,7 +56,7 @@ class RestoreSnapshot(Payload):
     snapshot_id: Id | None = None
     at: str | None = pydantic.Field(default=None, max_length=40)
     mode: Annotated[RestoreMode, pydantic.Field(strict=False)] = RestoreMode.REPLACE
-    include: tuple[Literal["configuration", "data"], ...] | None = pydantic.Field(
+    include: tuple[Literal["configuration", "data", "sources"], ...] | None = pydantic.Field(
         default=None, min_length=1, strict=False
     )
     target: Target = Target()
@@ -91,6 +90,8 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
     if partial or command.dry_run:
         command = command.model_copy(update={"include": ("data",)})
     include = command.include or (("data",) if command.target.directory else snapshot.include)
+    if "sources" in include and command.target.directory is not None:
+        raise Refused("sources have no copy: they are restored to where they are", code="copy-of-data-only")
     if command.target.directory is not None and "configuration" in include:
         raise Refused("a copy has no configuration to restore", code="copy-of-data-only")
     if missing := [part for part in include if part not in snapshot.include]:
@@ -102,11 +103,18 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         if command.dry_run:
             return _told(command, context, service, snapshot)
         if _concerns_region(command, context, service, snapshot, include):
+            if "sources" in snapshot.include and ("sources" in include) != ("data" in include):
+                raise Refused(
+                    "with a configuration that differs, directory and sources are restored together or not at all",
+                    code="configuration-differs",
+                    next_step="restore the configuration first, then the part that is wanted",
+                )
             course = restore_course(context, snapshot.snapshot_id, data="data" in include)
             context.journal.plan(course.steps(context.operation.op_id))
             return carrying.carry_out(context, course)
         wanted = _record(command, context, service, snapshot, include)
-        figures, items = _restore_data(command, context, service, snapshot) if "data" in include else ({}, ())
+        wish = Wish(include, _mode(command), _selection(command, context), command.target.directory)
+        figures, items = replacing.replace(wish, context, service, snapshot)
     except Damaged as error:
         # Whatever says `available` can be restored, so this one must stop saying it.
         marked = MarkCorrupt(snapshot.snapshot_id, str(error))
@@ -175,12 +183,7 @@ def _told(command: RestoreSnapshot, context: Context, service: Service, snapshot
 def undo(command: RestoreSnapshot, context: Context) -> None:
     """Give the old tree its place back, and the region its configuration."""
     carrying.put_back(context)
-    step = context.journal.find(SWAP)
-    if step is not None:
-        request = step.request
-        context.trees.swap_back(request["staging"], request["target"], request["inode"], existed=request["existed"])
-        context.journal.end(step, StepState.UNDONE)
-    context.trees.discard(context.operation.op_id)
+    replacing.put_back(context)
 
 
 def _concerns_region(
@@ -217,66 +220,11 @@ def _record(
     return dataclasses.replace(wanted, generation=service.generation + 1) if wanted != service else service
 
 
-def _restore_data(
-    command: RestoreSnapshot, context: Context, service: Service, snapshot: Snapshot
-) -> tuple[dict[str, int], tuple[Item, ...]]:
-    trees, journal, op_id = context.trees, context.journal, context.operation.op_id
-    if command.target.directory is not None:
-        _refuse_taken(command.target.directory, context)
-    target = trees.resolve(command.target.directory or service.directory)
-    staging = trees.staging_path(op_id, target)
-    step = journal.find(SWAP)
-    if step is None:
-        if command.mode is RestoreMode.REFUSE_NON_EMPTY:
-            _refuse_full(service.service_id, trees, target)
-        trees.discard(op_id)
-        existed = not trees.is_absent(target)
-        staged = context.archive.stage(
-            snapshot.manifest_key, target, staging, _mode(command), context.watch, _selection(command, context)
-        )
-        request = {
-            "snapshot_id": snapshot.snapshot_id,
-            "target": target,
-            "staging": staging,
-            "inode": staged.inode,
-            "existed": existed,
-            "files": staged.files,
-            "bytes": staged.bytes,
-            "warnings": list(staged.warnings),
-        }
-        if command.mode is RestoreMode.REFUSE_NON_EMPTY:
-            _refuse_full(service.service_id, trees, target)  # staging may have taken hours
-        step = journal.begin(SWAP, request)
-    context.watch.check()
-    trees.swap(staging, target, step.request["inode"])
-    journal.end(step)
-    context.after_settle.append(lambda: trees.discard(op_id))
-    warnings = tuple(Item(str(w), "restored-differently", str(w)) for w in step.request["warnings"])
-    return {"files": step.request["files"], "bytes": step.request["bytes"]}, warnings
-
-
-def _refuse_taken(directory: str, context: Context) -> None:
-    owner = context.services.overlapping(context.node, directory, besides="")
-    if owner is not None:
-        raise Refused(
-            f"directory {directory} overlaps that of a registered service",
-            code="directory-taken",
-            next_step="restore the copy to a directory that no service has",
-        )
-
-
-def _refuse_full(service_id: str, trees: Trees, target: str) -> None:
-    if not trees.is_empty(target):
-        raise Refused(
-            f"the directory of service {service_id} is not empty, and the restore was to refuse that",
-            code="target-not-empty",
-            next_step='empty it, or restore with "mode": "replace" or "merge"',
-        )
-
-
 def _abandon(command: RestoreSnapshot, context: Context) -> tuple[()]:
     """Nothing in SQL; the staged tree goes once the outcome is durable."""
     op_id = context.operation.op_id
+    if (service := context.services.get(context.operation.service_id)) is not None:
+        wake(context, "restore", service)
     context.after_settle.append(lambda: context.trees.discard(op_id))
     return ()
 

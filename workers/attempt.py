@@ -13,9 +13,21 @@ from typing import Any
 
 from domain.breaker import Breakers
 from domain.context import Context
-from domain.contracts import Archive, Catalogue, Claim, Clock, Ledger, Services, Trees, UpgradeRecords, Versions
+from domain.contracts import (
+    Archive,
+    Catalogue,
+    Claim,
+    Clock,
+    Hooks,
+    Ledger,
+    Services,
+    Sources,
+    Trees,
+    UpgradeRecords,
+    Versions,
+)
 from domain.health import HookResult
-from domain.journal import NEUTRAL, TOUCHED, Journal
+from domain.journal import TOUCHED, Journal, is_neutral
 from domain.lease import Lease
 from domain.operation import State
 from domain.outcome import Item
@@ -42,6 +54,8 @@ class Ports:
     records: UpgradeRecords
     health_hook: Callable[[str], HookResult]
     count: Callable[..., None]
+    sources: Sources
+    hooks: Hooks
     identity_files: tuple[str, ...] = ()
     progress: ProgressBoard = field(default_factory=lambda: ProgressBoard(SystemClock()))
 
@@ -86,6 +100,8 @@ def context_of(
         now_ms=lambda: claimed_at + round((clock.boottime() - asked_at) * 1000),
         health_hook=ports.health_hook,
         count=ports.count,
+        sources=ports.sources,
+        hooks=ports.hooks,
         identity_files=ports.identity_files,
         undoing_handed_over=claim.takeover and operation.state is State.COMPENSATING,
     )
@@ -93,7 +109,7 @@ def context_of(
 
 def not_put_back(journal: Journal) -> tuple[Item, ...]:
     """What a person has to see to when an operation is STUCK: every step that is still open, newest first."""
-    open_steps = [step for step in journal.steps() if step.state in TOUCHED and step.kind not in NEUTRAL]
+    open_steps = [step for step in journal.steps() if step.state in TOUCHED and not is_neutral(step.kind)]
     return tuple(
         Item(
             f"{step.request.get('service', '')}/{step.request.get('item', step.kind)}",

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from domain.contracts import Archive, ObjectStore, Trees
+from domain.contracts import Archive, Hooks, ObjectStore, Sources, Trees
 from domain.errors import Refused
 from domain.failpoint import failpoint
 from domain.region import Region
+from domain.service import Service
+from domain.source import HookSettings
 from workers.clock import SystemClock
 from workers.config import Settings
 
@@ -141,6 +143,24 @@ class System:
 
         os.makedirs(self.settings.apps_root, mode=0o755, exist_ok=True)
         return open_trees(self.settings.apps_root)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Data of services that is not in their directories."""
+        from storage.sources import open_sources
+
+        locks = os.path.join(self.settings.data_dir, "locks")
+        return open_sources(self.settings.sources or {}, self._directory, locks)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """This node's programs around snapshots and restores."""
+        from storage.sources import open_hooks
+
+        return open_hooks(self.settings.hooks or HookSettings(), self._directory)
+
+    def _directory(self, service: Service) -> str:
+        return self.trees.resolve(service.directory)
 
     @cached_property
     def region(self) -> Region:

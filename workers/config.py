@@ -17,7 +17,9 @@ from typing import Any
 
 from domain.errors import InvalidMessage
 from domain.identity import check_name
+from domain.source import HookSettings, SourceSettings
 from workers.regions import RegionSettings, parse_regions
+from workers.sources import parse_hooks, parse_sources
 
 
 class ConfigError(Exception):
@@ -104,6 +106,18 @@ class Settings:
     region_url: str | None = _setting("BACKSTAY_REGION_URL", _url("http", "https"), "the platform's control plane")
     regions: dict[str, RegionSettings] | None = _setting(  # noqa: RUF009 - a descriptor, as all others here
         "BACKSTAY_REGIONS", parse_regions, "regions by name as JSON, or tables [regions.NAME] of the file", secret=True
+    )
+    sources: dict[str, SourceSettings] | None = _setting(  # noqa: RUF009
+        "BACKSTAY_SOURCES",
+        parse_sources,
+        "data beside directories as JSON, or tables [sources.NAME]",
+        secret=True,
+    )
+    hooks: HookSettings | None = _setting(  # noqa: RUF009
+        "BACKSTAY_HOOKS",
+        parse_hooks,
+        "programs around the work as JSON, or the table [hooks]",
+        secret=True,
     )
     health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")
     identity_files: str | None = _setting(
@@ -192,6 +206,8 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "apps_root": f"{data_dir}/apps",
         "region_url": None,
         "regions": None,
+        "sources": None,
+        "hooks": None,
         "health_hook": None,
         "identity_files": None,
         "secret_keys": None,
@@ -230,7 +246,7 @@ def shown(settings: Settings) -> list[tuple[str, str, str, str]]:
         if item.metadata["secret"] and value is not None:
             text = (
                 "********"
-                if item.name in ("secret_keys", "regions")
+                if item.name in ("secret_keys", "regions", "sources", "hooks")
                 else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
             )
         rows.append((item.metadata["env"], text, settings.origins[item.name], item.metadata["about"]))

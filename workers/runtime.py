@@ -66,6 +66,8 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None], progress:
         versions=database.versions,
         records=database.records,
         health_hook=hook_runner(system.settings.health_hook),
+        sources=system.sources,
+        hooks=system.hooks,
         count=count,
         identity_files=settings_patterns(system.settings.identity_files),
         progress=progress,

@@ -10,8 +10,10 @@ from domain.contracts.clock import Clock
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
 from domain.contracts.ledger import Claim, Ledger
 from domain.contracts.rows import Catalogue, Garbage, Services, UpgradeRecords, Versions
-from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, Trees, Watch
+from domain.contracts.sources import Fill, Hooks, Source, Sources
+from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, SnapshotRequest, Trees
 from domain.contracts.telling import DeadLetter, DeadLetters, Event, Nodes, NodeSeen, Outbox, Wake
+from domain.contracts.watch import Watch
 
 __all__ = [
     "Accepted",
@@ -23,7 +25,9 @@ __all__ = [
     "DeadLetter",
     "DeadLetters",
     "Event",
+    "Fill",
     "Garbage",
+    "Hooks",
     "Inbox",
     "Ledger",
     "NodeSeen",
@@ -34,6 +38,9 @@ __all__ = [
     "Receipt",
     "Rejected",
     "Services",
+    "SnapshotRequest",
+    "Source",
+    "Sources",
     "Trees",
     "UpgradeRecords",
     "Versions",

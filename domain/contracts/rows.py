@@ -59,8 +59,8 @@ class Catalogue(Protocol):
     def get(self, snapshot_id: str) -> Snapshot | None:
         """The snapshot in any state."""
 
-    def newest(self, service_id: str) -> Snapshot | None:
-        """The newest available snapshot of the service that includes data."""
+    def newest(self, service_id: str, part: str = "data") -> Snapshot | None:
+        """The newest available snapshot of the service that includes that part, with its packs."""
 
     def newest_at(self, service_id: str, at: int) -> Snapshot | None:
         """The newest available snapshot with data that was begun at or before that time, UTC milliseconds."""

@@ -1,4 +1,4 @@
-"""The ports of bytes: archive, live trees, object store, and the watch over long work.
+"""The ports of bytes: archive, live trees, and object store.
 
 Apart from SQL because its promise is another: whole or not at all, and found again by its key.
 """
@@ -6,32 +6,32 @@ Apart from SQL because its promise is another: whole or not at all, and found ag
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from domain.contracts.rows import Garbage
+from domain.contracts.sources import Source
+from domain.contracts.watch import Watch
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
-from domain.snapshot import SnapshotRequest
+from domain.snapshot import Label, Snapshot
 from domain.verification import Verified, VerifyLevel
 
 Buffer = bytes | bytearray | memoryview
 
 
-class Watch(Protocol):
-    """How long work says that it lives and asks whether it may go on. Safe to call from any thread."""
+@dataclass(frozen=True, slots=True)
+class SnapshotRequest:
+    """What `create` needs to know; `directory` is None when data is not included."""
 
-    def check(self) -> None:
-        """Raise LeaseLost, Cancelled, DeadlineExceeded or ShuttingDown; cheap, call it often."""
-
-    def keep(self, seconds: float) -> None:
-        """Renew the lease unless it lasts that long; LeaseLost when it does not, ShuttingDown. Never raises
-        Cancelled: for what must be finished, such as putting things back."""
-
-    def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
-        """Count progress (increments), then `check`."""
-
-    def expect(self, bytes_total: int, files_total: int) -> None:
-        """State the totals as soon as they are known."""
+    snapshot_id: str
+    tenant_id: str
+    service_id: str
+    directory: str | None  # absolute path on this node
+    configuration: dict[str, Any] | None = field(repr=False)
+    labels: tuple[Label, ...] = ()
+    exclude: tuple[str, ...] = ()
+    parent: Snapshot | None = None  # the newest available snapshot of the service
+    sources: tuple[Source, ...] = ()
 
 
 class Archive(Protocol):

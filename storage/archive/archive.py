@@ -9,13 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from domain.contracts import Garbage, Watch
+from domain.contracts import Garbage, SnapshotRequest, Watch
 from domain.errors import Refused
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
-from domain.snapshot import SnapshotRequest
 from domain.verification import Verified, VerifyLevel
 from storage.archive import compare, export, layout, published, stage, sweep, verify, writer
-from storage.archive.choose import select
+from storage.archive.choose import only_sources, select, without_sources
 from storage.archive.published import Opened
 
 
@@ -61,11 +60,15 @@ class StoreArchive:
     def _selected(self, manifest_key: str, selection: Selection, target: str) -> Opened:
         blob = published.fetch_manifest(self._tools.store, manifest_key)
         found = published.read_manifest(blob, manifest_key, self._tools.keys)
-        if not found.tree.names:
-            raise Refused(f"snapshot {found.header.snapshot_id} holds no data", code="not-in-snapshot")
-        if selection.is_whole():
-            return found
-        return dataclasses.replace(found, tree=select(found.tree, selection, target))
+        header, tree = found.header, found.tree
+        if selection.sources:
+            if missing := set(selection.sources) - set(header.sources):
+                raise Refused(f"snapshot {header.snapshot_id} holds no source {min(missing)}", code="not-in-snapshot")
+            return dataclasses.replace(found, tree=only_sources(tree, selection.sources))
+        if "data" not in header.include:
+            raise Refused(f"snapshot {header.snapshot_id} holds no data", code="not-in-snapshot")
+        tree = without_sources(tree) if header.sources else tree
+        return dataclasses.replace(found, tree=tree if selection.is_whole() else select(tree, selection, target))
 
     def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
         """See the port."""

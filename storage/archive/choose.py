@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.errors import Refused
 from domain.restore import Selection
-from storage.archive import attributes
+from storage.archive import attributes, published
 from storage.archive.beneath import READ_DIRECTORY
 from storage.archive.exclusion import Exclusion
 from storage.archive.layout import HOLE
@@ -30,6 +31,24 @@ def select(tree: Tree, selection: Selection, target: str) -> Tree:
     wanted, above = _wanted(tree, selection)
     chosen = _kept(tree, wanted | above)
     return _with_live_directories(chosen, above[wanted | above], target) if selection.paths else chosen
+
+
+def without_sources(tree: Tree) -> Tree:
+    """The directory alone."""
+    rows, place = published.source_rows(tree), published.place_of(tree)
+    keep = np.ones(len(tree.names), bool)
+    keep[[*rows, *([] if place is None else [place])]] = False
+    return _kept(tree, keep)
+
+
+def only_sources(tree: Tree, names: Sequence[str]) -> Tree:
+    """These sources as files of their names, beneath the directory that is kept for them."""
+    keep = np.zeros(len(tree.names), bool)
+    keep[0] = True
+    for row in published.source_rows(tree):
+        if tree.names[row].decode("ascii") in names:
+            keep[[row, int(tree.parent[row])]] = True
+    return _kept(tree, keep)
 
 
 def _wanted(tree: Tree, selection: Selection) -> tuple[Rows, Rows]:

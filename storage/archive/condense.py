@@ -14,13 +14,15 @@ from itertools import pairwise
 from storage.archive import digest, segment
 from storage.archive.jobs import BlockJob, Extent, Job, SegmentJob
 from storage.archive.known import Known, Place, offset_of, place, segment_of
-from storage.archive.layout import SEGMENT_TARGET
+from storage.archive.layout import HOLE, HOLE_LIMIT, SEGMENT_TARGET
 from storage.archive.pack import Chunk
 from storage.archive.pipeline import Channel
 from storage.data_key import DataKey
 
 #: A run this long is a segment of its own; the gathering buffer has room for one shorter run more.
 OWN_SEGMENT = SEGMENT_TARGET // 2
+
+_HOLE = place(HOLE, 0)
 
 Ship = Callable[[int, segment.Segment, list[Chunk]], None]
 
@@ -67,8 +69,8 @@ class Condenser:
 
     def _block(self, job: BlockJob) -> None:
         view, cuts = memoryview(job.buffer), job.cuts
-        ids = [self._name(view[start:end]) for start, end in pairwise(cuts)]
-        places: list[Place | None] = self._known.find_old(ids)
+        ids = [b"" if i in job.zeros else self._name(view[a:b]) for i, (a, b) in enumerate(pairwise(cuts))]
+        places: list[Place | None] = self._find_old(ids)
         # Nothing heavy under the mutex: places are promised here and filled below.
         with self._known.mutex:
             new = self._find_new(ids, places)
@@ -81,6 +83,13 @@ class Condenser:
             else:
                 self._gather(view, run)
         job.piece.extents.extend(_extents(cuts, found))
+
+    def _find_old(self, ids: list[bytes]) -> list[Place | None]:
+        """Where the parent has each; a chunk without an id is a hole."""
+        if b"" not in ids:
+            return self._known.find_old(ids)
+        found = iter(self._known.find_old([name for name in ids if name]))
+        return [next(found) if name else _HOLE for name in ids]
 
     def _find_new(self, ids: list[bytes], places: list[Place | None]) -> list[int]:
         """Numbers of the chunks that nobody has; the first only, where one comes twice."""
@@ -147,7 +156,11 @@ def _extents(cuts: list[int], places: Sequence[Place | None]) -> Iterator[Extent
     for number, where in enumerate(places):
         assert where is not None, "every chunk was found or given a place"
         size = cuts[number + 1] - cuts[number]
-        if segment_of(where) == segment_number and offset_of(where) == offset + length:
+        if where == _HOLE:
+            follows = segment_number == HOLE and length + size <= HOLE_LIMIT
+        else:
+            follows = segment_of(where) == segment_number and offset_of(where) == offset + length
+        if follows:
             length += size
             continue
         if length:

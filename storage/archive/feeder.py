@@ -18,10 +18,10 @@ from collections.abc import Callable
 from domain.contracts import Watch
 from storage.archive import attributes
 from storage.archive.beneath import READ_FILE
-from storage.archive.chunker import Chunker
+from storage.archive.blocks import Blocks
 from storage.archive.digest import Namer
 from storage.archive.entries import Entries
-from storage.archive.jobs import BLOCK, BlockJob, Job, Piece, SegmentJob
+from storage.archive.jobs import Job, Piece, SegmentJob
 from storage.archive.known import Known, place
 from storage.archive.layout import SEGMENT_TARGET, WHOLE_FILE
 from storage.archive.pack import Chunk
@@ -59,7 +59,7 @@ class Feeder:
         self._entries, self._known, self._jobs, self._buffers, self._watch = entries, known, jobs, buffers, watch
         self._opener, self._name = opener, name
         self._ahead: deque[tuple[int, int]] = deque()  # row, open file
-        self._chunker: Chunker | None = None
+        self._blocks = Blocks(jobs, buffers, watch)
         self._buffer: bytearray | None = None  # of the segment that is being filled
         self._used, self._slot = 0, 0
         self._chunks: list[Chunk] = []
@@ -141,7 +141,7 @@ class Feeder:
         if self._buffer is not None and self._used + size > SEGMENT_TARGET + WHOLE_FILE:
             self._flush()
         if self._buffer is None:
-            self._buffer = self._take_buffer()
+            self._buffer = self._blocks.take()
             self._slot = self._known.slot()
         view = memoryview(self._buffer)[self._used : self._used + size]
         found = _read_into(handle, view, 0)
@@ -186,32 +186,15 @@ class Feeder:
         """Cut and hand over the bytes start..end; how many there were."""
         if start == end:
             return 0
-        self._chunker = self._chunker or Chunker()
-        tail, position = b"", start
-        while True:
-            buffer = self._take_buffer()
-            view = memoryview(buffer)
-            view[: len(tail)] = tail
-            wanted = min(BLOCK, end - position)
-            found = _read_into(handle, view[len(tail) : len(tail) + wanted], position)
-            position += found
-            last = position >= end or found < wanted
-            filled = len(tail) + found
-            cuts = self._chunker.cuts(view[:filled], last)
-            tail = bytes(view[cuts[-1] : filled])
-            if len(cuts) > 1:
-                pieces.append(Piece())
-                self._jobs.put(BlockJob(buffer, cuts, pieces[-1]), self._watch.check)
-            else:
-                self._buffers.put(buffer)
-            self._watch.check()
-            if last:
-                return position - start
+        position = start
 
-    def _take_buffer(self) -> bytearray:
-        buffer = self._buffers.take(self._watch.check)
-        assert buffer is not None, "the set of buffers is never finished"
-        return buffer
+        def fill(view: memoryview) -> int:
+            nonlocal position
+            found = _read_into(handle, view, position)
+            position += found
+            return found
+
+        return self._blocks.by_content(fill, pieces, end - start)
 
     def _record(self, row: int, status: os.stat_result, size: int, found: bytes) -> None:
         """What is true of the file as it was read, which may be later than the walk."""

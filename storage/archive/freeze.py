@@ -23,10 +23,13 @@ from storage.archive.layout import HOLE
 from storage.archive.manifest import Ints, Tree
 from storage.archive.pack import SEGMENT_ROW
 from storage.archive.shipper import Shipper
-from storage.archive.walker import Walker
 
 _OFFSET_MASK = place(1, 0) - 1
 _OFFSET_BITS = place(1, 0).bit_length() - 1
+
+
+#: Files taken over from the parent: rows here, rows there.
+Unchanged = tuple["array[int]", "array[int]"]
 
 
 @dataclass(slots=True)
@@ -39,12 +42,12 @@ class _Extents:
     length: Ints
 
 
-def freeze(entries: Entries, walker: Walker, feeder: Feeder, former: Former | None, shipper: Shipper) -> Tree:
+def freeze(entries: Entries, unchanged: Unchanged, feeder: Feeder, former: Former | None, shipper: Shipper) -> Tree:
     """The tables. Raises RuntimeError if the bytes of any file do not add up: that is a bug, never data."""
-    found = _extents(len(entries), walker, feeder, former)
+    found = _extents(len(entries), unchanged, feeder, former)
     segments, packs, sizes = _places(found, former, shipper)
     if former is not None:
-        for row, there in zip(walker.unchanged, walker.unchanged_there, strict=True):
+        for row, there in zip(*unchanged, strict=True):
             if kept := former.tree.attributes.get(there):
                 entries.attributes[row] = kept
     tree = Tree(
@@ -90,14 +93,14 @@ def _ints(column: array[int]) -> Ints:
     return np.frombuffer(column, dtype=column.typecode).copy() if column else np.zeros(0, column.typecode)
 
 
-def _extents(rows: int, walker: Walker, feeder: Feeder, former: Former | None) -> _Extents:
+def _extents(rows: int, unchanged_rows: Unchanged, feeder: Feeder, former: Former | None) -> _Extents:
     counts = np.zeros(rows, np.int64)
     small = _ints(feeder.small_row)
     counts[small] = 1
     big = [(row, _flat(pieces)) for row, pieces in feeder.big]
     for row, extents in big:
         counts[row] = len(extents)
-    unchanged, there = _ints(walker.unchanged), _ints(walker.unchanged_there)
+    unchanged, there = map(_ints, unchanged_rows)
     if former is not None:
         counts[unchanged] = former.tree.extents[there]
     first = np.cumsum(counts) - counts

@@ -47,6 +47,7 @@ class BlockJob:
     buffer: bytearray
     cuts: list[int]
     piece: Piece
+    zeros: frozenset[int] = frozenset()  # numbers of chunks that are all zero: holes
 
 
 Job = SegmentJob | BlockJob

@@ -50,6 +50,11 @@ DEPTH_LIMIT = 512
 FILE_LIMIT = 1 << 50
 HOLE_LIMIT = 1 << 30  # a longer hole is several extents
 
+#: Where a manifest has the data that is not in the directory: one file for each source. Never in a live tree.
+SOURCES = b".backstay-sources"
+#: Bytes of a block of a volume: fixed, so that a page that changes in place is one block, or two.
+VOLUME_BLOCK = CHUNK_AVERAGE
+
 #: An extent of this segment number is a hole: bytes that read as zero and take no room.
 HOLE = 0xFFFF_FFFF
 

@@ -23,7 +23,8 @@ from storage.archive.compression import compress_table, decompress_table
 from storage.archive.layout import COLUMNS_LIMIT, HEADER_LIMIT, MANIFEST_LIMIT, MANIFEST_MAGIC, NUMBER_LIMIT
 from storage.archive.pack import SEGMENT_ROW
 
-FORMAT = 1
+#: A manifest with sources has a number of its own: whoever does not know them would restore them as files.
+FORMAT, WITH_SOURCES = 1, 3
 Ints = NDArray[np.integer[Any]]
 
 
@@ -42,6 +43,7 @@ class Header:
     files: int  # names that are not directories
     logical_bytes: int  # of files, holes included, a hard-linked file once
     pack_bytes: int  # of the packs that this snapshot added
+    sources: dict[str, str] = field(default_factory=dict)  # kind by name; each is a file of that name in SOURCES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +88,7 @@ def encode(manifest: Manifest) -> bytes:
     stored = compress_table(table)
     header = manifest.header
     document = {
-        "format": FORMAT,
+        "format": WITH_SOURCES if header.sources else FORMAT,
         "snapshot_id": header.snapshot_id,
         "tenant_id": header.tenant_id,
         "service_id": header.service_id,
@@ -101,6 +103,8 @@ def encode(manifest: Manifest) -> bytes:
         "table": {"stored": len(stored), "plain": len(table)},
         "configuration": None if manifest.sealed is None else len(manifest.sealed),
     }
+    if header.sources:
+        document["sources"] = header.sources
     text = json.dumps(document, separators=(",", ":")).encode("ascii")
     parts = [MANIFEST_MAGIC, struct.pack("<I", len(text)), text, stored, manifest.sealed or b""]
     return b"".join([*parts, digest.full(*parts)])
@@ -174,6 +178,7 @@ def decode(blob: bytes) -> tuple[Header, bytes, bytes | None]:
             files=_number(document["files"]),
             logical_bytes=_number(document["logical_bytes"]),
             pack_bytes=_number(document["pack_bytes"]),
+            sources=_sources(document),
         )
     except (KeyError, TypeError) as error:
         raise Damaged(f"the header of a manifest is incomplete: {error}") from None
@@ -197,6 +202,13 @@ def _text(value: object) -> str:
     return value
 
 
+def _sources(document: dict[str, Any]) -> dict[str, str]:
+    found = document["sources"] if document["format"] == WITH_SOURCES else {}
+    if not isinstance(found, dict) or not all(isinstance(kind, str) for kind in found.values()):
+        raise Damaged("the header of a manifest describes its sources wrongly")
+    return found
+
+
 def _header(blob: bytes) -> tuple[dict[str, Any], int]:
     """The JSON header and where it ends, after the digest over everything was found right."""
     start = len(MANIFEST_MAGIC) + 4
@@ -212,7 +224,7 @@ def _header(blob: bytes) -> tuple[dict[str, Any], int]:
         document = json.loads(blob[start : start + length].decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise Damaged(f"the header of a manifest cannot be read: {error}") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if not isinstance(document, dict) or document.get("format") not in (FORMAT, WITH_SOURCES):
         raise Damaged("a manifest is of a format that this version does not know")
     return document, start + length
 

@@ -12,9 +12,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from domain.contracts import ObjectStore
 from domain.errors import Damaged, InvalidMessage
-from domain.restore import ManifestSummary
+from domain.restore import ManifestSummary, SavedSource
 from storage.archive import envelope, layout, manifest
 from storage.archive.cache import Cache
 from storage.archive.check import check_flags, tree_from
@@ -58,6 +60,7 @@ def read_manifest(blob: bytes, key: str, keys: Keys) -> Opened:
         _check_place(key, header.tenant_id, header.service_id, header.snapshot_id)
         tree = tree_from(table)
         check_flags(tree, sealed=opened_with is not None)
+        _check_sources(header, tree)
     except Damaged as error:
         raise Damaged(f"manifest {key}: {error}", code=error.code) from error
     return Opened(header, tree, sealed, opened_with)
@@ -117,7 +120,37 @@ def summary(
         unstable=tuple(map(printable, tree.unstable)),
         parent_id=header.parent_id,
         configuration=configuration,
+        sources=_sources(header, tree),
     )
+
+
+def _sources(header: Header, tree: Tree) -> tuple[SavedSource, ...]:
+    rows = {path_of(tree, row): row for row in source_rows(tree)}
+    prefix = layout.SOURCES.decode() + "/"
+    return tuple(
+        SavedSource(name, kind, int(tree.size[rows[prefix + name]])) for name, kind in sorted(header.sources.items())
+    )
+
+
+def _check_sources(header: Header, tree: Tree) -> None:
+    rows = source_rows(tree)
+    kinds = {int(tree.mode[row]) & 0o170000 for row in rows}
+    if {tree.names[row].decode("ascii", "replace") for row in rows} != set(header.sources) or kinds - {0o100000}:
+        raise Damaged("its header and its table differ about its sources")
+
+
+def source_rows(tree: Tree) -> list[int]:
+    """Rows of the sources' files."""
+    place = place_of(tree)
+    return [] if place is None else np.nonzero(tree.parent == place)[0].tolist()
+
+
+def place_of(tree: Tree) -> int | None:
+    """The row of the directory that sources are in."""
+    if layout.SOURCES not in tree.names:
+        return None
+    inside = np.nonzero(tree.parent[1:] == 0)[0] + 1
+    return next((row for row in inside.tolist() if tree.names[row] == layout.SOURCES), None)
 
 
 def printable(path: bytes) -> str:

@@ -20,6 +20,7 @@ from storage.archive.entries import Entries
 from storage.archive.exclusion import OWN_PREFIX, Exclusion
 from storage.archive.former import Former
 from storage.archive.layout import DEPTH_LIMIT, ENTRIES_LIMIT, LINK_LIMIT
+from storage.archive.streams import append_row
 
 #: A directory or entry with one of these is left out and listed; any other error is not expected.
 UNREADABLE = frozenset(
@@ -42,9 +43,20 @@ class Walker:
     """One walk of one tree."""
 
     def __init__(
-        self, root: int, entries: Entries, exclusion: Exclusion, former: Former | None, read: Reading, watch: Watch
+        self,
+        root: int,
+        entries: Entries,
+        exclusion: Exclusion,
+        former: Former | None,
+        read: Reading,
+        watch: Watch,
+        place: bytes | None = None,
     ) -> None:
-        """`root` is an open directory and stays the caller's."""
+        """`root` is an open directory and stays the caller's. `place` is the name of a directory that is to stand in
+        the root beside what is there, empty: see `place_row`."""
+        self._place = place
+        #: The row of `place`.
+        self.place_row = -1
         self._entries, self._exclusion, self._former, self._read, self._watch = entries, exclusion, former, read, watch
         self._settled_before = former.settled_before if former is not None else 0
         self._root_status = os.fstat(root)
@@ -94,11 +106,15 @@ class Walker:
         path = self._entries.path(row) if self._exclusion.active else b""
         if self._exclusion.active:
             found = [item for item in found if not self._left_out(path, *item)]
+        if row == 0 and self._place is not None:
+            found = sorted([*found, (self._place, self._root_status)], key=_name_of)
         matched = self._match(former_row, [name for name, _ in found])
         inside = []
         for (name, status), fact in zip(found, matched, strict=True):
             kind = status.st_mode & 0o170000
-            if kind == stat.S_IFREG:
+            if row == 0 and name == self._place:
+                self.place_row = append_row(self._entries, row, name)
+            elif kind == stat.S_IFREG:
                 self._file(row, handle, name, status, fact)
             elif kind == stat.S_IFDIR:
                 if status.st_dev != self._root_status.st_dev or depth + 1 > DEPTH_LIMIT:

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from domain.contracts import ObjectStore, Watch
+from domain.contracts import ObjectStore, SnapshotRequest, Watch
 from domain.errors import Damaged, KeyUnavailable, NotFound, ObjectMissing, Refused
 from domain.failpoint import failpoint
 from domain.restore import ManifestSummary
-from domain.snapshot import SnapshotRequest
 from storage.archive import digest, envelope, layout, published
+from storage.archive.blocks import Blocks
 from storage.archive.cache import Cache, manifest_name
 from storage.archive.chunker import LARGEST
 from storage.archive.condense import Condenser
@@ -30,12 +32,14 @@ from storage.archive.entries import Entries
 from storage.archive.exclusion import Exclusion
 from storage.archive.feeder import Feeder, Opener
 from storage.archive.former import Former
-from storage.archive.freeze import empty_tree, freeze
+from storage.archive.freeze import Unchanged, empty_tree, freeze
 from storage.archive.jobs import BLOCK, Job
 from storage.archive.known import Known
+from storage.archive.layout import SOURCES
 from storage.archive.manifest import Header, Manifest, Tree, encode, holders, root_digest
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.shipper import Pack, Shipper
+from storage.archive.streams import append_row, read_sources
 from storage.archive.tenant_keys import HeldKey, Keys, TenantKeys
 from storage.archive.walker import Walker
 from storage.data_key import DataKey
@@ -67,10 +71,10 @@ def create(tools: Tools, request: SnapshotRequest, watch: Watch) -> ManifestSumm
     data_key = tools.keys.obtain(request.tenant_id) if tools.encryption else None
     taken_at = tools.wall_ms()
     tree, packs, parent_id = empty_tree(), list[Pack](), None
-    if request.directory is not None:
+    if request.directory is not None or request.sources:
         former = _former(tools, request, cache, data_key)
         parent_id = former.header.snapshot_id if former is not None else None
-        tree, packs = _read_tree(tools, request, former, data_key, watch)
+        tree, packs = _read(tools, request, former, data_key, watch)
     manifest = _manifest(tools, request, data_key, taken_at, tree, packs, parent_id)
     root = layout.pack_root(request.tenant_id)
     _look_for_packs(tools.store, root, packs, watch)
@@ -138,14 +142,12 @@ def _all_there(store: ObjectStore, root: str, tree: Tree) -> bool:
     return all(found.get(root + name) == size for name, size in zip(tree.packs, tree.pack_bytes.tolist(), strict=True))
 
 
-def _read_tree(
+def _read(
     tools: Tools, request: SnapshotRequest, former: Former | None, data_key: DataKey | None, watch: Watch
 ) -> tuple[Tree, list[Pack]]:
-    """Read the directory and store what is new."""
-    exclusion = Exclusion(request.exclude)
-    root = _open_root(request.directory or "", request.service_id)
+    """Read the directory and the sources, and store what is new."""
     entries, known = Entries(), Known(former.load_chunks if former is not None else None)
-    try:
+    with _root(request) as root:
         with Crew() as crew:
             jobs: Channel[Job] = crew.channel(tools.threads)
             buffers: Channel[bytearray] = crew.channel(tools.threads + 2)
@@ -162,16 +164,40 @@ def _read_tree(
             name = digest.namer(None if data_key is None else data_key.naming)
             feeder = Feeder(entries, known, jobs, buffers, watch, name, tools.opener)
             try:
-                walker = Walker(root, entries, exclusion, former, feeder.take, watch)
-                walker.run()
+                unchanged, place = _walk(request, root, entries, former, feeder, watch)
                 feeder.finish()
+                feeder.big += read_sources(entries, place, request.sources, Blocks(jobs, buffers, watch), watch)
             finally:
                 feeder.close()
             jobs.finish()
             crew.wait("compress", watch.check)
             shipper.finish()
             crew.wait("upload", watch.check)
-        return freeze(entries, walker, feeder, former, shipper), shipper.packs
+        return freeze(entries, unchanged, feeder, former, shipper), shipper.packs
+
+
+def _walk(
+    request: SnapshotRequest, root: int | None, entries: Entries, former: Former | None, feeder: Feeder, watch: Watch
+) -> tuple[Unchanged, int]:
+    """Walk the directory, if there is one to read; what is unchanged in it, and the row that sources belong to."""
+    if root is None:
+        append_row(entries, 0, b"")
+        return (array("q"), array("q")), append_row(entries, 0, SOURCES)
+    place = SOURCES if request.sources else None
+    walker = Walker(root, entries, Exclusion(request.exclude), former, feeder.take, watch, place)
+    walker.run()
+    return (walker.unchanged, walker.unchanged_there), walker.place_row
+
+
+@contextmanager
+def _root(request: SnapshotRequest) -> Iterator[int | None]:
+    """The open directory of the service, if it is to be read."""
+    if request.directory is None:
+        yield None
+        return
+    root = _open_root(request.directory, request.service_id)
+    try:
+        yield root
     finally:
         os.close(root)
 
@@ -204,7 +230,7 @@ def _manifest(
         plain = json.dumps(request.configuration, sort_keys=True, separators=(",", ":")).encode("ascii")
         bound_to = published.aad_of(request.tenant_id, request.service_id, request.snapshot_id)
         sealed = bytes(sealer.seal(plain, bound_to))
-    include = (("configuration",) if plain is not None else ()) + (("data",) if request.directory is not None else ())
+    parts = {"configuration": plain is not None, "data": request.directory is not None, "sources": request.sources}
     held = holders(tree.mode, tree.twins)
     header = Header(
         snapshot_id=request.snapshot_id,
@@ -213,11 +239,12 @@ def _manifest(
         parent_id=parent_id,
         taken_at=taken_at,
         labels=tuple(map(str, request.labels)),
-        include=include,
+        include=tuple(name for name, held in parts.items() if held),
         root_digest=root_digest(tree, None if plain is None else sealer.fingerprint(plain)),
         files=int(((tree.mode & 0o170000) != 0o040000).sum()),
         logical_bytes=int(np.sum(tree.size[held], dtype=np.int64)),
         pack_bytes=sum(pack.size for pack in packs),
+        sources={source.name: source.kind.value for source in request.sources},
     )
     return Manifest(header, tree, sealed)
 

@@ -42,16 +42,17 @@ class SqlCatalogue:
             row = connection.execute(select(snapshot).where(snapshot.c.snapshot_id == snapshot_id)).first()
             return None if row is None else _whole(connection, row)
 
-    def newest(self, service_id: str) -> Snapshot | None:
-        """The newest available snapshot of the service that includes data, with its packs."""
-        return self._newest(snapshot.c.service_id == service_id)
+    def newest(self, service_id: str, part: str = "data") -> Snapshot | None:
+        """See the port."""
+        return self._newest(part, snapshot.c.service_id == service_id)
 
     def newest_at(self, service_id: str, at: int) -> Snapshot | None:
         """See the port."""
-        return self._newest(snapshot.c.service_id == service_id, snapshot.c.taken_at <= at)
+        return self._newest("data", snapshot.c.service_id == service_id, snapshot.c.taken_at <= at)
 
-    def _newest(self, *conditions: ColumnElement[bool]) -> Snapshot | None:
-        wanted = select(snapshot).where(_LISTED, _AVAILABLE, snapshot.c.has_data == 1, *conditions)
+    def _newest(self, part: str, *conditions: ColumnElement[bool]) -> Snapshot | None:
+        holds = snapshot.c.has_data == 1 if part == "data" else snapshot.c.include.contains(f'"{part}"')
+        wanted = select(snapshot).where(_LISTED, _AVAILABLE, holds, *conditions)
         with self._tx.read() as connection:
             row = connection.execute(wanted.order_by(*_NEWEST_FIRST).limit(1)).first()
             return None if row is None else _whole(connection, row)

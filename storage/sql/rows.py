@@ -134,6 +134,7 @@ def _service(row: Row[Any], document: dict[str, Any]) -> Service:
         share_uuid=row.share_uuid,
         document=document,
         retention=json.loads(row.retention or "{}"),
+        sources=tuple(json.loads(row.sources or "[]")),
     )
 
 
@@ -151,6 +152,7 @@ def service_values(record: Service, now: int, vault: Vault) -> dict[str, Any]:
         "group_id": record.group_id,
         "share_uuid": record.share_uuid,
         "retention": to_json(record.retention) if record.retention else "",
+        "sources": to_json(list(record.sources)) if record.sources else "",
         "updated_at": now,
     }
 

@@ -54,6 +54,7 @@ service = Table(
     Column("group_id", ForeignText),
     Column("share_uuid", ForeignText),
     Column("retention", Text, nullable=False, server_default=""),  # JSON; empty: everything is kept
+    Column("sources", Text, nullable=False, server_default=""),  # JSON list of names; empty: none
     Index("service_tenant", "tenant_id", "service_id"),
     partial("service_group", "tenant_id", "group_id", where="group_id IS NOT NULL"),
 )

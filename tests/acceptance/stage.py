@@ -47,7 +47,7 @@ class Stage:
             self.register(names, service_id, document)
         self.tell_region(names)
 
-    def register(self, names: Names, service_id: str, document: dict[str, Any]) -> None:
+    def register(self, names: Names, service_id: str, document: dict[str, Any], **more: Any) -> None:
         """Publish register-service with a console's export."""
         configuration = document
         if "service_base" in document:
@@ -60,6 +60,7 @@ class Stage:
                 "node": "web-1",
                 "directory": service_id,
                 "configuration": configuration,
+                **more,
             },
             service=service_id,
         )

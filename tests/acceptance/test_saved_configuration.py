@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from domain.configuration import Configuration
+from domain.contracts import SnapshotRequest
 from domain.operation import State
 from domain.protection import catalogue_row
-from domain.snapshot import SnapshotRequest
 from tests.acceptance.platform import Platform, code, digest, grow
 from tests.unit.storage_archive.workshop import QuietWatch
 

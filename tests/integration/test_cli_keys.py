@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from domain import failpoint
-from domain.contracts import Archive
+from domain.contracts import Archive, SnapshotRequest
 from domain.errors import Refused
-from domain.snapshot import SnapshotRequest
 from storage.archive import open_archive
 from storage.sealing import KeyRing
 from tests.command_line import CommandLine

@@ -23,9 +23,11 @@ from domain.identity import Subject
 from domain.message import Command
 from domain.operation import Budget, Operation, State, StepState
 from domain.outcome import Outcome
+from domain.source import HookSettings
 from domain.subscription import Subscription
 from handlers import Payload
 from storage.sealing import KeyRing
+from storage.sources import open_hooks, open_sources
 from storage.sql import Database, open_database
 from workers.attempt import Ports
 from workers.clock import SystemClock
@@ -77,6 +79,7 @@ class Bench:
             database.ledger, database.services, database.catalogue, None, None, clock,  # type: ignore[arg-type]
             None, Breakers(clock, random.Random(1)), database.versions, database.records,  # type: ignore[arg-type]
             health_hook=lambda service_id: HookResult(True), count=lambda name, **labels: None,
+            sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
         )  # fmt: skip
         executor = Executor(
             ports,

@@ -169,7 +169,7 @@ def test_an_outage_is_noticed_after_a_few_events_and_not_after_all(
     outbox = FakeOutbox(*(event(f"e-{number}") for number in range(50)))
     publisher.broken = True
     start(started, outbox)
-    eventually(lambda: len(outbox.held) == 50 and publisher.attempts, what="the batch is given up")
+    eventually(lambda: len(outbox.held) == 50 and publisher.attempts == relay.OUTAGE, what="the batch is given up")
     started.pop().stop(timeout=5)
     assert publisher.attempts == relay.OUTAGE
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 
-from domain.contracts import Watch
+from domain.contracts import SnapshotRequest, Watch
 from domain.errors import ObjectMissing
 from domain.failpoint import failpoint
 from domain.restore import ManifestSummary
-from domain.snapshot import SnapshotRequest
 
 
 class MemoryArchive:

@@ -23,6 +23,8 @@ from domain.message import Command
 from domain.operation import TERMINAL, Budget, Operation
 from domain.outcome import Outcome, SaveService, SaveVersion
 from domain.region import Call, Place
+from domain.source import HookSettings
+from storage.sources import open_hooks, open_sources
 from tests.simulation import shop
 from tests.simulation.archive import MemoryArchive
 from tests.simulation.floor import Floor
@@ -239,6 +241,7 @@ class World:
             clock=self.clock, region=self.network, breakers=Breakers(self.clock, self.draw),
             versions=database.versions, records=database.records,
             health_hook=lambda service: HookResult(True, ""), count=lambda *_, **__: None,
+            sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
         )  # fmt: skip
 
     # ------------------------------------------------------------ what may happen at a point

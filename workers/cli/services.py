@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 group = typer.Typer(no_args_is_help=True, help="Make services known, and look at them.")
 
 #: What becomes the payload of register-service; `tenant` and `service` become its subject.
-FIELDS = ("alias", "directory", "node", "region", "configuration")
+FIELDS = ("alias", "directory", "node", "region", "sources", "configuration")
 
 
 @group.command()

@@ -27,7 +27,7 @@ Labels = Annotated[list[str] | None, typer.Option("--label", metavar="NAME:VALUE
 Service = Annotated[str | None, typer.Option(metavar="S", help="The service; its tenant is looked up.")]
 Subject = Annotated[str | None, typer.Option(metavar="tenant/T/service/S", help="The same, with nothing looked up.")]
 Include = Annotated[
-    list[str] | None, typer.Option(metavar="PART", help="configuration, data; repeatable. Default: both.")
+    list[str] | None, typer.Option(metavar="PART", help="configuration, data or sources; repeatable. Default: all.")
 ]
 
 

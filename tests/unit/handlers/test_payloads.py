@@ -58,9 +58,9 @@ def test_a_payload_does_not_print_its_configuration() -> None:
     assert "pa55word" not in repr(payload)
 
 
-def test_an_empty_create_snapshot_takes_configuration_and_data() -> None:
+def test_an_empty_create_snapshot_takes_everything() -> None:
     payload = handlers.parse(KNOWN["create-snapshot"], {})
-    assert payload.include == ("configuration", "data")
+    assert payload.include == ("configuration", "data", "sources")
 
 
 def test_the_folder_is_the_list_of_commands() -> None:

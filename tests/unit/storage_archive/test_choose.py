@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.contracts import Archive
+from domain.contracts import Archive, SnapshotRequest
 from domain.errors import Refused
 from domain.restore import RestoreMode, Selection, Staged
-from domain.snapshot import SnapshotRequest
 from storage.archive import open_archive
 from storage.sealing import KeyRing
 from storage.store import open_store

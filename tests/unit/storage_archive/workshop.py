@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from domain.contracts import Archive, ObjectStore
+from domain.contracts import Archive, ObjectStore, SnapshotRequest
 from domain.restore import ManifestSummary, RestoreMode, Staged
-from domain.snapshot import Consistency, Label, Snapshot, SnapshotRequest, SnapshotState
+from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
 from storage.archive import open_archive
 from storage.archive.feeder import open_beneath
 from storage.archive.tenant_keys import TenantKeys

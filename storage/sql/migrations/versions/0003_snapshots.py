@@ -15,6 +15,7 @@ depends_on = None
 
 STATEMENTS = """
 ALTER TABLE service ADD COLUMN retention TEXT NOT NULL DEFAULT '';
+ALTER TABLE service ADD COLUMN sources TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE snapshot ADD COLUMN pinned TEXT NOT NULL DEFAULT '';
 ALTER TABLE snapshot ADD COLUMN verified_at BIGINT;

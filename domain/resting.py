@@ -1,0 +1,49 @@
+"""The node's own programs around the reading or the replacing of a service's data.
+
+Apart from the work because what was made to rest must be woken whatever happens: the journal remembers it, so a
+worker that takes over wakes what its predecessor had put to rest. Both programs may therefore run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from domain.context import Context
+from domain.contracts.sources import Work
+from domain.errors import LeaseLost
+from domain.journal import HOOK
+from domain.operation import StepState
+from domain.outcome import Item
+from domain.service import Service
+
+
+@contextmanager
+def resting(context: Context, what: Work, service: Service) -> Iterator[list[Item]]:
+    """While the block runs the service rests; the items tell, once it has ended, what went wrong with waking it."""
+    items: list[Item] = []
+    if not context.hooks.any(what):
+        yield items
+        return
+    kind = f"{HOOK}{what}:{service.service_id}"
+    if context.journal.find(kind) is None:
+        context.journal.begin(kind, {"service": service.service_id})
+    try:
+        context.hooks.before(what, service, context.watch)
+        yield items
+    except LeaseLost:
+        raise  # whoever holds it now is reading, and wakes it
+    except BaseException:
+        wake(context, what, service)
+        raise
+    items += wake(context, what, service)
+
+
+def wake(context: Context, what: Work, service: Service) -> tuple[Item, ...]:
+    """Run the program for afterwards if the other may have run; what went wrong."""
+    step = context.journal.find(f"{HOOK}{what}:{service.service_id}")
+    if step is None:
+        return ()
+    trouble = context.hooks.after(what, service)
+    context.journal.end(step, StepState.UNDONE, {"trouble": trouble} if trouble else {})
+    return (Item(f"after_{what}", "hook-failed", trouble),) if trouble else ()

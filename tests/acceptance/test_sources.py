@@ -1,0 +1,392 @@
+"""Data that is not in the directory: saved and restored with it, by programs and volumes of the node."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.operation import Budget, State
+from tests.acceptance.platform import Platform, code, digest, grow
+from tests.chaos.victim import Death, run_node
+from tests.command_line import program
+from tests.waiting import eventually
+from workers.config import Settings, load
+
+#: A restore program of the kind that a database has: all at once, at the end.
+TAKES_ALL = 'cat > "$1.new" && mv "$1.new" "$1"'
+
+
+class Site:
+    """A platform whose node knows a "database", which is a file, and a volume."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.database, self.volume = home / "database", home / "disk.img"
+        self.sources: dict[str, Any] = {
+            "db": {
+                "kind": "command",
+                "save": ["cat", str(self.database)],
+                "restore": ["sh", "-c", TAKES_ALL, "-", str(self.database)],
+            },
+            "disk": {"kind": "volume", "path": str(home / "disk.img")},
+        }
+        self.hooks: dict[str, Any] = {}
+        self._platform: Platform | None = None
+
+    @property
+    def platform(self) -> Platform:
+        if self._platform is None:
+            self._platform = Platform(self.home / "data", **self.environment())
+            self._platform.start(
+                "web-1", budget=Budget(backoff_base=0.01, backoff_cap=0.05, max_undo_attempts=2, max_attempts=3)
+            )
+        return self._platform
+
+    def environment(self) -> dict[str, str]:
+        return {"BACKSTAY_SOURCES": json.dumps(self.sources), "BACKSTAY_HOOKS": json.dumps(self.hooks)}
+
+    def close(self) -> None:
+        if self._platform is not None:
+            self._platform.close()
+            self._platform = None
+
+    def state(self) -> tuple[str, bytes, bytes]:
+        return digest(self.platform.apps("web-1") / "web"), self.database.read_bytes(), self.volume.read_bytes()
+
+    def node_settings(self) -> Settings:
+        """Of the node, for one that is to die."""
+        home = self.home / "data"
+        more = {"BACKSTAY_DATA_DIR": str(home), "BACKSTAY_NODE": "web-1", "BACKSTAY_LOG_LEVEL": "error"}
+        return load(self.environment() | more | {"BACKSTAY_APPS_ROOT": str(home / "nodes" / "web-1")})
+
+    def left_to_others(self, snapshot_id: str) -> str:
+        """Publish the wish to restore while no node runs; its message."""
+        self.platform.stop("web-1")
+        message = self.platform.publish("restore-snapshot", {"snapshot_id": snapshot_id}, service="web")
+        self.close()
+        return message
+
+    def restore(self, snapshot_id: str, **data: Any) -> Any:
+        return self.platform.run("restore-snapshot", {"snapshot_id": snapshot_id, **data}, service="web")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    made.database.write_bytes(random.Random(1).randbytes(3_000_000))
+    made.volume.write_bytes(random.Random(2).randbytes(1 << 20) + bytes(1 << 20))
+    yield made
+    made.close()
+
+
+def test_directory_database_and_volume_are_one_snapshot_and_come_back_together(site: Site) -> None:
+    tree = site.platform.service("web", sources=["db", "disk"])
+    before = site.state()
+    first = site.platform.snapshot("web")
+    assert first.include == ("configuration", "data", "sources")
+    grow(tree, seed=9, files=4)
+    site.database.write_bytes(b"another")
+    site.volume.write_bytes(b"another")
+    done = site.restore(first.snapshot_id)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert done.outcome["figures"]["sources"] == 2
+    assert site.state() == before
+    assert site.platform.run("verify-snapshot", {"snapshot_id": first.snapshot_id}, service="web").error_code is None
+    assert not (tree / ".backstay-sources").exists()
+
+
+def test_one_part_can_be_restored_and_the_others_stay(site: Site) -> None:
+    site.platform.service("web", sources=["db"])
+    before = site.state()
+    taken = site.platform.snapshot("web")
+    site.database.write_bytes(b"another")
+    grow(site.platform.apps("web-1") / "web", seed=9, files=4)
+    changed = site.state()
+    assert site.restore(taken.snapshot_id, include=["data"]).state is State.SUCCEEDED
+    assert site.state() == (before[0], *changed[1:])
+    assert site.restore(taken.snapshot_id, include=["sources"]).state is State.SUCCEEDED
+    assert site.state() == before
+
+
+def test_a_dump_that_changed_little_stores_little(site: Site) -> None:
+    site.platform.service("web", sources=["db"])
+    site.platform.snapshot("web")
+    dump = site.database.read_bytes()
+    site.database.write_bytes(dump[:1_000_000] + b"inserted" + dump[1_000_000:])
+    second = site.platform.snapshot("web", include=["sources"])
+    assert second.include == ("sources",)
+    assert second.stored_bytes < len(dump) // 8
+    site.database.write_bytes(b"")
+    assert site.restore(second.snapshot_id).state is State.SUCCEEDED
+    assert len(site.database.read_bytes()) == len(dump) + len(b"inserted")
+
+
+@pytest.mark.parametrize(
+    "program", ["echo half; echo 'no such table' >&2; exit 3", "printf half; kill -9 $$", "exec no-such-program"]
+)
+def test_what_a_failing_program_has_said_is_no_snapshot(site: Site, program: str) -> None:
+    """FZ: the exit code is part of the data."""
+    site.sources["db"]["save"] = ["sh", "-c", program]
+    site.platform.service("web", sources=["db"])
+    operation = site.platform.run("create-snapshot", {}, service="web")
+    assert code(operation) == (State.FAILED, "source-failed")
+    assert operation.outcome is not None
+    assert "saves source db of service web" in operation.outcome["sentence"]
+    assert ("no such table" in operation.outcome["sentence"]) == ("table" in program)
+    assert site.platform.listed("web") == []
+
+
+def test_a_program_may_ask_to_be_run_again_later(site: Site, tmp_path: Path) -> None:
+    """75 is EX_TEMPFAIL of sysexits.h."""
+    script = 'if [ -e "$0" ]; then cat "$1"; else touch "$0"; exit 75; fi'
+    site.sources["db"]["save"] = ["sh", "-c", script, str(tmp_path / "asked"), str(site.database)]
+    site.platform.service("web", sources=["db"])
+    assert "sources" in site.platform.snapshot("web").include
+    assert (tmp_path / "asked").exists()
+
+
+def test_a_program_that_hangs_is_killed_with_all_that_it_started(site: Site, tmp_path: Path) -> None:
+    site.sources["db"] |= {"save": ["sh", "-c", f"sleep 60 & echo $! > {tmp_path}/child; wait"], "seconds": 0.5}
+    site.platform.service("web", sources=["db"])
+    operation = site.platform.run("create-snapshot", {}, service="web")
+    assert code(operation) == (State.FAILED, "source-failed")
+    child = int((tmp_path / "child").read_text())
+    eventually(lambda: not _alive(child), what="the program's child is gone")
+
+
+def test_a_program_sees_no_secret_of_the_worker(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKSTAY_CANARY", "secret")
+    site.sources["db"]["save"] = ["env"]
+    site.platform.service("web", sources=["db"])
+    taken = site.platform.snapshot("web")
+    assert site.restore(taken.snapshot_id).state is State.SUCCEEDED
+    seen = dict(line.split("=", 1) for line in site.database.read_text().splitlines())
+    assert seen.keys() <= {"PATH", "BACKSTAY_SERVICE", "BACKSTAY_TENANT", "BACKSTAY_DIRECTORY", "LC_CTYPE"}
+    assert (seen["BACKSTAY_SERVICE"], seen["BACKSTAY_TENANT"]) == ("web", "acme")
+
+
+def test_a_restore_whose_first_program_fails_changes_nothing(site: Site) -> None:
+    site.sources["db"]["restore"] = ["sh", "-c", "cat > /dev/null; echo refused >&2; exit 1"]
+    site.platform.service("web", sources=["db"])
+    taken = site.platform.snapshot("web")
+    grow(site.platform.apps("web-1") / "web", seed=9, files=4)
+    before = site.state()
+    operation = site.restore(taken.snapshot_id)
+    assert code(operation) == (State.ROLLED_BACK, "source-failed"), operation.outcome
+    assert "refused" in operation.outcome["sentence"]
+    assert site.state() == before
+
+
+def test_when_a_later_source_fails_a_person_is_asked_for_and_told_what_was_restored(site: Site) -> None:
+    """Nobody can take back what a program has taken in, and nothing says that it was."""
+    site.sources["other"] = {"kind": "command", "save": ["echo", "other"], "restore": ["false"]}
+    site.platform.service("web", sources=["db", "other"])
+    taken = site.platform.snapshot("web")
+    operation = site.restore(taken.snapshot_id)
+    assert operation.state is State.STUCK
+    assert [item["name"] for item in operation.outcome["items"]] == ["web/db", "web/swap"]
+
+
+def test_what_cannot_be_restored_here_is_refused_before_anything_is_changed(site: Site) -> None:
+    del site.sources["db"]["restore"]
+    site.platform.service("web", sources=["db"])
+    taken = site.platform.snapshot("web")
+    assert code(site.restore(taken.snapshot_id)) == (State.FAILED, "source-not-restorable")
+    site.close()
+    site.sources["db"] = {"kind": "volume", "path": str(site.volume)}
+    assert code(site.restore(taken.snapshot_id)) == (State.FAILED, "source-kind-differs")
+    site.close()
+    del site.sources["db"]
+    assert code(site.restore(taken.snapshot_id)) == (State.FAILED, "unknown-source")
+
+
+def test_a_service_is_not_registered_with_a_source_that_its_node_does_not_know(site: Site) -> None:
+    grow(site.platform.apps("web-1") / "web")
+    operation = site.platform.run("register-service", {"node": "web-1", "sources": ["nobody"]}, service="web")
+    assert code(operation) == (State.FAILED, "unknown-source")
+
+
+# ---------------------------------------------------------------- volumes
+def test_a_chain_of_a_volume_is_exact_on_a_new_and_on_an_existing_target(site: Site) -> None:
+    """CN-11, CN-17, CN-19: changed, zeroed, growing and unchanged; each state comes back, whatever was there."""
+    site.platform.service("web", sources=["disk"])
+    draw = random.Random(5)
+    image = bytearray(draw.randbytes(2 << 20))
+    states, sizes = [], []
+    for change in range(5):
+        site.volume.write_bytes(image)
+        taken = site.platform.snapshot("web", include=["sources"])
+        states.append((taken.snapshot_id, bytes(image)))
+        sizes.append(taken.stored_bytes)
+        if change == 0:
+            image[65_536:98_304] = draw.randbytes(32_768)
+        if change == 1:
+            image[524_288:1_048_576] = bytes(524_288)
+        if change == 2:
+            image += bytes(300_000) + draw.randbytes(1000) + bytes(70_001)
+    assert sizes[1] < 40_000 and sizes[2] < 10_000 and sizes[4] < 5_000, "only what changed is stored, and no zeros"
+    for snapshot_id, wanted in states:
+        for there in (None, draw.randbytes(3 << 20)):
+            site.volume.unlink()
+            if there is not None:
+                site.volume.write_bytes(there)
+            assert site.restore(snapshot_id).state is State.SUCCEEDED
+            assert site.volume.read_bytes() == wanted
+    assert site.volume.stat().st_blocks * 512 < len(image) - 524_288, "zeros take no room"
+
+
+def test_a_volume_that_changes_while_it_is_read_is_no_snapshot(site: Site) -> None:
+    site.sources["disk"]["path"] = str(site.home / "growing")
+    (site.home / "growing").write_bytes(b"x")
+    site.hooks["after_snapshot"] = ["true"]
+    site.platform.service("web", sources=["disk"])
+    writer = subprocess.Popen(["sh", "-c", f"while :; do printf x >> {site.home}/growing; done"])
+    try:
+        operation = site.platform.run("create-snapshot", {}, service="web")
+    finally:
+        writer.kill()
+        writer.wait()
+    assert code(operation) == (State.FAILED, "source-unavailable")
+    assert operation.outcome is not None and "changed while it was read" in operation.outcome["sentence"]
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Path]:
+    """A real block device of 3 MiB, full of old bytes."""
+    backing = tmp_path / "backing"
+    backing.write_bytes(random.Random(3).randbytes(3 << 20))
+    made = subprocess.run(["losetup", "--find", "--show", str(backing)], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"this machine gives no loop device: {made.stderr.strip()}")
+    subprocess.run(["blockdev", "--setrw", made.stdout.strip()], check=True)
+    yield Path(made.stdout.strip())
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+def test_a_device_is_written_in_place_zeros_too_and_what_is_beyond_stays(site: Site, device: Path) -> None:
+    """CN-18, CN-19."""
+    site.platform.service("web", sources=["disk"])
+    taken = site.platform.snapshot("web", include=["sources"])
+    image, former = site.volume.read_bytes(), device.read_bytes()
+    site.close()
+    site.sources["disk"]["path"] = str(device)
+    done = site.restore(taken.snapshot_id)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert device.read_bytes() == image + former[len(image) :]
+    site.close()
+    subprocess.run(["blockdev", "--setro", str(device)], check=True)
+    assert code(site.restore(taken.snapshot_id)) == (State.FAILED, "source-not-restorable")
+    subprocess.run(["blockdev", "--setrw", str(device)], check=True)
+
+
+def test_a_device_that_is_too_small_is_refused_before_anything_is_written(site: Site, device: Path) -> None:
+    """CN-18."""
+    site.volume.write_bytes(bytes(4 << 20))
+    site.platform.service("web", sources=["disk"])
+    taken = site.platform.snapshot("web", include=["sources"])
+    site.close()
+    site.sources["disk"]["path"] = str(device)
+    former = device.read_bytes()
+    assert code(site.restore(taken.snapshot_id)) == (State.FAILED, "volume-too-small")
+    assert device.read_bytes() == former
+
+
+# ---------------------------------------------------------------- hooks
+def test_a_service_rests_while_it_is_read_and_is_woken_also_when_that_fails(site: Site, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    for when in ("before_snapshot", "after_snapshot", "before_restore", "after_restore"):
+        site.hooks[when] = ["sh", "-c", f"echo {when} $1 >> {said}", "-", "{service}"]
+    site.sources["db"]["save"] = ["sh", "-c", f"echo saved >> {said}; cat {site.database}"]
+    site.platform.service("web", sources=["db"])
+    taken = site.platform.snapshot("web")
+    assert site.restore(taken.snapshot_id).state is State.SUCCEEDED
+    assert said.read_text().splitlines() == [
+        "before_snapshot web", "saved", "after_snapshot web", "before_restore web", "after_restore web"
+    ]  # fmt: skip
+    said.unlink()
+    site.close()
+    site.sources["db"]["save"] = ["false"]
+    assert site.platform.run("create-snapshot", {}, service="web").state is State.FAILED
+    assert said.read_text().splitlines() == ["before_snapshot web", "after_snapshot web"]
+
+
+def test_a_hook_that_says_no_prevents_the_work_and_one_that_fails_afterwards_is_told(site: Site) -> None:
+    site.hooks["before_snapshot"] = ["sh", "-c", "echo 'still starting' >&2; exit 1"]
+    site.platform.service("web")
+    operation = site.platform.run("create-snapshot", {}, service="web")
+    assert code(operation) == (State.FAILED, "source-failed")
+    assert operation.outcome is not None and "still starting" in operation.outcome["sentence"]
+    site.close()
+    site.hooks = {"after_snapshot": ["false"]}
+    operation = site.platform.run("create-snapshot", {}, service="web")
+    assert operation.outcome is not None
+    assert operation.state is State.SUCCEEDED and not operation.outcome["complete"]
+    assert [item["code"] for item in operation.outcome["items"]] == ["hook-failed"]
+
+
+# ---------------------------------------------------------------- kill it
+@pytest.mark.parametrize("point", ["source.before-restore", "source.after-restore", "trees.before-swap"])
+def test_whoever_is_killed_while_sources_are_restored_another_finishes(site: Site, point: str) -> None:
+    """I5, I17."""
+    site.platform.service("web", sources=["db", "disk"])
+    before = site.state()
+    taken = site.platform.snapshot("web")
+    site.database.write_bytes(b"another")
+    site.volume.write_bytes(b"another")
+    grow(site.platform.apps("web-1") / "web", seed=9, files=4)
+    message = site.left_to_others(taken.snapshot_id)
+    assert run_node(site.node_settings(), lambda system: False, site.home / "trace", Death(point, 1)).killed
+    done = site.platform.outcome(message)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert site.state() == before
+
+
+def test_a_program_whose_worker_was_killed_is_waited_for_and_never_runs_twice_at_a_time(site: Site) -> None:
+    said = site.home / "said"
+    slow = f"echo begin >> {said}; sleep 1; {TAKES_ALL}; echo end >> {said}"
+    site.sources["db"]["restore"] = ["sh", "-c", slow, "-", str(site.database)]
+    site.platform.service("web", sources=["db"])
+    before = site.state()
+    taken = site.platform.snapshot("web")
+    site.database.write_bytes(b"another")
+    message = site.left_to_others(taken.snapshot_id)
+    more = {"BACKSTAY_DATA_DIR": str(site.home / "data"), "BACKSTAY_NODE": "web-1"}
+    more["BACKSTAY_APPS_ROOT"] = site.node_settings().apps_root
+    worker = program(["serve", "--http", "127.0.0.1:0"], site.environment() | more)
+    eventually(said.exists, 60, "the program runs")
+    worker.kill()
+    worker.communicate()
+    done = site.platform.outcome(message)
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert said.read_text().split() == ["begin", "end"] * 2, "the one that was left ends before the other begins"
+    assert site.state() == before
+
+
+def test_what_a_killed_worker_has_put_to_rest_is_woken(site: Site) -> None:
+    said = site.home / "said"
+    for when in ("before_snapshot", "after_snapshot"):
+        site.hooks[when] = ["sh", "-c", f"echo {when} >> {said}"]
+    site.platform.service("web")
+    site.platform.stop("web-1")
+    message = site.platform.publish("create-snapshot", {}, service="web")
+    site.close()
+    death = Death("archive.before-publish", 1)
+    assert run_node(site.node_settings(), lambda system: False, site.home / "trace", death).killed
+    assert said.read_text().split() == ["before_snapshot"]
+    assert site.platform.outcome(message).state is State.SUCCEEDED
+    assert said.read_text().split() == ["before_snapshot"] * 2 + ["after_snapshot"]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""Upgrades and rollbacks of services whose data is partly in a database: it goes with the directory, both ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.operation import State
+from tests.acceptance.platform import digest, grow
+from tests.acceptance.shop import Names, details, template
+from tests.acceptance.stage import Stage
+from tests.acceptance.test_sources import TAKES_ALL
+from tests.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    home = tmp_path_factory.mktemp("stage")
+    database = f"{home}/{{service}}.db"
+    source = {"kind": "command", "save": ["cat", database], "restore": ["sh", "-c", TAKES_ALL, "-", database]}
+    made = Stage(home, fenced=True, BACKSTAY_SOURCES=json.dumps({"db": source}))
+    made.platform.start("web-1")
+    made.publish_version(template(), "v2.0")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def names(stage: Stage) -> Names:
+    stage.region.reset()
+    found = Names()
+    database_of(stage, found).write_bytes(b"first")
+    stage.install(found)
+    stage.register(found, found.web, details(found, found.web), sources=["db"])
+    stage.tell_region(found)
+    grow(stage.platform.apps("web-1") / found.web, seed=5)
+    return found
+
+
+def database_of(stage: Stage, names: Names) -> Path:
+    return stage.platform.home / f"{names.web}.db"
+
+
+def state(stage: Stage, names: Names) -> tuple[str, bytes]:
+    return digest(stage.platform.apps("web-1") / names.web), database_of(stage, names).read_bytes()
+
+
+def migrate(stage: Stage, names: Names) -> None:
+    (stage.platform.apps("web-1") / names.web / "migrated.txt").write_text("the new version was here")
+    database_of(stage, names).write_bytes(b"migrated")
+
+
+def test_a_rollback_with_data_brings_the_database_back_too_and_can_itself_be_taken_back(
+    stage: Stage, names: Names
+) -> None:
+    before = state(stage, names)
+    assert stage.upgrade(names.web, include_data=True).state is State.SUCCEEDED
+    migrate(stage, names)
+    meanwhile = state(stage, names)
+    done = stage.rollback(names.web, data=True)
+    assert done.state is State.SUCCEEDED and done.outcome is not None, done.outcome
+    assert state(stage, names) == before
+    safety = done.outcome["figures"]["snapshots"][names.web]
+    assert stage.rollback(names.web, snapshot_id=safety, data=True).state is State.SUCCEEDED
+    assert state(stage, names) == meanwhile
+
+
+def test_a_failed_deployment_takes_the_database_back_with_it(stage: Stage, names: Names) -> None:
+    before, alias = state(stage, names), names.alias(names.web)
+    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "never"}}}})
+    data = {"version": "v2.0", "include_data": True, "deploy_seconds": 2}
+    message = stage.platform.publish("upgrade-service", data, service=names.web)
+    eventually(lambda: stage.builds(names, names.web) >= 1, what="the build was sent")
+    migrate(stage, names)
+    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "success"}}}})
+    done = stage.platform.outcome(message)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert state(stage, names) == before
+
+
+def test_a_rollback_that_fails_leaves_the_database_as_it_found_it(stage: Stage, names: Names) -> None:
+    assert stage.upgrade(names.web, include_data=True).state is State.SUCCEEDED
+    migrate(stage, names)
+    meanwhile, alias = state(stage, names), names.alias(names.web)
+    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "never"}}}})
+    builds = stage.builds(names, names.web)
+    message = stage.platform.publish("rollback", {"data": True, "deploy_seconds": 2}, service=names.web)
+    eventually(lambda: database_of(stage, names).read_bytes() == b"first", what="the database was rolled back")
+    eventually(lambda: stage.builds(names, names.web) > builds, what="the build was sent")
+    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "success"}}}})
+    done = stage.platform.outcome(message)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert state(stage, names) == meanwhile
