@@ -27,17 +27,24 @@ from tests.servers.postgres import PostgresServer
 
 PAGE = 50
 NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {count})"
+LABELS = {
+    "reason": "CASE WHEN n % 10 = 0 THEN 'manual' ELSE 'nightly' END",
+    "owner": "'o' || (n % 1000)",
+    "ticket": "'k' || n",
+    "release": "CASE WHEN n < 2000 THEN 'old' ELSE 'new' END",
+}
 FILL = (
     f"""{NUMBERS} INSERT INTO snapshot (snapshot_id, tenant_id, service_id, state, taken_at, manifest_key, root_digest,
     logical_bytes, stored_bytes, files, consistency, include, has_data, skipped, updated_at)
     SELECT 's' || n, 't' || (n % 20), 'web' || (n % 200), 'available', 1700000000000 + n * 1000, 'manifest/' || n, 'aa',
     1000000, 1000, 100, 'stable', '["configuration","data"]', 1, '[]', 1700000000000 FROM numbers""",
-    f"""{NUMBERS} INSERT INTO snapshot_label (snapshot_id, ordinal, name, value)
-    SELECT 's' || n, 0, 'reason', CASE WHEN n % 10 = 0 THEN 'manual' ELSE 'nightly' END FROM numbers""",
-    f"{NUMBERS} INSERT INTO snapshot_label SELECT 's' || n, 1, 'owner', 'o' || (n % 1000) FROM numbers",
-    f"{NUMBERS} INSERT INTO snapshot_label SELECT 's' || n, 2, 'ticket', 'k' || n FROM numbers",
-    f"""{NUMBERS} INSERT INTO snapshot_label
-    SELECT 's' || n, 3, 'release', CASE WHEN n < 2000 THEN 'old' ELSE 'new' END FROM numbers""",
+    *(
+        f"""{NUMBERS} INSERT INTO snapshot_label
+        (snapshot_id, ordinal, name, value, tenant_id, service_id, taken_at)
+        SELECT 's' || n, {ordinal}, '{name}', {value}, 't' || (n % 20), 'web' || (n % 200), 1700000000000 + n * 1000
+        FROM numbers"""
+        for ordinal, (name, value) in enumerate(LABELS.items())
+    ),
 )
 Question = tuple[str | None, list[str], list[Label]]
 QUESTIONS: dict[str, Question] = {
@@ -49,6 +56,8 @@ QUESTIONS: dict[str, Question] = {
     "a tenant, a label of one in a thousand": ("t1", [], [Label("owner", "o21")]),
     "a tenant, a label of its oldest": ("t1", [], [Label("release", "old")]),
     "a tenant, two labels": ("t1", [], [Label("owner", "o21"), Label("reason", "nightly")]),
+    "a tenant, two common labels that never meet": ("t1", [], [Label("reason", "manual"), Label("release", "new")]),
+    "everything, two labels that seldom meet": (None, [], [Label("reason", "manual"), Label("release", "old")]),
     "a tenant, a label of one snapshot": ("t1", [], [Label("ticket", "k21")]),
     "a tenant, a label of none": ("t1", [], [Label("ticket", "none")]),
     "everything, a label of nearly all": (None, [], [Label("reason", "nightly")]),

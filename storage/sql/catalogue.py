@@ -11,13 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, exists, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal_column, select
 
 from domain.contracts import Garbage
 from domain.snapshot import Export, Label, Snapshot
 from domain.verification import READ_BACK
 from storage.sql import exports
 from storage.sql.changes import discarding
+from storage.sql.finding import find_rows
 from storage.sql.recovering import recover
 from storage.sql.rows import snapshot as read_snapshot
 from storage.sql.tables import garbage, pack, snapshot, snapshot_label, snapshot_pack
@@ -61,24 +62,8 @@ class SqlCatalogue:
         self, tenant_id: str | None, service_ids: Sequence[str], labels: Sequence[Label], limit: int, before: str | None
     ) -> list[Snapshot]:
         """Snapshots that are not being deleted, newest first, without their packs."""
-        wanted = select(snapshot).where(_LISTED).order_by(*_NEWEST_FIRST).limit(limit)
-        if tenant_id is not None:
-            wanted = wanted.where(snapshot.c.tenant_id == tenant_id)
-        if service_ids:
-            wanted = wanted.where(snapshot.c.service_id.in_(list(service_ids)))
-        for label in labels:
-            carries = exists().where(
-                snapshot_label.c.snapshot_id == snapshot.c.snapshot_id,
-                snapshot_label.c.name == label.name,
-                snapshot_label.c.value == label.value,
-            )
-            wanted = wanted.where(carries)
-        if before is not None:
-            last = snapshot.alias("last")
-            place = select(last.c.taken_at, last.c.snapshot_id).where(last.c.snapshot_id == before)
-            wanted = wanted.where(tuple_(snapshot.c.taken_at, snapshot.c.snapshot_id) < place.scalar_subquery())
         with self._tx.read() as connection:
-            rows = connection.execute(wanted).all()
+            rows = find_rows(connection, tenant_id, service_ids, labels, limit, before)
             labelled = _labels(connection, [row.snapshot_id for row in rows])
         return [read_snapshot(row, tuple(labelled[row.snapshot_id]), ()) for row in rows]
 

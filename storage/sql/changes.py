@@ -33,7 +33,7 @@ from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql import verdicts
 from storage.sql.exports import Discard, drop_exports, save_export
-from storage.sql.rows import service_values, snapshot_values
+from storage.sql.rows import label_values, service_values, snapshot_values
 from storage.sql.sealed import Vault
 from storage.sql.services import overlapping
 from storage.sql.states import state_is
@@ -126,11 +126,7 @@ def _save_service(
 
 def _add_snapshot(connection: Connection, record: Snapshot, now: int) -> None:
     connection.execute(insert(snapshot).values(snapshot_values(record, now)))
-    labels = [
-        {"snapshot_id": record.snapshot_id, "ordinal": ordinal, "name": label.name, "value": label.value}
-        for ordinal, label in enumerate(record.labels)
-    ]
-    if labels:
+    if labels := label_values(record):
         connection.execute(insert(snapshot_label), labels)
     keys = sorted(set(record.packs))
     if keys:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, exists, insert, literal_column, select
 from domain.errors import Damaged
 from domain.operation import TERMINAL
 from domain.snapshot import Snapshot
-from storage.sql.rows import snapshot_values
+from storage.sql.rows import label_values, snapshot_values
 from storage.sql.tables import garbage, operation, pack, snapshot, snapshot_label, snapshot_pack
 from storage.sql.transactions import Transactions
 
@@ -35,9 +35,8 @@ def recover(tx: Transactions, record: Snapshot) -> bool:
         ).first()
         if added is None:
             return False
-        for ordinal, label in enumerate(record.labels):
-            row = {"snapshot_id": record.snapshot_id, "ordinal": ordinal, "name": label.name, "value": label.value}
-            connection.execute(insert(snapshot_label), row)
+        if labels := label_values(record):
+            connection.execute(insert(snapshot_label), labels)
         if keys := sorted(set(record.packs)):
             connection.execute(
                 insert(snapshot_pack), [{"snapshot_id": record.snapshot_id, "pack_key": key} for key in keys]

@@ -204,3 +204,17 @@ def snapshot_values(record: Snapshot, now: int) -> dict[str, Any]:
         "skipped": to_json(list(record.skipped)),
         "updated_at": now,
     }
+
+
+def label_values(record: Snapshot) -> list[dict[str, Any]]:
+    """The values of its labels' rows, in their order, each with what lists are ordered and limited by."""
+    shared = {
+        "snapshot_id": record.snapshot_id,
+        "tenant_id": record.tenant_id,
+        "service_id": record.service_id,
+        "taken_at": record.taken_at,
+    }
+    return [
+        shared | {"ordinal": ordinal, "name": label.name, "value": label.value}
+        for ordinal, label in enumerate(record.labels)
+    ]

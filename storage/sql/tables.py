@@ -238,8 +238,13 @@ snapshot_label = Table(
     Column("ordinal", Integer, primary_key=True),
     Column("name", ForeignText, nullable=False),
     Column("value", ForeignText, nullable=False),
-    # Ends in the snapshot: asking whether one carries a label is one search, however many others carry it.
-    Index("snapshot_label_pair", "name", "value", "snapshot_id"),
+    Column("tenant_id", ForeignText, nullable=False, server_default=""),  # these three as the snapshot has them
+    Column("service_id", ForeignText, nullable=False, server_default=""),
+    number("taken_at"),
+    # In the order of a list: a page by label, and whether one snapshot carries it, is one search of an index.
+    Index("snapshot_label_newest", "name", "value", "taken_at", "snapshot_id"),
+    Index("snapshot_label_service", "service_id", "name", "value", "taken_at", "snapshot_id"),
+    Index("snapshot_label_tenant", "tenant_id", "name", "value", "taken_at", "snapshot_id"),
 )
 
 export = Table(

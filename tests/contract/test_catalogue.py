@@ -99,6 +99,22 @@ def test_snapshots_are_found_by_tenant_service_and_all_labels(bench: Bench) -> N
     assert sorted(_ids(find(None, ["db", "mail"], [], 10, None))) == ["s2", "s3"]
 
 
+def test_a_page_by_label_is_as_one_without_and_names_each_snapshot_once(bench: Bench) -> None:
+    """RS-24: newest first, page by page, one that carries a label twice too, and none that is being deleted."""
+    twice = (Label("a", "1"), Label("b", "2"), Label("a", "1"))
+    bench.make(*[AddSnapshot(snapshot(f"s{n}", taken_at=n // 2, labels=twice)) for n in range(6)])
+    bench.make(AddSnapshot(snapshot("s6", taken_at=9, labels=twice[1:2])), MarkDeleting("s4"))
+    scopes: list[tuple[str | None, list[str]]] = [(None, []), ("acme", []), (None, ["web"]), ("acme", ["web", "db"])]
+    for tenant, services in scopes:
+        for labels in ([Label("a", "1")], [Label("b", "2"), Label("a", "1")], [Label("a", "1")] * 2):
+            found: list[str] = []
+            before = None
+            while page := bench.database.catalogue.find(tenant, services, labels, 2, before):
+                before = page[-1].snapshot_id
+                found += _ids(page)
+            assert found == ["s5", "s3", "s2", "s1", "s0"]
+
+
 def test_found_snapshots_carry_their_labels_in_order(bench: Bench) -> None:
     labels = (Label("b", "2"), Label("a", "1"))
     bench.make(AddSnapshot(snapshot("s1", labels=labels)))

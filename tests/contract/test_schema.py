@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from alembic import command as alembic_command
@@ -15,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from domain.operation import Step, StepState
 from domain.service import Service
+from domain.snapshot import Label
 from storage.sql import open_database
 from storage.sql.claim import READY
 from storage.sql.migrate import __file__ as migrate_file
@@ -207,8 +209,35 @@ def test_no_claim_is_compiled_by_postgresql(fresh_postgres_url: str) -> None:
         assert connection.scalar(text("SHOW jit")) == "off"
 
 
-def test_whether_a_snapshot_carries_a_label_is_one_search_of_an_index(connection: Connection) -> None:
+def test_a_page_by_label_and_whether_one_carries_it_is_one_search_of_an_index(connection: Connection) -> None:
     """RS-24: however many other snapshots carry the same label."""
-    indexed = inspect(connection).get_indexes("snapshot_label")
-    (columns,) = [index["column_names"] for index in indexed if index["name"] == "snapshot_label_pair"]
-    assert columns == ["name", "value", "snapshot_id"]
+    found = {index["name"]: index["column_names"] for index in inspect(connection).get_indexes("snapshot_label")}
+    ordered = ["name", "value", "taken_at", "snapshot_id"]
+    assert found == {
+        "snapshot_label_newest": ordered,
+        "snapshot_label_service": ["service_id", *ordered],
+        "snapshot_label_tenant": ["tenant_id", *ordered],
+    }
+
+
+SNAPSHOT_OF_0002 = """INSERT INTO snapshot (snapshot_id, tenant_id, service_id, state, taken_at, manifest_key,
+    root_digest, logical_bytes, stored_bytes, files, consistency, include, skipped, updated_at)
+    VALUES ('{id}', 'acme', 'web', 'available', {at}, 'm', 'aa', 1, 1, 1, 'stable', '["data"]', '[]', 1)"""
+LABEL_OF_0002 = "INSERT INTO snapshot_label (snapshot_id, ordinal, name, value) VALUES ('{id}', 0, 'owner', '42')"
+
+
+def _write_as_0002(url: str, snapshot_id: str, at: int) -> None:
+    with closing(open_database(url, FlippingSealer())) as database, database._engine.begin() as connection:
+        for statement in (SNAPSHOT_OF_0002, LABEL_OF_0002):
+            connection.execute(text(statement.format(id=snapshot_id, at=at)))
+
+
+def test_labels_are_found_that_release_0002_wrote_before_and_after_the_migration(database_url: str) -> None:
+    """Nodes of both releases work on one database while it is being upgraded."""
+    _migrated_to(database_url, "0002")
+    _write_as_0002(database_url, "before", 0)
+    with Bench.opened(database_url) as bench:
+        _write_as_0002(database_url, "after", 1)
+        for tenant, services in (("acme", []), (None, ["web"]), (None, [])):
+            page = bench.database.catalogue.find(tenant, services, [Label("owner", "42")], 10, None)
+            assert [one.snapshot_id for one in page] == ["after", "before"]
