@@ -120,8 +120,10 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         marked = MarkCorrupt(snapshot.snapshot_id, str(error))
         return dataclasses.replace(Outcome.failed(error), changes=(marked,))
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
-    # What was restored in part was read in part.
-    if snapshot.state is SnapshotState.CORRUPT and not partial and set(include) == set(snapshot.include):
+    # What was restored in part was read in part, and so was what the node still had.
+    had = figures.get("reused", 0) + figures.get("kept", 0)
+    whole = not partial and set(include) == set(snapshot.include) and not had
+    if snapshot.state is SnapshotState.CORRUPT and whole:
         changes += (MarkSound(snapshot.snapshot_id, VerifyLevel.RESTORE_TEST.value, snapshot.changed_at),)
     return Outcome.succeeded(
         f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}",

@@ -56,9 +56,13 @@ class Archive(Protocol):
         watch: Watch,
         selection: Selection = WHOLE,
     ) -> Staged:
-        """Build the complete tree at `staging` (absent before; same file system as `target`), every
-        byte verified, files and directories fsynced. MERGE adds what only `target` has. Of a selection only
-        that; Refused when the snapshot does not have a path."""
+        """Build the complete tree at `staging` (same file system as `target`), every byte verified, files and
+        directories fsynced. MERGE adds what only `target` has. Of a selection only that; Refused when the snapshot
+        does not have a path.
+
+        Only what neither `target` nor an earlier attempt at `staging` has is fetched; both are believed only as far
+        as their bytes are the snapshot's, and `target` is only read. Weather, ShuttingDown and LeaseLost leave what
+        is staged for the next attempt, every other failure removes it."""
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
@@ -113,8 +117,8 @@ class Trees(Protocol):
         """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it
         is gone now this raises instead of leaving nothing live."""
 
-    def discard(self, op_id: str, target: str | None = None) -> None:
-        """Remove everything that operation staged or set aside, or only what it did for `target`."""
+    def discard(self, op_id: str) -> None:
+        """Remove everything that operation staged or set aside."""
 
     def staged_operations(self) -> list[str]:
         """Ids of operations that have left something in the staging folder."""

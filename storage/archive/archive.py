@@ -46,7 +46,9 @@ class StoreArchive:
     ) -> Staged:
         """See the port."""
         found = self._selected(manifest_key, selection, target)
-        return stage.stage(self._tools.store, found, target, staging, mode, self._tools.threads, watch)
+        tools = self._tools
+        order = stage.Order(tools.store, tools.cache_dir, tools.threads, found, manifest_key, target, staging, mode)
+        return stage.stage(order, watch)
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
