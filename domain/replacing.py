@@ -32,6 +32,7 @@ class Wish:
     mode: RestoreMode
     selection: Selection
     directory: str | None  # of a copy; None: the service's own
+    verify: bool  # read the tree again before it goes live
 
 
 def replace(
@@ -102,7 +103,9 @@ def _staged(wish: Wish, context: Context, service: Service, snapshot: Snapshot, 
         _refuse_full(service.service_id, trees, target)
     existed = not trees.is_absent(target)
     staging = trees.staging_path(op_id, target)
-    staged = context.archive.stage(snapshot.manifest_key, target, staging, wish.mode, context.watch, wish.selection)
+    staged = context.archive.stage(
+        snapshot.manifest_key, target, staging, wish.mode, context.watch, wish.selection, verify=wish.verify
+    )
     if wish.mode is RestoreMode.REFUSE_NON_EMPTY:
         _refuse_full(service.service_id, trees, target)  # staging may have taken hours
     return {

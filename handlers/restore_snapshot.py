@@ -11,7 +11,8 @@ copy. The snapshot may be of another service of the same tenant. Modes: replace,
 `at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service
 from then or before. `paths` restores only these and leaves everything else as it is. The profile `clone` leaves out
 the files that a node's setting names as a service's identity. `dry_run` changes nothing and tells what would be
-restored, updated and deleted.
+restored, updated and deleted. `verify` reads the restored tree back from the disk and compares every byte and
+attribute before it goes live; if anything differs the operation fails and the old tree stays.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class RestoreSnapshot(Payload):
     )
     profile: Literal["same-service", "clone"] = "same-service"
     dry_run: bool = False
+    verify: bool = False
 
     @pydantic.model_validator(mode="after")
     def _meant(self) -> RestoreSnapshot:
@@ -113,7 +115,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
             context.journal.plan(course.steps(context.operation.op_id))
             return carrying.carry_out(context, course)
         wanted = _record(command, context, service, snapshot, include)
-        wish = Wish(include, _mode(command), _selection(command, context), command.target.directory)
+        wish = Wish(include, _mode(command), _selection(command, context), command.target.directory, command.verify)
         figures, items = replacing.replace(wish, context, service, snapshot)
     except Damaged as error:
         # Whatever says `available` can be restored, so this one must stop saying it.

@@ -55,6 +55,8 @@ class Archive(Protocol):
         mode: RestoreMode,
         watch: Watch,
         selection: Selection = WHOLE,
+        *,
+        verify: bool = False,
     ) -> Staged:
         """Build the complete tree at `staging` (same file system as `target`), every byte verified, files and
         directories fsynced. MERGE adds what only `target` has. Of a selection only that; Refused when the snapshot
@@ -62,7 +64,8 @@ class Archive(Protocol):
 
         Only what neither `target` nor an earlier attempt at `staging` has is fetched; both are believed only as far
         as their bytes are the snapshot's, and `target` is only read. Weather, ShuttingDown and LeaseLost leave what
-        is staged for the next attempt, every other failure removes it."""
+        is staged for the next attempt, every other failure removes it. `verify` reads the tree back from the disk
+        and compares all of it: Refused(code="restored-differently")."""
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE

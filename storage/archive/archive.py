@@ -43,11 +43,15 @@ class StoreArchive:
         mode: RestoreMode,
         watch: Watch,
         selection: Selection = WHOLE,
+        *,
+        verify: bool = False,
     ) -> Staged:
         """See the port."""
         found = self._selected(manifest_key, selection, target)
         tools = self._tools
-        order = stage.Order(tools.store, tools.cache_dir, tools.threads, found, manifest_key, target, staging, mode)
+        order = stage.Order(
+            tools.store, tools.cache_dir, tools.threads, found, manifest_key, target, staging, mode, verify
+        )
         return stage.stage(order, watch)
 
     def compare(

@@ -23,10 +23,12 @@ from storage.archive.finish import Finisher, Warnings
 from storage.archive.manifest import holders
 from storage.archive.marks import Marks
 from storage.archive.merge import merge
+from storage.archive.offers import Source
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.plan import Plan, Run, split
 from storage.archive.published import Indexes, Opened
-from storage.archive.reuse import Reuse, Source
+from storage.archive.reread import reread
+from storage.archive.reuse import Reuse
 from storage.archive.segment import Opener
 
 FETCHERS = 2
@@ -183,6 +185,13 @@ class Building:
             place = directories.handle(self._parents[row])
             os.symlink(pointed_at, names[row], dir_fd=place)
             self.finisher.apply_to_link(names[row], place, row)
+
+    def reread(self) -> tuple[str, ...]:
+        """Compare what is on disk with what was written; call it last. Raises Refused, see `reread`."""
+        assert self._marks is not None
+        names, parents = self._tree.names, self._parents
+        marker = {r for r in range(1, len(names)) if parents[r] == 0 and names[r] == MARKER} - set(self._inner)
+        return reread(self._tree, self._root, self.finisher, self._marks, marker, self._threads, self._watch)
 
     def _remove_marker(self) -> None:
         """The platform's sign that a tree has had its owners set: the restored one has not."""

@@ -4,7 +4,7 @@ Apart from fetching, because nothing here is believed: bytes count only when the
 whatever their file's size and time say. They are hashed in the memory from which they are then written, or in the
 copy that was made, so a service that goes on writing meanwhile changes nothing. The live tree is only read, and no
 inode is shared with it. An extent is fetched unless it was found; so a file that is damaged, half written or changed
-costs its own extents. Only what saves fetching a segment is looked at.
+costs its own extents.
 """
 
 from __future__ import annotations
@@ -18,23 +18,19 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from domain.contracts import Watch
 from storage.archive.beneath import READ_FILE, Directories
 from storage.archive.finish import Finisher
-from storage.archive.layout import HOLE, KIB, MIB, SEGMENT_LIMIT
-from storage.archive.manifest import Ints, Tree, holders
+from storage.archive.layout import HOLE, MIB, SEGMENT_LIMIT
+from storage.archive.manifest import Ints, Tree
 from storage.archive.marks import Marks
+from storage.archive.offers import Mask, Source, worth_a_look
 from storage.archive.pieces import Pieces, load
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.published import Indexes
 from storage.data_key import DataKey
 
-Mask = NDArray[np.bool_]
-
-#: A pack's index is read only when that may save this many bytes.
-_WORTH = 64 * KIB
 #: A file of which so many extents in a row are other ones, and none is right, is given up.
 _PATIENCE = 8
 _BATCH = 32
@@ -43,47 +39,6 @@ _AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _FICLONE = 0x40049409
 _NO_CLONE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM})
 _CLONE_FROM = 1 * MIB
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
-    """A tree to take from: its open root, and which rows' names are files there that may have the content."""
-
-    root: int
-    ours: bool  # an earlier attempt built it: its files may be moved
-    found: Mask
-    room: int  # bytes on disk that moving saves
-
-
-def look(tree: Tree, root: int, *, ours: bool) -> Source:
-    """What an open tree may have, by names and sizes."""
-    found, room = np.zeros(len(tree.names), bool), 0
-    parents = tree.parent.tolist()
-    directories = Directories(root, parents, tree.names)
-    above, place = -1, -1
-    rows = np.nonzero(holders(tree.mode, tree.twins) & (tree.size > 0))[0]
-    try:
-        for row, size, extents in zip(
-            rows.tolist(), tree.size[rows].tolist(), tree.extents[rows].tolist(), strict=True
-        ):
-            if parents[row] != above:
-                above = parents[row]
-                try:
-                    place = directories.handle(above)
-                except OSError:
-                    place = -1
-            if place < 0:
-                continue
-            try:
-                status = os.stat(tree.names[row], dir_fd=place, follow_symlinks=False)
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode) and (status.st_size == size or (extents > 1 and status.st_size)):
-                found[row] = True
-                room += status.st_blocks * 512
-    finally:
-        directories.close()
-    return Source(root, ours, found, room if ours else 0)
 
 
 class Reuse:
@@ -106,7 +61,7 @@ class Reuse:
 
     def run(self, sources: list[Source], indexes: Indexes, key: DataKey | None) -> None:
         """Take all that is right. Raises OSError when the new tree cannot be written."""
-        useful, packs = _worth(self.tree, sources)
+        useful, packs = worth_a_look(self.tree, sources)
         if not packs:
             return
         pieces = load(self.tree, packs, indexes, key, self.watch)
@@ -139,23 +94,6 @@ class Reuse:
             else:
                 self.reused += length
         self.watch.advance(length, files)
-
-
-def _worth(tree: Tree, sources: list[Source]) -> tuple[Mask, list[int]]:
-    """Extents in segments that need not be fetched if all of these are found, and the packs of those segments."""
-    found = np.zeros(len(tree.names), bool)
-    for source in sources:
-        found |= source.found
-    real = tree.extent_segment != HOLE
-    there = np.repeat(found, tree.extents)
-    blocked = np.bincount(tree.extent_segment[real & ~there], minlength=len(tree.segments)) > 0
-    saved = np.bincount(
-        tree.segments["pack"][~blocked], weights=tree.segments["stored"][~blocked], minlength=len(tree.packs)
-    )
-    worth = ~blocked & (saved[tree.segments["pack"]] >= _WORTH)
-    useful = real & there
-    useful[useful] = worth[tree.extent_segment[useful]]
-    return useful, np.unique(tree.segments["pack"][worth]).tolist()
 
 
 class _Taker:

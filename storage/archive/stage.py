@@ -28,8 +28,9 @@ from storage.archive.build import Building
 from storage.archive.cache import Cache
 from storage.archive.leftover import Place
 from storage.archive.manifest import Header
+from storage.archive.marks import Marks
+from storage.archive.offers import look
 from storage.archive.published import Indexes, Opened
-from storage.archive.reuse import look
 from storage.archive.room import check_room
 
 
@@ -45,6 +46,7 @@ class Order:
     target: str
     staging: str
     mode: RestoreMode
+    verify: bool  # read the tree again
 
 
 def stage(order: Order, watch: Watch) -> Staged:
@@ -60,19 +62,22 @@ def stage(order: Order, watch: Watch) -> Staged:
         place = Place(parent, os.fsencode(os.path.basename(order.staging)), built_from)
         with _kept_or_removed(place):
             place.take_up()
+            marks = Marks(len(tree.extent_segment)) if order.verify else None
             with _live(order.target) as live:
                 sources = [look(tree, root, ours=True) for root in place.left]
                 sources += [look(tree, root, ours=False) for root in live]
                 check_room(parent, max(0, needed - sum(source.room for source in sources)), len(tree.names))
                 root = place.begin()
                 failpoint("stage.before-write")
-                building = Building(order.store, order.found, root, order.threads, watch, None)
+                building = Building(order.store, order.found, root, order.threads, watch, marks)
                 building.take(sources, _indexes(order))
             place.drop_left()
             warnings = building.build(order.target, order.mode)
             watch.check()
             syscalls.sync_file_system(root)
             os.fsync(parent)
+            if order.verify:
+                warnings += building.reread()
             inode = os.fstat(root).st_ino
             failpoint("stage.after-write")
     return Staged(
