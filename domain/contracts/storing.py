@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from domain.contracts.rows import Garbage
 from domain.contracts.sources import Source
 from domain.contracts.watch import Watch
+from domain.record import SnapshotRecord
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.snapshot import Label, Snapshot
 from domain.verification import Verified, VerifyLevel
@@ -86,6 +87,18 @@ class Archive(Protocol):
 
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """Where that operation puts an archive."""
+
+    def export_record(self, manifest_key: str) -> str:
+        """A signed text of one line that `read_record` takes, by which a catalogue that has lost the snapshot can take
+        it back; Damaged when the manifest cannot be read."""
+
+    def read_record(self, text: str) -> SnapshotRecord:
+        """What the text says, if it was signed with this key ring and is of this store; else Refused, nothing was
+        looked at but the store's name."""
+
+    def admit(self, record: SnapshotRecord, watch: Watch) -> ManifestSummary:
+        """The snapshot of an authentic record, after it was verified at level `exists`; the configuration is not
+        opened. Refused when its manifest was replaced since, Damaged when something of it is not there."""
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """Where that snapshot's manifest lives."""

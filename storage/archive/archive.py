@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 from domain.contracts import Garbage, SnapshotRequest, Watch
 from domain.errors import Refused
+from domain.record import SnapshotRecord
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.verification import Verified, VerifyLevel
-from storage.archive import compare, export, layout, published, stage, sweep, verify, writer
+from storage.archive import compare, export, layout, published, records, stage, sweep, verify, writer
 from storage.archive.choose import only_sources, select, without_sources
 from storage.archive.published import Opened
 
@@ -91,6 +92,18 @@ class StoreArchive:
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """See the port."""
         return layout.export_key(tenant_id, op_id)
+
+    def export_record(self, manifest_key: str) -> str:
+        """See the port."""
+        return records.make(self._tools.store, self._tools.keys, manifest_key)
+
+    def read_record(self, text: str) -> SnapshotRecord:
+        """See the port."""
+        return records.read(self._tools.store, self._tools.keys.keyring, text)
+
+    def admit(self, record: SnapshotRecord, watch: Watch) -> ManifestSummary:
+        """See the port."""
+        return records.admit(self._tools.store, self._tools.keys, record, watch)
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """See the port."""
