@@ -31,7 +31,7 @@ from storage.archive.manifest import Header
 from storage.archive.marks import Marks
 from storage.archive.offers import look
 from storage.archive.published import Indexes, Opened
-from storage.archive.room import check_room
+from storage.archive.room import check_room, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def stage(order: Order, watch: Watch) -> Staged:
     watch.expect(needed, files)
     above = os.path.dirname(order.staging)
     os.makedirs(above, mode=0o700, exist_ok=True)
-    with _told_apart(header), _opened(above) as parent:
+    with _opened(above) as parent, _told_apart(header, parent, needed, len(tree.names)):
         built_from = f"{order.manifest_key}|{header.root_digest}"
         place = Place(parent, os.fsencode(os.path.basename(order.staging)), built_from)
         with _kept_or_removed(place):
@@ -136,14 +136,15 @@ def _kept_or_removed(place: Place) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told_apart(header: Header) -> Iterator[None]:
-    """Say what a file system that cannot take the tree means."""
+def _told_apart(header: Header, parent: int, needed: int, names: int) -> Iterator[None]:
+    """Say what a file system that cannot take the tree means, after what was staged is gone."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Refused(
-                f"no room for snapshot {header.snapshot_id} beside its target: {os.strerror(error.errno)}",
+                f"no room for snapshot {header.snapshot_id} beside its target: {os.strerror(error.errno)}; "
+                + compared(parent, needed, names),
                 code="no-room",
                 next_step="free space on the target's file system and publish the restore again",
             ) from error

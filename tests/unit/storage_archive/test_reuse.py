@@ -5,17 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 
-from domain import failpoint
 from domain.errors import Cancelled, LeaseLost, ShuttingDown, StoreUnavailable
 from domain.restore import ManifestSummary, RestoreMode
 from storage.archive import reuse
 from storage.objects.memory import MemoryStore
-from tests.unit.storage_archive.workshop import Workshop, describe, plant, row_of
+from tests.unit.storage_archive.workshop import Workshop, describe, killed, plant, row_of
 
 MIB = 1 << 20
 
@@ -215,24 +213,8 @@ def test_what_only_the_target_has_is_merged_with_what_is_reused(shop: Workshop, 
 
 
 # ---------------------------------------------------------------- from an earlier attempt
-def killed(shop: Workshop, summary: ManifestSummary, hit: int, target: Path | None = None, name: str = "1") -> None:
-    """Stage in a child that is killed at the `hit`-th time that segments were written."""
-    pid = os.fork()
-    if pid == 0:
-        seen = 0
-
-        def hook(reached: str) -> None:
-            nonlocal seen
-            seen += reached == "stage.after-segments"
-            if seen == hit:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        failpoint.hook = hook
-        try:
-            shop.stage(summary, target=target, name=name)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+def killed_staging(shop: Workshop, summary: ManifestSummary, hit: int) -> None:
+    killed(hit, lambda: shop.stage(summary))
 
 
 def names(shop: Workshop) -> set[str]:
@@ -242,8 +224,8 @@ def names(shop: Workshop) -> set[str]:
 def test_killed_half_way_the_next_attempt_fetches_the_rest(shop: Workshop, store: CountingStore, tree: Path) -> None:
     """I15, CN-23: and killed twice, what both had staged is kept."""
     summary = shop.create(tree)
-    killed(shop, summary, 2)
-    killed(shop, summary, 1)
+    killed_staging(shop, summary, 2)
+    killed_staging(shop, summary, 1)
     store.read = 0
     staged = shop.stage(summary)
     assert describe(Path(staged.path)) == describe(tree)
@@ -256,7 +238,7 @@ def test_killed_half_way_the_next_attempt_fetches_the_rest(shop: Workshop, store
 def test_half_written_files_are_found_and_mended(shop: Workshop, tree: Path) -> None:
     """I15: after a power failure a file may have its size and not its bytes."""
     summary = shop.create(tree)
-    killed(shop, summary, 3)
+    killed_staging(shop, summary, 3)
     left = shop.root / "staging" / "1" / "tree"
     spoilt = 0
     for path in sorted(path for path in left.rglob("*") if path.is_file() and path.stat().st_size):
@@ -288,7 +270,7 @@ def test_weather_and_a_stop_leave_what_is_staged(shop: Workshop, tree: Path, err
 
 def test_what_else_fails_leaves_nothing_of_any_attempt(shop: Workshop, tree: Path) -> None:
     summary = shop.create(tree)
-    killed(shop, summary, 3)
+    killed_staging(shop, summary, 3)
 
     def stop() -> None:
         if shop.watch.bytes > 20 * MIB:
@@ -304,7 +286,7 @@ def test_what_else_fails_leaves_nothing_of_any_attempt(shop: Workshop, tree: Pat
 def test_what_another_snapshot_or_operation_staged_is_not_used(shop: Workshop, tree: Path, other: str) -> None:
     first = shop.create(tree)
     second = shop.create(tree, "s2", parent=row_of(first))
-    killed(shop, first, 3)
+    killed_staging(shop, first, 3)
     staged = shop.stage(second) if other == "snapshot" else shop.stage(first, name="2")
     assert (staged.kept, staged.reused) == (0, 0)
     assert describe(Path(staged.path)) == describe(tree)
@@ -322,7 +304,7 @@ def test_the_old_live_tree_in_the_staging_place_is_not_taken_for_staged(shop: Wo
 def test_a_tree_whose_builder_is_only_paused_is_left_to_it(shop: Workshop, tree: Path) -> None:
     """I7: its late writes must not reach what the next attempt hands over."""
     summary = shop.create(tree)
-    killed(shop, summary, 3)
+    killed_staging(shop, summary, 3)
     paused = os.open(shop.root / "staging" / "1" / "tree", os.O_RDONLY)
     try:
         fcntl.flock(paused, fcntl.LOCK_EX)
