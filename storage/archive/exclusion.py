@@ -2,10 +2,14 @@
 
 Apart from the walker, so that the pattern language has one home and can be tested without files. As in
 git, a pattern is relative to the service's directory and a directory that is left out is not entered.
+
+Patterns come in messages and names from tenants, and matching holds the interpreter's lock: a pattern whose
+wildcards could be tried in millions of ways would stop a whole node, so it is refused.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pathspec import GitIgnoreSpec
@@ -13,6 +17,9 @@ from pathspec import GitIgnoreSpec
 from domain.errors import InvalidMessage
 
 OWN_PREFIX = b".backstay"
+#: Wildcards of one pattern: `*` in one name, and `**` that are not its end. The work grows with their power.
+MOST_STARS, MOST_DEEP = 3, 2
+_LITERAL = re.compile(r"\\.|\[[^\]]*\]")
 
 
 class Exclusion:
@@ -21,6 +28,8 @@ class Exclusion:
     def __init__(self, patterns: Sequence[str]) -> None:
         """Raises InvalidMessage(field="exclude") for a pattern that git would not take either."""
         self.active = bool(patterns)
+        for pattern in patterns:
+            _check_work(pattern)
         try:
             self._spec = GitIgnoreSpec.from_lines(patterns)
         except ValueError as error:
@@ -30,3 +39,14 @@ class Exclusion:
         """Whether the entry at `path`, and all beneath it, is left out."""
         text = path.decode("utf-8", "surrogateescape")
         return self._spec.match_file(text + "/" if is_directory else text)
+
+
+def _check_work(pattern: str) -> None:
+    names = _LITERAL.sub("x", pattern).rstrip("/").removesuffix("/**").split("/")
+    deep = sum(name == "**" for name in names)
+    if deep > MOST_DEEP or any(len(re.findall(r"\*+", name)) > MOST_STARS for name in names):
+        raise InvalidMessage(
+            f"the pattern {pattern[:80]!r} has too many wildcards: at most {MOST_STARS} * in one name, and "
+            f"{MOST_DEEP} ** in all",
+            field="exclude",
+        )
