@@ -11,6 +11,7 @@ from domain.contracts import (
     Catalogue,
     Clock,
     Hooks,
+    Places,
     Services,
     Sources,
     Trees,
@@ -51,6 +52,7 @@ class Context:
     health_hook: Callable[[str], HookResult]  # runs the node's hook for a service
     sources: Sources
     hooks: Hooks
+    places: Places
     count: Callable[..., None]  # count("region_ignored", region=…, …) for metrics
     identity_files: tuple[str, ...] = ()  # patterns of what a clone of a service must not take over
     undoing_handed_over: bool = False  # an earlier holder may have been putting things back

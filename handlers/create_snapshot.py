@@ -37,12 +37,13 @@ def _label(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+LabelText = Annotated[str, pydantic.AfterValidator(_label)]
+
+
 class CreateSnapshot(Payload):
     """`exclude` holds gitignore-like patterns, relative to the service's directory."""
 
-    labels: tuple[Annotated[str, pydantic.AfterValidator(_label)], ...] = pydantic.Field(
-        default=(), max_length=64, strict=False
-    )
+    labels: tuple[LabelText, ...] = pydantic.Field(default=(), max_length=64, strict=False)
     include: tuple[Literal["configuration", "data", "sources"], ...] = pydantic.Field(
         default=("configuration", "data", "sources"), min_length=1, strict=False
     )
@@ -83,7 +84,7 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
     return Outcome.succeeded(
         f"snapshot {snapshot.snapshot_id} of service {service.service_id} is available",
         changes=(AddSnapshot(snapshot, leftovers),),
-        items=tuple(troubles) + _items(summary, container.omitted(packed)),
+        items=tuple(troubles) + items_of(summary, container.omitted(packed)),
         snapshot_id=snapshot.snapshot_id,
         files=summary.files,
         logical_bytes=summary.logical_bytes,
@@ -92,7 +93,7 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
     )
 
 
-def abandon(command: CreateSnapshot, context: Context) -> tuple[AbandonSnapshot, ...]:
+def abandon(command: Payload, context: Context) -> tuple[AbandonSnapshot, ...]:
     """What a failed or cancelled attempt leaves in the store, for the collector."""
     operation = context.operation
     if (service := context.services.get(operation.service_id)) is not None:
@@ -105,7 +106,8 @@ def abandon(command: CreateSnapshot, context: Context) -> tuple[AbandonSnapshot,
     )
 
 
-def _items(summary: ManifestSummary, omitted: tuple[str, ...]) -> tuple[Item, ...]:
+def items_of(summary: ManifestSummary, omitted: tuple[str, ...] = ()) -> tuple[Item, ...]:
+    """What the snapshot does not hold as it was, as far as it is named."""
     unstable = [Item(name, "changed-while-read", "kept changing while it was read") for name in summary.unstable]
     skipped = [Item(name, "not-stored", "could not be read or is not a file") for name in summary.skipped]
     unsaid = [Item(name, "not-saved", "has no form in JSON") for name in omitted]

@@ -8,8 +8,12 @@ root when it is used as a path.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from domain.errors import PathEscape
+
+#: Returns a key that may name an object; raises PathEscape for any other.
+KeyRule = Callable[[str], str]
 
 #: S3 allows 1024 bytes; a prefix of the store's own must fit beside the key.
 LONGEST_KEY = 768
@@ -21,6 +25,15 @@ _PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._=-]*/)*(?:[A-Za-z0-9][A-Za-z0-9
 def check_key(key: str) -> str:
     """Return `key` if it may name an object; else raise PathEscape."""
     if len(key) > LONGEST_KEY or not _KEY.match(key):
+        raise PathEscape(f"{key[:120]!r} cannot be the key of an object", code="bad-key")
+    return key
+
+
+def check_foreign_key(key: str) -> str:
+    """The same for an object that somebody else has named, which is only read: any text that, used as a path, stays
+    inside the root."""
+    parts = key.split("/")
+    if len(key) > 1024 or not set(parts).isdisjoint({"", ".", ".."}) or not key.isprintable():
         raise PathEscape(f"{key[:120]!r} cannot be the key of an object", code="bad-key")
     return key
 

@@ -11,10 +11,13 @@ from domain.errors import Refused
 from domain.registry import members
 from storage import objects
 from storage.backend import Backend
+from storage.object_keys import KeyRule, check_key
 
 
-def open_store(url: str) -> ObjectStore:
-    """The store behind `scheme://…`. Raises Refused(code="bad-store-url"); contacts nothing."""
+def open_store(url: str, rule: KeyRule = check_key) -> ObjectStore:
+    """The store behind `scheme://…`, whose keys `rule` has to let through; contacts nothing.
+
+    Raises Refused(code="bad-store-url")."""
     scheme, separator, _ = url.partition("://")
     backends = members(objects, "backend", Backend)
     if not separator or scheme not in backends:
@@ -23,4 +26,4 @@ def open_store(url: str) -> ObjectStore:
             code="bad-store-url",
             next_step="set BACKSTAY_STORE_URL, for example file:///var/lib/backstay/store or s3://bucket/prefix",
         )
-    return backends[scheme].open(url)
+    return backends[scheme].open(url, rule)

@@ -20,6 +20,7 @@ from domain.contracts import (
     Clock,
     Hooks,
     Ledger,
+    Places,
     Services,
     Sources,
     Trees,
@@ -56,6 +57,7 @@ class Ports:
     count: Callable[..., None]
     sources: Sources
     hooks: Hooks
+    places: Places
     identity_files: tuple[str, ...] = ()
     progress: ProgressBoard = field(default_factory=lambda: ProgressBoard(SystemClock()))
 
@@ -102,6 +104,7 @@ def context_of(
         count=ports.count,
         sources=ports.sources,
         hooks=ports.hooks,
+        places=ports.places,
         identity_files=ports.identity_files,
         undoing_handed_over=claim.takeover and operation.state is State.COMPENSATING,
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from domain.contracts import Archive, Hooks, ObjectStore, Sources, Trees
+from domain.contracts import Archive, Hooks, ObjectStore, Places, Sources, Trees
 from domain.errors import Refused
 from domain.failpoint import failpoint
 from domain.region import Region
@@ -158,6 +158,13 @@ class System:
         from storage.sources import open_hooks
 
         return open_hooks(self.settings.hooks or HookSettings(), self._directory)
+
+    @cached_property
+    def places(self) -> Places:
+        """Where archives of others lie."""
+        from storage.places import NodePlaces
+
+        return NodePlaces(self.settings.places or {})
 
     def _directory(self, service: Service) -> str:
         return self.trees.resolve(service.directory)

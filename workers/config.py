@@ -19,7 +19,7 @@ from domain.errors import InvalidMessage
 from domain.identity import check_name
 from domain.source import HookSettings, SourceSettings
 from workers.regions import RegionSettings, parse_regions
-from workers.sources import parse_hooks, parse_sources
+from workers.sources import parse_hooks, parse_places, parse_sources
 
 
 class ConfigError(Exception):
@@ -119,6 +119,9 @@ class Settings:
         "programs around the work as JSON, or the table [hooks]",
         secret=True,
     )
+    places: dict[str, str] | None = _setting(  # noqa: RUF009
+        "BACKSTAY_PLACES", parse_places, "archives to import, as JSON or tables [places.NAME] with url", secret=True
+    )
     health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")
     identity_files: str | None = _setting(
         "BACKSTAY_IDENTITY_FILES", _text, "gitignore-like patterns, separated by colons, that a clone leaves out"
@@ -208,6 +211,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "regions": None,
         "sources": None,
         "hooks": None,
+        "places": None,
         "health_hook": None,
         "identity_files": None,
         "secret_keys": None,
@@ -246,7 +250,7 @@ def shown(settings: Settings) -> list[tuple[str, str, str, str]]:
         if item.metadata["secret"] and value is not None:
             text = (
                 "********"
-                if item.name in ("secret_keys", "regions", "sources", "hooks")
+                if item.name in ("secret_keys", "regions", "sources", "hooks", "places")
                 else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
             )
         rows.append((item.metadata["env"], text, settings.origins[item.name], item.metadata["about"]))

@@ -68,6 +68,7 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None], progress:
         health_hook=hook_runner(system.settings.health_hook),
         sources=system.sources,
         hooks=system.hooks,
+        places=system.places,
         count=count,
         identity_files=settings_patterns(system.settings.identity_files),
         progress=progress,

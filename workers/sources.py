@@ -57,6 +57,21 @@ def parse_hooks(text: str) -> HookSettings:
     )
 
 
+def parse_places(text: str) -> dict[str, str]:
+    """Addresses of archives to import, by name, from `{"NAME": {"url": …}}`. ValueError names all problems."""
+    problems: list[str] = []
+    places: dict[str, str] = {}
+    for name, table in _object(text).items():
+        url = table.get("url") if isinstance(table, Mapping) and set(table) == {"url"} else None
+        if not isinstance(url, str) or url.partition("://")[0] not in ("file", "s3"):
+            problems.append(f"{name}: must have a url file:///FOLDER or s3://BUCKET, and nothing else")
+        else:
+            places[name] = url
+    if problems:
+        raise ValueError("; ".join(problems))
+    return places
+
+
 def _object(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from domain.contracts.clock import Clock
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
 from domain.contracts.ledger import Claim, Ledger
+from domain.contracts.places import Places
 from domain.contracts.rows import Catalogue, Garbage, Services, UpgradeRecords, Versions
 from domain.contracts.sources import Fill, Hooks, Source, Sources
 from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, SnapshotRequest, Trees
@@ -35,6 +36,7 @@ __all__ = [
     "ObjectInfo",
     "ObjectStore",
     "Outbox",
+    "Places",
     "Receipt",
     "Rejected",
     "Services",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from domain.contracts import Garbage, SnapshotRequest, Watch
 from domain.errors import Refused
-from domain.record import SnapshotRecord
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.verification import Verified, VerifyLevel
-from storage.archive import compare, export, layout, published, records, stage, sweep, verify, writer
+from storage.archive import compare, export, importing, layout, published, stage, sweep, verify, writer
 from storage.archive.choose import only_sources, select, without_sources
 from storage.archive.published import Opened
 
@@ -28,6 +28,13 @@ class StoreArchive:
     def create(self, request: SnapshotRequest, watch: Watch) -> ManifestSummary:
         """See the port."""
         return writer.create(self._tools, request, watch)
+
+    def import_tar(
+        self, request: SnapshotRequest, chain: Sequence[Callable[[], BinaryIO]], strip: int, watch: Watch
+    ) -> ManifestSummary:
+        """See the port."""
+        taken_at = self._tools.wall_ms() if request.taken_at is None else request.taken_at
+        return writer.create(self._tools, request, watch, importing.feed(chain, strip, taken_at, watch))
 
     def read(self, manifest_key: str) -> ManifestSummary:
         """See the port."""
@@ -44,16 +51,10 @@ class StoreArchive:
         mode: RestoreMode,
         watch: Watch,
         selection: Selection = WHOLE,
-        *,
-        verify: bool = False,
     ) -> Staged:
         """See the port."""
         found = self._selected(manifest_key, selection, target)
-        tools = self._tools
-        order = stage.Order(
-            tools.store, tools.cache_dir, tools.threads, found, manifest_key, target, staging, mode, verify
-        )
-        return stage.stage(order, watch)
+        return stage.stage(self._tools.store, found, target, staging, mode, self._tools.threads, watch)
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
@@ -92,18 +93,6 @@ class StoreArchive:
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """See the port."""
         return layout.export_key(tenant_id, op_id)
-
-    def export_record(self, manifest_key: str) -> str:
-        """See the port."""
-        return records.make(self._tools.store, self._tools.keys, manifest_key)
-
-    def read_record(self, text: str) -> SnapshotRecord:
-        """See the port."""
-        return records.read(self._tools.store, self._tools.keys.keyring, text)
-
-    def admit(self, record: SnapshotRecord, watch: Watch) -> ManifestSummary:
-        """See the port."""
-        return records.admit(self._tools.store, self._tools.keys, record, watch)
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """See the port."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Iterable
 
 from domain.errors import Damaged
 
@@ -31,16 +32,29 @@ def read(handle: int) -> bytes:
         raise
     parts = []
     for name in sorted(names):
-        if name in _ACLS or name.startswith("user."):
+        if is_kept(name):
             try:
                 value = os.getxattr(handle, name)
             except OSError as error:
                 if error.errno in _ABSENT:
                     continue  # removed since it was listed
                 raise
-            label = os.fsencode(name)
-            parts.append(struct.pack("<B", len(label)) + label + struct.pack("<I", len(value)) + value)
+            parts.append(_encoded(os.fsencode(name), value))
     return b"".join(parts)
+
+
+def is_kept(name: str) -> bool:
+    """Whether a snapshot keeps attributes of that name."""
+    return name in _ACLS or name.startswith("user.")
+
+
+def encode(pairs: Iterable[tuple[str, bytes]]) -> bytes:
+    """The same for attributes that no file of this node has."""
+    return b"".join(_encoded(os.fsencode(name), value) for name, value in sorted(pairs))
+
+
+def _encoded(name: bytes, value: bytes) -> bytes:
+    return struct.pack("<B", len(name)) + name + struct.pack("<I", len(value)) + value
 
 
 def parse(encoded: bytes) -> list[tuple[bytes, bytes]]:

@@ -6,7 +6,9 @@ reader states how many bytes must come out and gets exactly those or `Damaged`; 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -67,6 +69,29 @@ def compress_stream(pieces: Iterable[Buffer]) -> Iterator[bytes]:
         if made := work.compress(piece):
             yield made
     yield work.flush()
+
+
+def decompressing(file: BinaryIO) -> BinaryIO:
+    """What a stream of zstd frames unpacks to, a little at a time. Reading raises Damaged."""
+    return io.BufferedReader(_Reader(file))
+
+
+class _Reader(io.RawIOBase):
+    """Frames one after the other; a window of at most 128 MiB, as the command line tool's."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        context = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        self._stream = context.stream_reader(file, read_across_frames=True)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return self._stream.readinto(buffer)
+        except zstandard.ZstdError as error:
+            raise Damaged(f"a compressed archive cannot be unpacked: {error}") from None
 
 
 def decompress_table(data: Buffer, size: int) -> bytes:

@@ -15,7 +15,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable
 
-from domain.contracts import Watch
+from domain.contracts import Fill, Watch
 from storage.archive import attributes
 from storage.archive.beneath import READ_FILE
 from storage.archive.blocks import Blocks
@@ -59,7 +59,7 @@ class Feeder:
         self._entries, self._known, self._jobs, self._buffers, self._watch = entries, known, jobs, buffers, watch
         self._opener, self._name = opener, name
         self._ahead: deque[tuple[int, int]] = deque()  # row, open file
-        self._blocks = Blocks(jobs, buffers, watch)
+        self.blocks = Blocks(jobs, buffers, watch)
         self._buffer: bytearray | None = None  # of the segment that is being filled
         self._used, self._slot = 0, 0
         self._chunks: list[Chunk] = []
@@ -138,14 +138,26 @@ class Feeder:
         return self._big(row, handle, status)
 
     def _small(self, row: int, handle: int, size: int) -> tuple[int, Callable[[], None]]:
+        view = self._room(size)
+        found = _read_into(handle, view, 0)
+        return found, lambda: self._place(row, view[:found])
+
+    def small(self, row: int, size: int, fill: Fill) -> int:
+        """Take a file of less than `WHOLE_FILE` bytes that is no file of this node; how many bytes there were."""
+        view = self._room(size)
+        found = fill(view)
+        self._place(row, view[:found])
+        self._tell(found, 1)
+        return found
+
+    def _room(self, size: int) -> memoryview:
+        """Where so many bytes go, in the segment that is being filled or in the next one."""
         if self._buffer is not None and self._used + size > SEGMENT_TARGET + WHOLE_FILE:
             self._flush()
         if self._buffer is None:
-            self._buffer = self._blocks.take()
+            self._buffer = self.blocks.take()
             self._slot = self._known.slot()
-        view = memoryview(self._buffer)[self._used : self._used + size]
-        found = _read_into(handle, view, 0)
-        return found, lambda: self._place(row, view[:found])
+        return memoryview(self._buffer)[self._used : self._used + size]
 
     def _place(self, row: int, data: memoryview) -> None:
         if not data:
@@ -194,7 +206,7 @@ class Feeder:
             position += found
             return found
 
-        return self._blocks.by_content(fill, pieces, end - start)
+        return self.blocks.by_content(fill, pieces, end - start)
 
     def _record(self, row: int, status: os.stat_result, size: int, found: bytes) -> None:
         """What is true of the file as it was read, which may be later than the walk."""

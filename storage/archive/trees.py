@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from domain.errors import PathEscape, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from domain.service import relative_directory
-from storage.archive import leftover, syscalls
+from storage.archive import syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 
 FOLDER = ".backstay"
@@ -91,7 +91,6 @@ class AppsRoot:
                 )
             self.resolve(os.path.relpath(target, self._root))  # no link has come into the path since
             _make_parents(target, self._root)
-            leftover.forget(staging)
             _exchange_or_move(staging, target)
             self._sync(staging, target)
         failpoint("trees.after-swap")
@@ -127,11 +126,13 @@ class AppsRoot:
         finally:
             os.close(handle)
 
-    def discard(self, op_id: str) -> None:
+    def discard(self, op_id: str, target: str | None = None) -> None:
         """See the port."""
-        name = self._name(op_id)
+        folder, name = (self._staging, self._name(op_id))
+        if target is not None:
+            folder, name = os.path.join(folder, name), _tree_name(target)
         try:
-            staging = os.open(self._staging, READ_DIRECTORY)
+            staging = os.open(folder, READ_DIRECTORY)
         except FileNotFoundError:
             return
         try:

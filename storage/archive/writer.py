@@ -9,39 +9,32 @@ that no manifest names, beneath a prefix that is this snapshot's alone.
 from __future__ import annotations
 
 import json
-import os
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from domain.contracts import ObjectStore, SnapshotRequest, Watch
-from domain.errors import Damaged, KeyUnavailable, NotFound, ObjectMissing, Refused
+from domain.errors import Damaged, KeyUnavailable, ObjectMissing
 from domain.failpoint import failpoint
 from domain.restore import ManifestSummary
-from storage.archive import digest, envelope, layout, published
-from storage.archive.blocks import Blocks
+from storage.archive import digest, envelope, layout, live, published
 from storage.archive.cache import Cache, manifest_name
 from storage.archive.chunker import LARGEST
 from storage.archive.condense import Condenser
 from storage.archive.entries import Entries
-from storage.archive.exclusion import Exclusion
 from storage.archive.feeder import Feeder, Opener
 from storage.archive.former import Former
-from storage.archive.freeze import Unchanged, empty_tree, freeze
+from storage.archive.freeze import empty_tree, freeze
 from storage.archive.jobs import BLOCK, Job
 from storage.archive.known import Known
-from storage.archive.layout import SOURCES
+from storage.archive.live import Feed
 from storage.archive.manifest import Header, Manifest, Tree, encode, holders, root_digest
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.shipper import Pack, Shipper
-from storage.archive.streams import append_row, read_sources
 from storage.archive.tenant_keys import HeldKey, Keys, TenantKeys
-from storage.archive.walker import Walker
 from storage.data_key import DataKey
 
 #: Packs on their way to the store at once; with one that fills and one that waits, at most 80 MiB.
@@ -61,21 +54,22 @@ class Tools:
     opener: Opener
 
 
-def create(tools: Tools, request: SnapshotRequest, watch: Watch) -> ManifestSummary:
-    """See the port `Archive`."""
+def create(tools: Tools, request: SnapshotRequest, watch: Watch, feed: Feed | None = None) -> ManifestSummary:
+    """See the port `Archive`. `feed` reads what is no directory of this node: the snapshot then has its data."""
     key = layout.manifest_key(request.tenant_id, request.service_id, request.snapshot_id)
     if tools.store.size(key) is not None:
         return _adopt(tools, key)
     cache = Cache(tools.cache_dir, request.tenant_id, request.service_id)
     # Before anything is read: a tenant whose key does not open gets no snapshot, and never a second key.
     data_key = tools.keys.obtain(request.tenant_id) if tools.encryption else None
-    taken_at = tools.wall_ms()
+    taken_at = tools.wall_ms() if request.taken_at is None else request.taken_at
     tree, packs, parent_id = empty_tree(), list[Pack](), None
-    if request.directory is not None or request.sources:
+    if feed is not None or request.directory is not None or request.sources:
         former = _former(tools, request, cache, data_key)
         parent_id = former.header.snapshot_id if former is not None else None
-        tree, packs = _read(tools, request, former, data_key, watch)
-    manifest = _manifest(tools, request, data_key, taken_at, tree, packs, parent_id)
+        tree, packs = _read(tools, request, former, data_key, watch, feed or live.feed(request, watch))
+    has_data = feed is not None or request.directory is not None
+    manifest = _manifest(tools, request, data_key, taken_at, tree, packs, parent_id, has_data)
     root = layout.pack_root(request.tenant_id)
     _look_for_packs(tools.store, root, packs, watch)
     blob = encode(manifest)
@@ -143,76 +137,34 @@ def _all_there(store: ObjectStore, root: str, tree: Tree) -> bool:
 
 
 def _read(
-    tools: Tools, request: SnapshotRequest, former: Former | None, data_key: DataKey | None, watch: Watch
+    tools: Tools, request: SnapshotRequest, former: Former | None, data_key: DataKey | None, watch: Watch, feed: Feed
 ) -> tuple[Tree, list[Pack]]:
-    """Read the directory and the sources, and store what is new."""
+    """Read what `feed` reads, and store what is new of it."""
     entries, known = Entries(), Known(former.load_chunks if former is not None else None)
-    with _root(request) as root:
-        with Crew() as crew:
-            jobs: Channel[Job] = crew.channel(tools.threads)
-            buffers: Channel[bytearray] = crew.channel(tools.threads + 2)
-            full: Channel[Pack] = crew.channel(1)
-            root_key = layout.pack_root(request.tenant_id)
-            shipper = Shipper(tools.store, root_key, request.snapshot_id, data_key, full, watch)
-            for _ in range(tools.threads + 2):
-                buffers.put(bytearray(BLOCK + LARGEST))
-            for number in range(tools.threads):
-                condenser = Condenser(known, buffers, data_key, shipper.add)
-                crew.start(f"compress-{number}", partial(condenser.run, jobs), consumes=jobs)
-            for number in range(UPLOADERS):
-                crew.start(f"upload-{number}", shipper.upload, consumes=full)
-            name = digest.namer(None if data_key is None else data_key.naming)
-            feeder = Feeder(entries, known, jobs, buffers, watch, name, tools.opener)
-            try:
-                unchanged, place = _walk(request, root, entries, former, feeder, watch)
-                feeder.finish()
-                feeder.big += read_sources(entries, place, request.sources, Blocks(jobs, buffers, watch), watch)
-            finally:
-                feeder.close()
-            jobs.finish()
-            crew.wait("compress", watch.check)
-            shipper.finish()
-            crew.wait("upload", watch.check)
-        return freeze(entries, unchanged, feeder, former, shipper), shipper.packs
-
-
-def _walk(
-    request: SnapshotRequest, root: int | None, entries: Entries, former: Former | None, feeder: Feeder, watch: Watch
-) -> tuple[Unchanged, int]:
-    """Walk the directory, if there is one to read; what is unchanged in it, and the row that sources belong to."""
-    if root is None:
-        append_row(entries, 0, b"")
-        return (array("q"), array("q")), append_row(entries, 0, SOURCES)
-    place = SOURCES if request.sources else None
-    walker = Walker(root, entries, Exclusion(request.exclude), former, feeder.take, watch, place)
-    walker.run()
-    return (walker.unchanged, walker.unchanged_there), walker.place_row
-
-
-@contextmanager
-def _root(request: SnapshotRequest) -> Iterator[int | None]:
-    """The open directory of the service, if it is to be read."""
-    if request.directory is None:
-        yield None
-        return
-    root = _open_root(request.directory, request.service_id)
-    try:
-        yield root
-    finally:
-        os.close(root)
-
-
-def _open_root(directory: str, service_id: str) -> int:
-    try:
-        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise NotFound(f"the directory of service {service_id} is gone", code="directory-not-found") from None
-    except OSError as error:
-        raise Refused(
-            f"the directory of service {service_id} cannot be read: {os.strerror(error.errno or 0)}",
-            code="directory-unreadable",
-            next_step="give the worker's user the right to read it",
-        ) from error
+    with Crew() as crew:
+        jobs: Channel[Job] = crew.channel(tools.threads)
+        buffers: Channel[bytearray] = crew.channel(tools.threads + 2)
+        full: Channel[Pack] = crew.channel(1)
+        root_key = layout.pack_root(request.tenant_id)
+        shipper = Shipper(tools.store, root_key, request.snapshot_id, data_key, full, watch)
+        for _ in range(tools.threads + 2):
+            buffers.put(bytearray(BLOCK + LARGEST))
+        for number in range(tools.threads):
+            condenser = Condenser(known, buffers, data_key, shipper.add)
+            crew.start(f"compress-{number}", partial(condenser.run, jobs), consumes=jobs)
+        for number in range(UPLOADERS):
+            crew.start(f"upload-{number}", shipper.upload, consumes=full)
+        name = digest.namer(None if data_key is None else data_key.naming)
+        feeder = Feeder(entries, known, jobs, buffers, watch, name, tools.opener)
+        try:
+            unchanged = feed(entries, former, feeder)
+        finally:
+            feeder.close()
+        jobs.finish()
+        crew.wait("compress", watch.check)
+        shipper.finish()
+        crew.wait("upload", watch.check)
+    return freeze(entries, unchanged, feeder, former, shipper), shipper.packs
 
 
 def _manifest(
@@ -223,6 +175,7 @@ def _manifest(
     tree: Tree,
     packs: list[Pack],
     parent_id: str | None,
+    has_data: bool,
 ) -> Manifest:
     plain = sealed = None
     sealer = data_key or tools.keys.keyring
@@ -230,7 +183,7 @@ def _manifest(
         plain = json.dumps(request.configuration, sort_keys=True, separators=(",", ":")).encode("ascii")
         bound_to = published.aad_of(request.tenant_id, request.service_id, request.snapshot_id)
         sealed = bytes(sealer.seal(plain, bound_to))
-    parts = {"configuration": plain is not None, "data": request.directory is not None, "sources": request.sources}
+    parts = {"configuration": plain is not None, "data": has_data, "sources": request.sources}
     held = holders(tree.mode, tree.twins)
     header = Header(
         snapshot_id=request.snapshot_id,

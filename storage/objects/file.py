@@ -19,7 +19,7 @@ from domain.contracts import Buffer, ObjectInfo, ObjectStore
 from domain.errors import Damaged, ObjectMissing, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from storage.backend import Backend
-from storage.object_keys import check_key, check_prefix
+from storage.object_keys import KeyRule, check_key, check_prefix
 
 #: Inside the root, so on its file system. No key begins with a dot.
 TEMPORARY = ".tmp"
@@ -34,8 +34,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 class FileStore:
     """Objects beneath `root`, which is made (0700) when the first is written."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root
+    def __init__(self, root: str, rule: KeyRule = check_key) -> None:
+        self._root, self._rule = root, rule
         self._mutex = threading.Lock()
         #: Folders whose own entry is known to be on disk. Only ever a saving: losing it costs an fsync.
         self._durable: set[str] = set()
@@ -161,7 +161,7 @@ class FileStore:
         return removed
 
     def _path(self, key: str) -> str:
-        return os.path.join(self._root, check_key(key))
+        return os.path.join(self._root, self._rule(key))
 
     def _open_temporary(self) -> tuple[int, str]:
         folder = os.path.join(self._root, TEMPORARY)
@@ -285,7 +285,7 @@ def _unlink_if_there(path: str) -> bool:
     return True
 
 
-def _open(url: str) -> ObjectStore:
+def _open(url: str, rule: KeyRule) -> ObjectStore:
     parsed = urllib.parse.urlsplit(url)
     path = urllib.parse.unquote(parsed.path)
     if parsed.netloc or parsed.query or not path.startswith("/") or os.path.normpath(path) == "/":
@@ -294,7 +294,7 @@ def _open(url: str) -> ObjectStore:
             code="bad-store-url",
             next_step="use an absolute path and no options",
         )
-    return FileStore(os.path.normpath(path))
+    return FileStore(os.path.normpath(path), rule)
 
 
 backend = Backend(open=_open)

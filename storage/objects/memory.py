@@ -13,7 +13,7 @@ from domain.contracts import Buffer, ObjectInfo, ObjectStore
 from domain.errors import Damaged, ObjectMissing, Refused
 from domain.failpoint import failpoint
 from storage.backend import Backend
-from storage.object_keys import check_key, check_prefix
+from storage.object_keys import KeyRule, check_key, check_prefix
 
 
 def _no_fault(call: str, key: str) -> None:
@@ -105,7 +105,7 @@ _shared: dict[str, MemoryStore] = {}
 _shared_mutex = threading.Lock()
 
 
-def _open(url: str) -> ObjectStore:
+def _open(url: str, rule: KeyRule) -> ObjectStore:
     name = url.removeprefix("memory://")
     if not name or "/" in name:
         raise Refused(f"a memory store is memory://name, got {url[:60]!r}", code="bad-store-url")

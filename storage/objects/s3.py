@@ -25,7 +25,7 @@ from domain.failpoint import failpoint
 from domain.retry import within_call
 from storage.backend import Backend
 from storage.multipart import put_stream
-from storage.object_keys import check_key, check_prefix
+from storage.object_keys import KeyRule, check_key, check_prefix
 from storage.s3_address import S3Address, parse
 from storage.s3_errors import RIGHTS, explain, status_of
 
@@ -45,8 +45,8 @@ _TOKEN = "backstay-token"
 class S3Store:
     """Objects in one bucket, beneath one prefix. One client per process, made at the first call."""
 
-    def __init__(self, place: S3Address) -> None:
-        self._place = place
+    def __init__(self, place: S3Address, rule: KeyRule = check_key) -> None:
+        self._place, self._rule = place, rule
         self._mutex = threading.Lock()
         self._made: tuple[int, Client] | None = None
 
@@ -155,7 +155,7 @@ class S3Store:
         return self._call("sweep uploads", lambda s3: self._abort_uploads(s3, older_than_seconds))
 
     def _name(self, key: str) -> str:
-        return self._place.prefix + check_key(key)
+        return self._place.prefix + self._rule(key)
 
     def _first_byte(self, name: str, key: str, s3: Client) -> dict[str, Any] | None:
         """The reply to a request for the first byte; None when the object has none.
@@ -266,8 +266,8 @@ def _whole_body(answer: dict[str, Any], key: str) -> bytes:
     return data
 
 
-def _open(url: str) -> ObjectStore:
-    return S3Store(parse(url))
+def _open(url: str, rule: KeyRule) -> ObjectStore:
+    return S3Store(parse(url), rule)
 
 
 backend = Backend(open=_open)

@@ -35,7 +35,7 @@ NOWHERE = '''
 from storage.backend import Backend
 
 class Nowhere:
-    def __init__(self, url):
+    def __init__(self, url, rule):
         self.url = url
 
 backend = Backend(open=Nowhere)

@@ -26,6 +26,7 @@ from domain.outcome import Outcome
 from domain.source import HookSettings
 from domain.subscription import Subscription
 from handlers import Payload
+from storage.places import NodePlaces
 from storage.sealing import KeyRing
 from storage.sources import open_hooks, open_sources
 from storage.sql import Database, open_database
@@ -80,6 +81,7 @@ class Bench:
             None, Breakers(clock, random.Random(1)), database.versions, database.records,  # type: ignore[arg-type]
             health_hook=lambda service_id: HookResult(True), count=lambda name, **labels: None,
             sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
+            places=NodePlaces({}),
         )  # fmt: skip
         executor = Executor(
             ports,

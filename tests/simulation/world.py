@@ -24,6 +24,7 @@ from domain.operation import TERMINAL, Budget, Operation
 from domain.outcome import Outcome, SaveService, SaveVersion
 from domain.region import Call, Place
 from domain.source import HookSettings
+from storage.places import NodePlaces
 from storage.sources import open_hooks, open_sources
 from tests.simulation import shop
 from tests.simulation.archive import MemoryArchive
@@ -242,6 +243,7 @@ class World:
             versions=database.versions, records=database.records,
             health_hook=lambda service: HookResult(True, ""), count=lambda *_, **__: None,
             sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
+            places=NodePlaces({}),
         )  # fmt: skip
 
     # ------------------------------------------------------------ what may happen at a point

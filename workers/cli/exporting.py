@@ -11,7 +11,8 @@ import typer
 
 from domain.errors import NotFound, WrongTenant
 from workers.cli.session import AsJson, Session, Timeout, session
-from workers.cli.snapshots import Id, ask, find, group, whom
+from workers.cli.snapshots import Id, ask, find, whom
+from workers.cli.snapshots import group as group
 
 if TYPE_CHECKING:
     from domain.snapshot import Export
