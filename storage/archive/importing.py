@@ -22,12 +22,18 @@ from storage.archive.feeder import Feeder
 from storage.archive.former import Former
 from storage.archive.freeze import Unchanged
 from storage.archive.jobs import Piece
-from storage.archive.layout import FILE_LIMIT, WHOLE_FILE
+from storage.archive.layout import FILE_LIMIT, HOLE_LIMIT, MIB, WHOLE_FILE
 from storage.archive.live import Feed
 from storage.archive.tar_reader import content, members
 from storage.archive.tar_tree import Node, TarTree, check_link, hostile
 
 _XATTR = "SCHILY.xattr."
+#: Parts of sparse files in one archive: more would fill memory, or a manifest, with nothing.
+MOST_RUNS = 1_000_000
+#: Bytes of one directory's listing that is a member of its own: some million names.
+LISTING_LIMIT = 64 * MIB
+#: Seconds: what fits into 63 bits of nanoseconds.
+_LATEST = 9_223_372_036
 _DUMPDIR, _VOLUME, _CONTINUED = b"D", b"V", b"M"
 
 
@@ -62,11 +68,11 @@ class _Import:
 
     def __init__(self, tree: TarTree, feeder: Feeder, watch: Watch) -> None:
         self.tree, self._feeder, self._watch = tree, feeder, watch
-        self._contents = 0
+        self._contents, self._extents = 0, 0
 
     def take(self, file: BinaryIO) -> None:
         """All members of one archive."""
-        with members(file) as (tar, found):
+        with members(file, self._watch.check) as (tar, found):
             for member in found:
                 self._watch.check()
                 self._member(tar, member)
@@ -87,27 +93,34 @@ class _Import:
         elif member.issym():
             self.tree.put(parts, _node(member, stat.S_IFLNK, link=check_link(_bytes(member.linkname))))
         elif member.islnk():
-            self.tree.put(parts, self._named(member))
+            self._name(parts, member)
         elif member.isreg():
             self.tree.put(parts, self._file(tar, member))
         else:
             self.tree.skip(parts)
 
-    def _named(self, member: tarfile.TarInfo) -> Node:
-        parts = self.tree.parts(_bytes(member.linkname))
-        node = self.tree.find(parts) if parts else None
-        if node is None or not stat.S_ISREG(node.mode):
+    def _name(self, parts: list[bytes], member: tarfile.TarInfo) -> None:
+        """A further name of a file, or of a symbolic link, which tar has hard links to as well."""
+        target = self.tree.parts(_bytes(member.linkname))
+        node = self.tree.find(target) if target else None
+        if node is not None and not node.is_directory:
+            self.tree.put(parts, node)
+        elif not target or b"/".join(target) in self.tree.skipped:
+            self.tree.skip(parts)
+        else:
             raise hostile(f"has a hard link to {member.linkname[:80]!r}, which is no file in it")
-        return node
 
     def _file(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Node:
         node = _node(member, stat.S_IFREG)
         if not 0 <= member.size <= FILE_LIMIT:
             raise hostile(f"has a file of {member.size} bytes")
+        runs = _runs(member)
+        self._extents += member.size // HOLE_LIMIT + len(runs or ())
+        if self._extents > MOST_RUNS:
+            raise hostile(f"has sparse files of more than {MOST_RUNS} parts")
         node.size, node.content = member.size, self._contents
         self._contents += 1
         source = content(tar, member)
-        runs = _runs(member)
         if runs is None and member.size < WHOLE_FILE:
             self._whole(self._feeder.small(node.content, member.size, _filling(source)), member.size)
         else:
@@ -143,12 +156,13 @@ def _node(member: tarfile.TarInfo, kind: int, link: bytes = b"") -> Node:
 def _nanoseconds(member: tarfile.TarInfo) -> int:
     """From the text of the pax header, if there is one: a float does not hold nanoseconds."""
     try:
-        found = int(Decimal(member.pax_headers.get("mtime", str(member.mtime))) * 1_000_000_000)
-    except (InvalidOperation, ValueError, OverflowError):
+        seconds = Decimal(member.pax_headers.get("mtime", str(member.mtime)))
+        possible = abs(seconds) < _LATEST  # before it is multiplied: the exponent may have six digits
+    except InvalidOperation:
         raise hostile("has a time that is none") from None
-    if not -(1 << 63) <= found < 1 << 63:
+    if not possible:
         raise hostile("has a time beyond all times")
-    return found
+    return int(seconds * 1_000_000_000)
 
 
 def _attributes(member: tarfile.TarInfo) -> bytes:
@@ -157,7 +171,9 @@ def _attributes(member: tarfile.TarInfo) -> bytes:
         for key, value in member.pax_headers.items()
         if key.startswith(_XATTR) and attributes.is_kept(key.removeprefix(_XATTR))
     }
-    if any(not 0 < len(name.encode()) <= 255 or len(value) > attributes.VALUE_LIMIT for name, value in found.items()):
+    if any(
+        len(_bytes(name)) > 255 or "\0" in name or len(value) > attributes.VALUE_LIMIT for name, value in found.items()
+    ):
         raise hostile("has an extended attribute of an impossible size")
     return attributes.encode(found.items())
 
@@ -165,6 +181,8 @@ def _attributes(member: tarfile.TarInfo) -> bytes:
 def _listing(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     """What an incremental archive says of the names in a directory; empty in any other archive."""
     if member.type == _DUMPDIR:
+        if member.size > LISTING_LIMIT:
+            raise hostile(f"has a listing of {member.size} bytes of one directory")
         return content(tar, member).read(member.size)
     return _bytes(member.pax_headers.get("GNU.dumpdir", ""))
 

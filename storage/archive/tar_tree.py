@@ -32,6 +32,7 @@ class Node:
     link: bytes = b""
     attributes: bytes = b""
     children: dict[bytes, Node] = field(default_factory=dict)
+    listed: frozenset[bytes] = frozenset()  # what an incremental archive says is in the directory
 
     @property
     def is_directory(self) -> bool:
@@ -50,7 +51,7 @@ class TarTree:
         """`strip` leading components of each name are dropped; `mtime` is of directories that no archive describes."""
         self._strip, self._mtime = strip, mtime
         self.root = Node(stat.S_IFDIR | 0o755, mtime=mtime)
-        self.skipped: list[bytes] = []
+        self.skipped: dict[bytes, None] = {}  # as a set that keeps its order
         self._made = 0
 
     def parts(self, name: bytes, *, directory: bool = False) -> list[bytes] | None:
@@ -97,7 +98,8 @@ class TarTree:
 
     def skip(self, parts: list[bytes]) -> None:
         """It is left out, and said."""
-        self.skipped.append(b"/".join(parts))
+        self._count()
+        self.skipped[b"/".join(parts)] = None
 
     def _directory(self, parts: list[bytes]) -> Node:
         node = self.root
@@ -130,6 +132,7 @@ class TarTree:
             kind = kinds.get(name)
             if kind is None or (kind == b"D") != child.is_directory:
                 del directory.children[name]
+        directory.listed = frozenset(kinds)
 
     def _rename(self, records: list[bytes]) -> None:
         held: Node | None = None  # what is out of the way for a moment, when names are exchanged
@@ -139,11 +142,20 @@ class TarTree:
             if letter == b"R":
                 former = name
             elif letter == b"T":
-                moved = held if not former else self._take(former)
+                if former:
+                    moved = self._take(former)
+                else:
+                    moved, held = held, None  # nothing is ever in two places, or in itself
                 if not name:
                     held = moved
                 elif moved is not None and (parts := self.parts(name)):
-                    self._directory(parts[:-1]).children[parts[-1]] = moved
+                    self._move(moved, parts)
+
+    def _move(self, node: Node, parts: list[bytes]) -> None:
+        if parts[0].startswith(OWN_PREFIX):
+            self.skip(parts)
+        else:
+            self._directory(parts[:-1]).children[parts[-1]] = node
 
     def _take(self, name: bytes) -> Node | None:
         parts = self.parts(name)
@@ -152,18 +164,25 @@ class TarTree:
 
     # ------------------------------------------------------------ what comes of it
     def emit(self, entries: Entries) -> dict[int, int]:
-        """Append all entries in the manifest's order; the row of each content that is still there."""
+        """Append all entries in the manifest's order; the row of each content that is still there. What a directory
+        should hold by the last listing of it, and what no archive of the chain had, counts as skipped."""
         rows: dict[int, int] = {}
         firsts: dict[int, int] = {}
         _append(entries, 0, b"", self.root)
-        pending = [(self.root, 0)]
+        pending = [(self.root, 0, 0)]
         while pending:
-            node, row = pending.pop()
+            node, row, depth = pending.pop()
+            if depth > DEPTH_LIMIT:
+                raise hostile(f"moves directories to more than {DEPTH_LIMIT} levels beneath the root")
+            if missing := node.listed - node.children.keys():
+                path = entries.path(row)
+                for name in sorted(missing):
+                    self.skipped[path + b"/" + name if path else name] = None
             inside = []
             for name, child in sorted(node.children.items()):
                 there = _append(entries, row, name, child)
                 if child.is_directory:
-                    inside.append((child, there))
+                    inside.append((child, there, depth + 1))
                 elif child.link:
                     entries.link[there] = child.link
                 elif (first := firsts.setdefault(id(child), there)) != there:

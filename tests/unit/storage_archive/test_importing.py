@@ -175,8 +175,13 @@ HOSTILE = {
     "write through a link": archive((member("a", tarfile.SYMTYPE, linkname="/etc"), b""), (member("a/x"), b"x")),
     "hard link out": archive((member("a", tarfile.LNKTYPE, linkname="/etc/shadow"), b"")),
     "hard link up": archive((member("a", tarfile.LNKTYPE, linkname="../../etc/shadow"), b"")),
-    "hard link to a link": archive(
-        (member("a", tarfile.SYMTYPE, linkname="/etc/shadow"), b""), (member("b", tarfile.LNKTYPE, linkname="a"), b"")
+    "write through a hard link to a link": archive(
+        (member("a", tarfile.SYMTYPE, linkname="/etc"), b""),
+        (member("b", tarfile.LNKTYPE, linkname="a"), b""),
+        (member("b/x"), b"x"),
+    ),
+    "hard link to a directory": archive(
+        (member("a", tarfile.DIRTYPE), b""), (member("b", tarfile.LNKTYPE, linkname="a"), b"")
     ),
     "a file for a full directory": archive((member("a/b"), b"x"), (member("a"), b"x")),
     "a file for the root": archive((member("."), b"x")),
