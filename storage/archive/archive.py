@@ -1,7 +1,8 @@
 """The port `Archive` over an object store: one method, one module behind it.
 
 Apart from those modules, so that each of them takes only what it needs. Holds no state of its own and may
-be shared between threads; every call makes its own threads and has ended them when it returns.
+be shared between threads; every call makes its own threads and has ended them when it returns. What making a
+snapshot does not need is imported by the call that needs it: a process may live for one call.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from domain.contracts import Garbage, SnapshotRequest, Watch
 from domain.errors import Refused
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.verification import Verified, VerifyLevel
-from storage.archive import compare, export, importing, layout, published, stage, sweep, verify, writer
-from storage.archive.choose import only_sources, select, without_sources
+from storage.archive import layout, published, writer
 from storage.archive.published import Opened
 
 
@@ -34,6 +34,8 @@ class StoreArchive:
     ) -> ManifestSummary:
         """See the port."""
         taken_at = self._tools.wall_ms() if request.taken_at is None else request.taken_at
+        from storage.archive import importing
+
         return writer.create(self._tools, request, watch, importing.feed(chain, strip, taken_at, watch))
 
     def read(self, manifest_key: str) -> ManifestSummary:
@@ -53,6 +55,8 @@ class StoreArchive:
         selection: Selection = WHOLE,
     ) -> Staged:
         """See the port."""
+        from storage.archive import stage
+
         found = self._selected(manifest_key, selection, target)
         return stage.stage(self._tools.store, found, target, staging, mode, self._tools.threads, watch)
 
@@ -60,12 +64,16 @@ class StoreArchive:
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
     ) -> Difference:
         """See the port."""
+        from storage.archive import compare
+
         found = self._selected(manifest_key, selection, target)
         # A selection never removes anything beside it.
         mode = mode if not selection.paths else RestoreMode.MERGE
         return compare.compare(found.tree, target, mode, watch)
 
     def _selected(self, manifest_key: str, selection: Selection, target: str) -> Opened:
+        from storage.archive.choose import only_sources, select, without_sources
+
         blob = published.fetch_manifest(self._tools.store, manifest_key)
         found = published.read_manifest(blob, manifest_key, self._tools.keys)
         header, tree = found.header, found.tree
@@ -80,10 +88,14 @@ class StoreArchive:
 
     def verify(self, manifest_key: str, level: VerifyLevel, watch: Watch) -> Verified:
         """See the port."""
+        from storage.archive import verify
+
         return verify.verify(self._tools.store, self._tools.keys, manifest_key, level, watch)
 
     def export(self, manifest_key: str, to: str, watch: Watch) -> Exported:
         """See the port."""
+        from storage.archive import export
+
         return export.export(self._tools.store, self._tools.keys, manifest_key, to, watch)
 
     def has_export(self, key: str) -> bool:
@@ -104,4 +116,6 @@ class StoreArchive:
 
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
         """See the port."""
+        from storage.archive import sweep
+
         return sweep.collect(self._tools.store, garbage, live)

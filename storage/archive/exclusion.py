@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from domain.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 OWN_PREFIX = b".backstay"
 #: Wildcards of one pattern: `*` in one name, and `**` that are not its end. The work grows with their power.
@@ -27,18 +29,30 @@ class Exclusion:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         """Raises InvalidMessage(field="exclude") for a pattern that git would not take either."""
-        self.active = bool(patterns)
-        for pattern in patterns:
-            _check_work(pattern)
-        try:
-            self._spec = GitIgnoreSpec.from_lines(patterns)
-        except ValueError as error:
-            raise InvalidMessage(f"a pattern in exclude cannot be read: {error}", field="exclude") from None
+        self._spec = _parsed(patterns) if patterns else None
+
+    @property
+    def active(self) -> bool:
+        """Whether anything can be left out at all."""
+        return self._spec is not None
 
     def leaves_out(self, path: bytes, is_directory: bool) -> bool:
         """Whether the entry at `path`, and all beneath it, is left out."""
+        if self._spec is None:
+            return False
         text = path.decode("utf-8", "surrogateescape")
         return self._spec.match_file(text + "/" if is_directory else text)
+
+
+def _parsed(patterns: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # costs a twentieth of a process that only looks whether anything has changed
+
+    for pattern in patterns:
+        _check_work(pattern)
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise InvalidMessage(f"a pattern in exclude cannot be read: {error}", field="exclude") from None
 
 
 def _check_work(pattern: str) -> None:
