@@ -103,6 +103,15 @@ class SaveExport:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtendExport:
+    """The archive that is there can be fetched until that time, UTC milliseconds, if not longer already."""
+
+    snapshot_id: str
+    object_key: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class AbandonExport:
     """An archive that was never finished: its key becomes garbage."""
 
@@ -147,6 +156,7 @@ Change = (
     | RemoveSnapshot
     | AbandonSnapshot
     | SaveExport
+    | ExtendExport
     | AbandonExport
     | SaveVersion
     | SaveRecord

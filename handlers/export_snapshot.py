@@ -2,7 +2,8 @@
 
     {"snapshot_id": "0192f0c1-…", "keep_seconds": 86400}
 
-The archive lies in the store until its time is over; exporting again meanwhile answers with the same one.
+The archive lies in the store until its time is over; exporting again meanwhile answers with the same one, and keeps
+it longer if `keep_seconds` reaches further.
 `backstay snapshots link` gives an address for it. The configuration is never part of it.
 """
 
@@ -15,7 +16,7 @@ import pydantic
 
 from domain.context import Context
 from domain.errors import Damaged, WrongTenant
-from domain.outcome import AbandonExport, Item, MarkCorrupt, Outcome, SaveExport
+from domain.outcome import AbandonExport, Change, ExtendExport, Item, MarkCorrupt, Outcome, SaveExport
 from domain.snapshot import Export
 from domain.subscription import Subscription
 from handlers import Id, Payload
@@ -39,9 +40,7 @@ def handle(command: ExportSnapshot, context: Context) -> Outcome:
     found, key = context.catalogue.export_of(snapshot.snapshot_id), _key(context)
     lasts = found is not None and found.expires_at > context.now_ms() + LEAST_LEFT_MS
     if found is not None and lasts and context.archive.has_export(found.object_key):
-        ready = _ready(found, made=False)
-        # What an attempt before this one may have stored is nobody's.
-        return ready if found.object_key == key else dataclasses.replace(ready, changes=(AbandonExport(key),))
+        return _again(found, key, context.now_ms() + command.keep_seconds * 1000)
     try:
         exported = context.archive.export(snapshot.manifest_key, key, context.watch)
     except Damaged as error:
@@ -54,6 +53,17 @@ def handle(command: ExportSnapshot, context: Context) -> Outcome:
         for path in exported.left_out
     )
     return dataclasses.replace(_ready(made, made=True), items=items, complete=not items)
+
+
+def _again(found: Export, key: str, expires_at: int) -> Outcome:
+    """The archive that is there, for at least so long."""
+    changes: list[Change] = []
+    if expires_at > found.expires_at:
+        found = dataclasses.replace(found, expires_at=expires_at)
+        changes.append(ExtendExport(found.snapshot_id, found.object_key, expires_at))
+    if found.object_key != key:
+        changes.append(AbandonExport(key))  # what an attempt before this one may have stored is nobody's
+    return dataclasses.replace(_ready(found, made=False), changes=tuple(changes))
 
 
 def _ready(export: Export, *, made: bool) -> Outcome:

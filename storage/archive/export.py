@@ -1,9 +1,10 @@
 """A snapshot as a plain `.tar.zst`, made while it is sent: for people and programs that know nothing of packs.
 
-Apart from staging because nothing is written to disk: segments are read in the order of the files, the few that are
-in use are kept, and the archive leaves in pieces. POSIX.1-2001 (pax) headers, so that GNU tar, bsdtar and Python's
+Apart from staging because nothing is written to disk: segments are read in the order of the files, some ahead of it
+(see `ahead`), and the archive leaves in pieces. POSIX.1-2001 (pax) headers, so that GNU tar, bsdtar and Python's
 tarfile restore names of any bytes, times to the nanosecond, hard links and extended attributes (as
-`SCHILY.xattr.`). Holes become zeros, which compression removes again. The archive is plain also when the snapshot is
+`SCHILY.xattr.`). Files with holes are sparse in GNU's form 1.0 (GNU tar manual, "Storing Sparse Files"): a map of
+what is data, then the data; those three make the holes again. The archive is plain also when the snapshot is
 sealed, so it lives for a time only; the configuration is never part of it.
 """
 
@@ -13,7 +14,6 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections import OrderedDict
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,19 +21,16 @@ import numpy as np
 from domain.contracts import Buffer, ObjectStore, Watch
 from domain.errors import KeyUnavailable, Refused
 from domain.restore import Exported
-from storage.archive import attributes, layout, published
+from storage.archive import attributes, published
+from storage.archive.ahead import Segments
 from storage.archive.compression import compress_stream
-from storage.archive.layout import HOLE, MIB
+from storage.archive.layout import HOLE
 from storage.archive.published import Opened
-from storage.archive.segment import Opener
 from storage.archive.tenant_keys import TenantKeys
 
-#: Plain bytes of segments that are kept: neighbours in a directory mostly share one.
-_KEPT_BYTES = 32 * MIB
 #: Paths that are named for having lost an attribute.
 MOST_NAMED = 100
 _BLOCK = tarfile.BLOCKSIZE
-_ZEROS = bytes(MIB)
 
 
 def export(store: ObjectStore, keys: TenantKeys, manifest_key: str, to: str, watch: Watch) -> Exported:
@@ -43,17 +40,18 @@ def export(store: ObjectStore, keys: TenantKeys, manifest_key: str, to: str, wat
     if not tree.names:
         raise Refused(f"snapshot {header.snapshot_id} holds no data to export", code="not-in-snapshot")
     watch.expect(header.logical_bytes, header.files)
-    archive = _Archive(store, opened, watch)
+    archive = _Archive(opened, watch)
     mark, total = hashlib.sha256(), 0
 
-    def counted() -> Iterator[bytes]:
+    def counted(segments: Segments) -> Iterator[bytes]:
         nonlocal total
-        for piece in compress_stream(archive.blocks()):
+        for piece in compress_stream(archive.blocks(segments)):
             mark.update(piece)
             total += len(piece)
             yield piece
 
-    store.put_stream(to, counted())
+    with Segments(store, opened, archive.wanted()) as segments:
+        store.put_stream(to, counted(segments))
     if opened.key is not None:
         try:
             keys.load(header.tenant_id)
@@ -67,21 +65,32 @@ def export(store: ObjectStore, keys: TenantKeys, manifest_key: str, to: str, wat
 class _Archive:
     """The tar stream of one tree."""
 
-    def __init__(self, store: ObjectStore, opened: Opened, watch: Watch) -> None:
+    def __init__(self, opened: Opened, watch: Watch) -> None:
         tree = opened.tree
         self._tree, self._watch = tree, watch
-        self._segments = _Segments(store, opened)
         self.left_out: list[str] = []
         self._first = np.cumsum(tree.extents) - tree.extents
         self._paths = [b"."] * len(tree.names)
         #: Files of several names, and the path under which their content was sent.
         self._sent: dict[int, bytes] = dict.fromkeys(tree.twins.values(), b"")
+        #: Depth first: GNU tar gives a directory its time as soon as it is left.
+        self._order = list(self._depth_first())
 
-    def blocks(self) -> Iterator[Buffer]:
-        """Headers, contents and padding. Depth first: GNU tar gives a directory its time as soon as it is left."""
-        for row in self._depth_first():
+    def wanted(self) -> Iterator[int]:
+        """Numbers of the segments in the order in which `blocks` needs them."""
+        tree, seen = self._tree, set[int]()
+        for row in self._order:
+            holder = tree.twins.get(row, row)
+            if tree.extents[holder] and holder not in seen:
+                if holder in self._sent:
+                    seen.add(holder)
+                yield from (number for number, _, _ in self._extents(holder) if number != HOLE)
+
+    def blocks(self, segments: Segments) -> Iterator[Buffer]:
+        """Headers, contents and padding."""
+        for row in self._order:
             self._watch.check()
-            yield from self._entry(row)
+            yield from self._entry(row, segments)
         yield bytes(2 * _BLOCK)
 
     def _depth_first(self) -> Iterator[int]:
@@ -97,7 +106,7 @@ class _Archive:
             yield row
             waiting += reversed(children.get(row, ()))
 
-    def _entry(self, row: int) -> Iterator[Buffer]:
+    def _entry(self, row: int, segments: Segments) -> Iterator[Buffer]:
         mode = int(self._tree.mode[row])
         holder = self._tree.twins.get(row, row)
         if stat.S_ISDIR(mode):
@@ -109,20 +118,50 @@ class _Archive:
         else:  # whichever name comes first holds the content
             if holder in self._sent:
                 self._sent[holder] = self._paths[row]
-            size = int(self._tree.size[holder])
-            yield self._header(row, tarfile.REGTYPE, size)
-            yield from self._content(holder)
-            yield bytes(-size % _BLOCK)
-            self._watch.advance(size, 1)
+            yield from self._file(row, holder, segments)
+            self._watch.advance(int(self._tree.size[holder]), 1)
 
-    def _header(self, row: int, kind: bytes, size: int, target: bytes = b"") -> bytes:
-        tree, info = self._tree, tarfile.TarInfo(os.fsdecode(self._paths[row]))
+    def _file(self, row: int, holder: int, segments: Segments) -> Iterator[Buffer]:
+        size, extents = int(self._tree.size[holder]), self._extents(holder)
+        if any(number == HOLE for number, _, _ in extents):
+            sparse = {
+                "GNU.sparse.major": "1",
+                "GNU.sparse.minor": "0",
+                "GNU.sparse.name": os.fsdecode(self._paths[row]),
+                "GNU.sparse.realsize": str(size),
+            }
+            places = _map(extents, size)
+            size = len(places) + sum(length for number, _, length in extents if number != HOLE)
+            yield self._header(row, tarfile.REGTYPE, size, more=sparse)
+            yield places
+        else:
+            yield self._header(row, tarfile.REGTYPE, size)
+        for number, start, length in extents:
+            if number != HOLE:
+                yield memoryview(segments.plain(number))[start : start + length]
+        yield bytes(-size % _BLOCK)
+
+    def _extents(self, row: int) -> list[tuple[int, int, int]]:
+        """Segment, offset in it and length of each run of the file's bytes, in order."""
+        tree, first = self._tree, int(self._first[row])
+        at = slice(first, first + int(tree.extents[row]))
+        columns = (tree.extent_segment, tree.extent_offset, tree.extent_length)
+        return list(zip(*(column[at].tolist() for column in columns), strict=True))
+
+    def _header(
+        self, row: int, kind: bytes, size: int, target: bytes = b"", more: dict[str, str] | None = None
+    ) -> bytes:
+        tree, path = self._tree, os.fsdecode(self._paths[row])
+        if more:  # who does not know sparse files writes map and data where nobody takes them for the file
+            above, _, base = path.rpartition("/")
+            path = f"{above}/GNUSparseFile.0/{base}"
+        info = tarfile.TarInfo(path)
         info.type, info.size, info.mode = kind, size, stat.S_IMODE(int(tree.mode[row]))
         info.uid, info.gid, info.linkname = int(tree.uid[row]), int(tree.gid[row]), os.fsdecode(target)
         seconds, nanoseconds = divmod(abs(int(tree.mtime[row])), 10**9)
         sign = "-" if tree.mtime[row] < 0 else ""
         # The text and not a float, which cannot hold nanoseconds.
-        info.pax_headers = {"mtime": f"{sign}{seconds}.{nanoseconds:09d}"}
+        info.pax_headers = {"mtime": f"{sign}{seconds}.{nanoseconds:09d}", **(more or {})}
         for name, value in attributes.parse(tree.attributes.get(row, b"")):
             label = name.decode("utf-8", "surrogateescape")
             if b"=" in name or not label.isprintable():
@@ -135,44 +174,20 @@ class _Archive:
         if len(self.left_out) < MOST_NAMED:
             self.left_out.append(published.path_of(self._tree, row))
 
-    def _content(self, row: int) -> Iterator[Buffer]:
-        tree, first = self._tree, int(self._first[row])
-        for at in range(first, first + int(tree.extents[row])):
-            number, length = int(tree.extent_segment[at]), int(tree.extent_length[at])
-            if number == HOLE:
-                yield from _zeros(length)
+
+def _map(extents: list[tuple[int, int, int]], size: int) -> bytes:
+    """Where a sparse file has data: how many runs, then offset and length of each, in lines of decimals, padded to
+    whole blocks. An empty run at the end states the size when the file ends in a hole."""
+    runs: list[list[int]] = []
+    at = 0
+    for number, _, length in extents:
+        if number != HOLE:
+            if runs and sum(runs[-1]) == at:
+                runs[-1][1] += length
             else:
-                start = int(tree.extent_offset[at])
-                yield memoryview(self._segments.plain(number))[start : start + length]
-
-
-class _Segments:
-    """Plain bytes of segments, the latest ones kept."""
-
-    def __init__(self, store: ObjectStore, opened: Opened) -> None:
-        self._store, self._tree, self._root = store, opened.tree, layout.pack_root(opened.header.tenant_id)
-        self._kept: OrderedDict[int, Buffer] = OrderedDict()
-        self._bytes = 0
-        self._opener = Opener(opened.key)
-
-    def plain(self, number: int) -> Buffer:
-        """A segment's bytes, verified. Raises Damaged or ObjectMissing."""
-        found = self._kept.get(number)
-        if found is None:
-            row = self._tree.segments[number]
-            key = self._root + self._tree.packs[int(row["pack"])]
-            stored = memoryview(self._store.get(key, int(row["offset"]), int(row["stored"])))
-            found = self._opener.open(stored, row)
-            self._kept[number] = found
-            self._bytes += len(found)
-            while self._bytes > _KEPT_BYTES and len(self._kept) > 1:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
-        self._kept.move_to_end(number)
-        return found
-
-
-def _zeros(length: int) -> Iterator[bytes]:
-    while length:
-        piece = min(length, len(_ZEROS))
-        yield _ZEROS[:piece]
-        length -= piece
+                runs.append([at, length])
+        at += length
+    if not runs or sum(runs[-1]) < size:
+        runs.append([size, 0])
+    text = "".join(f"{figure}\n" for figure in [len(runs), *(figure for run in runs for figure in run)])
+    return text.encode("ascii").ljust(-(-len(text) // _BLOCK) * _BLOCK, b"\0")

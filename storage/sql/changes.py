@@ -18,6 +18,7 @@ from domain.outcome import (
     AbandonSnapshot,
     AddSnapshot,
     Change,
+    ExtendExport,
     HoldVersion,
     MarkCorrupt,
     MarkDeleting,
@@ -32,7 +33,7 @@ from domain.outcome import (
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql import verdicts
-from storage.sql.exports import Discard, drop_exports, save_export
+from storage.sql.exports import Discard, drop_exports, extend_export, save_export
 from storage.sql.rows import label_values, service_values, snapshot_values
 from storage.sql.sealed import Vault
 from storage.sql.services import overlapping
@@ -77,6 +78,8 @@ def apply(
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
             case SaveExport(archive):
                 save_export(connection, archive, discarding(tx, connection, now))
+            case ExtendExport():
+                extend_export(connection, change)
             case AbandonExport(object_key):
                 _discard(tx, connection, [object_key], PACKS_TURN, now, rest_ms=LATE_WRITES_MS)
             case SaveVersion():

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection, delete, literal_column, select
+from sqlalchemy import Connection, case, delete, literal_column, select, update
 
 from domain.errors import NotFound
+from domain.outcome import ExtendExport
 from domain.snapshot import Export
 from storage.sql.tables import export, snapshot
 from storage.sql.transactions import Transactions
@@ -48,6 +49,18 @@ def save_export(connection: Connection, record: Export, discard: Discard) -> Non
             expires_at=record.expires_at,
         )
     )
+
+
+def extend_export(connection: Connection, change: ExtendExport) -> None:
+    """Keep the archive longer, never shorter. Raises NotFound when it went, or was replaced, since it was found."""
+    later = case((export.c.expires_at < change.expires_at, change.expires_at), else_=export.c.expires_at)
+    same = (export.c.snapshot_id == change.snapshot_id, export.c.object_key == change.object_key)
+    if connection.execute(update(export).where(*same).values(expires_at=later)).rowcount == 0:
+        raise NotFound(
+            f"the archive of snapshot {change.snapshot_id} went while it was to be kept longer",
+            code="not-exported",
+            next_step="export the snapshot again",
+        )
 
 
 def drop_exports(connection: Connection, snapshot_ids: Sequence[str], discard: Discard, *, besides: str = "") -> None:

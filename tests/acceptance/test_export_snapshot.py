@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import os
 import stat
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,51 @@ def test_gnu_tar_brings_back_exactly_what_the_snapshot_holds(platform: Platform,
     assert stat.S_IMODE((found / "closed").stat().st_mode) == 0
 
 
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+HOLES: dict[str, tuple[int, list[tuple[int, bytes]]]] = {
+    "begin": (3_000_000, [(2_900_000, b"end")]),
+    "end": (3_000_000, [(0, b"begin")]),
+    "both": (3_000_000, [(1_000_000, b"middle")]),
+    "all": (3_000_000, []),
+    "several": (9_000_000, [(at, b"x" * 8192) for at in range(0, 9_000_000, 1_000_000)]),
+}
+
+
+@pytest.mark.parametrize("reader", ["tar", "tarfile"])
+def test_holes_are_sent_as_holes_and_come_back_as_holes(platform: Platform, tmp_path: Path, reader: str) -> None:
+    """RS-05: as GNU's sparse form 1.0, under odd names too, and for a file of two names."""
+    tree = platform.service(f"ex-holes-{reader.lower()}")
+    for name, (size, runs) in HOLES.items():
+        with open(tree / name, "wb") as file:
+            file.truncate(size)
+            for at, data in runs:
+                file.seek(at)
+                file.write(data)
+    os.link(tree / "several", tree / "zz-again")
+    os.rename(tree / "both", os.fsencode(tree) + b"/\xff" + b"n" * 200)
+    snapshot = platform.snapshot(f"ex-holes-{reader}")
+    export(platform, f"ex-holes-{reader}", snapshot)
+    archive = archive_of(platform, snapshot)
+    if reader == "tar":
+        found = unpacked(archive, tmp_path / "out")
+    else:
+        found = tmp_path / "out"
+        plain = subprocess.run(["zstd", "-dc"], input=archive, capture_output=True, check=True).stdout
+        assert len(plain) < 2_000_000
+        with tarfile.open(fileobj=io.BytesIO(plain)) as opened:
+            opened.extractall(found, filter="fully_trusted")
+    assert reader == "tarfile" or digest(found) == digest(tree)  # tarfile loses parts of a microsecond
+    there, here = (
+        {path.name: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()} for root in (found, tree)
+    )
+    assert there == here
+    for name in ("begin", "end", "all", "several", "zz-again"):
+        assert (found / name).stat().st_blocks * 512 < 600_000
+
+
 def test_an_increment_exports_the_whole_state(platform: Platform, tmp_path: Path) -> None:
     tree = platform.service("ex-later")
     platform.snapshot("ex-later")
@@ -101,7 +148,25 @@ def test_a_second_export_answers_with_the_archive_that_is_there(platform: Platfo
     first, second = (export(platform, "ex-twice", snapshot).outcome for _ in range(2))
     assert first and second
     assert [found["figures"].pop("made") for found in (first, second)] == [True, False]
+    assert second["figures"].pop("expires_at") >= first["figures"].pop("expires_at")
     assert first["figures"] == second["figures"]
+
+
+def test_exporting_again_keeps_the_archive_longer_and_never_shorter(platform: Platform) -> None:
+    platform.service("ex-longer")
+    snapshot = platform.snapshot("ex-longer")
+
+    def kept(seconds: int) -> tuple[bool, int]:
+        outcome = export(platform, "ex-longer", snapshot, keep_seconds=seconds).outcome
+        found = platform.system.database.catalogue.export_of(snapshot.snapshot_id)
+        assert outcome is not None and found is not None
+        assert found.expires_at == outcome["figures"]["expires_at"]
+        return outcome["figures"]["made"], found.expires_at
+
+    (made, first), (again, longer), (third, last) = kept(7200), kept(90_000), kept(7200)
+    assert (made, again, third) == (True, False, False)
+    assert longer - first >= 80_000_000
+    assert last == longer
 
 
 def test_an_archive_goes_with_its_snapshot(platform: Platform) -> None:
@@ -273,6 +338,25 @@ def test_nobody_else_gets_a_link_and_an_archive_that_is_not_there_has_none(
     missing = link(platform, web, platform.snapshot("ex-none").snapshot_id, "--tenant", "acme")
     assert missing.code == Exit.NOT_FOUND
     assert "snapshots export" in missing.err
+
+
+def test_a_link_to_an_archive_that_is_being_made_says_so(
+    platform: Platform, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RS-18: for that snapshot and for no other."""
+    platform.service("ex-soon")
+    snapshot, other = platform.snapshot("ex-soon"), platform.snapshot("ex-soon")
+    answers: list[Answer] = []
+
+    def ask() -> None:
+        answers.extend(link(platform, web, one.snapshot_id, "--tenant", "acme") for one in (snapshot, other))
+
+    meanwhile(monkeypatch, ask)
+    operation = export(platform, "ex-soon", snapshot)
+    soon, none = answers
+    assert (soon.code, none.code) == (Exit.UNKNOWN, Exit.NOT_FOUND)
+    assert (soon.document()["state"], soon.document()["operation_id"]) == ("preparing", operation.op_id)
+    assert link(platform, web, snapshot.snapshot_id, "--tenant", "acme").document()["state"] == "ready"
 
 
 def test_an_address_that_was_changed_guessed_or_is_over_gives_nothing(

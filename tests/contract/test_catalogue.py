@@ -6,20 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.errors import Damaged
+from domain.errors import Damaged, NotFound
 from domain.operation import State
 from domain.outcome import (
     AbandonSnapshot,
     AddSnapshot,
+    ExtendExport,
     MarkCorrupt,
     MarkDeleting,
     MarkSound,
     Outcome,
     RemoveSnapshot,
+    SaveExport,
     SaveService,
 )
 from domain.service import Service
-from domain.snapshot import Label, Snapshot, SnapshotState
+from domain.snapshot import Export, Label, Snapshot, SnapshotState
 from tests.contract.sql_bench import LEASE, Bench, pack_key, snapshot
 
 P1, P2 = pack_key("s1", "a"), pack_key("s1", "b")
@@ -113,6 +115,23 @@ def test_a_page_by_label_is_as_one_without_and_names_each_snapshot_once(bench: B
                 before = page[-1].snapshot_id
                 found += _ids(page)
             assert found == ["s5", "s3", "s2", "s1", "s0"]
+
+
+def test_an_archive_is_kept_longer_but_never_shorter_and_only_while_it_is_the_one(bench: Bench) -> None:
+    def until() -> int:
+        found = bench.database.catalogue.export_of("s1")
+        assert found is not None
+        return found.expires_at
+
+    archive = Export("s1", "acme", "exports/a", 7, "ab", bench.now + 10_000)
+    bench.make(AddSnapshot(snapshot("s1")), SaveExport(archive))
+    bench.make(ExtendExport("s1", "exports/a", bench.now + 90_000))
+    bench.make(ExtendExport("s1", "exports/a", bench.now + 40_000))
+    assert until() == bench.now + 90_000
+    with pytest.raises(NotFound) as raised:
+        bench.succeed(bench.running(), ExtendExport("s1", "exports/another", bench.now + 99_000))
+    assert raised.value.code == "not-exported"
+    assert until() == bench.now + 90_000
 
 
 def test_found_snapshots_carry_their_labels_in_order(bench: Bench) -> None:

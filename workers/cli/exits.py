@@ -24,7 +24,7 @@ class Exit(IntEnum):
     BUSY = 11  # something else reserves it
     NOT_ALLOWED = 12  # it belongs to another tenant, or has ended already
     VERIFY_FAILED = 13  # stored bytes are not what was written
-    UNKNOWN = 14  # accepted or on its way, and not ended when --wait gave up
+    UNKNOWN = 14  # accepted or on its way, and not ended when --wait gave up or nobody waited
     TRY_LATER = 75  # the database, broker or store does not answer (EX_TEMPFAIL)
     INTERRUPTED = 130  # Ctrl-C; what was published goes on
     TERMINATED = 143  # SIGTERM
