@@ -1,5 +1,6 @@
 """The names that a bucket of rosti snapshots would have given: for tools that still parse them.
 
+`backstay snapshots list --keys` shows them, with the value of the label that `BACKSTAY_INDEX_LABEL` names.
 Backstay's own keys hold opaque ids only. This view is computed and never stored or parsed, so no colon
 or slash in a label can confuse anything. Form: `<service>:<uuid>:<index value>:<unix seconds>`.
 """

@@ -197,6 +197,19 @@ def test_snapshots_are_found_by_any_service_and_every_label(cli: CommandLine) ->
     assert "owner:42 reason:nightly" in cli.run("snapshots", "list").out
 
 
+def test_older_tools_get_four_field_keys_and_the_metadata_behind_them(cli: CommandLine) -> None:
+    """RS-01, RS-02, RS-03: the index value is that of the last such label; `-` without one."""
+    register(cli)
+    first, second = take(cli, "owner:1", "owner:a:b"), take(cli, "reason:x")
+    assert set(cli.run("snapshots", "list", "--keys").out.split()) == {
+        f"web:{first}:a%3Ab:1700000000", f"web:{second}:-:1700000000",
+    }  # fmt: skip
+    documents = cli.run("snapshots", "list", "--keys", "--label", "owner:1", "--json").document()["snapshots"]
+    (found,) = documents
+    assert found["key"].split(":")[1] == found["metadata"]["uuid"] == first
+    assert found["metadata"]["labels"] == ["owner:1", "owner:a:b", f"size:{found['stored_bytes']}"]
+
+
 def test_a_snapshot_is_shown_with_its_sizes_and_labels(cli: CommandLine) -> None:
     register(cli)
     snapshot_id = take(cli, "owner:42")

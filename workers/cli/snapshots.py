@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from domain import compatibility
 from domain.errors import InvalidMessage, NotFound
 from domain.restore import RestoreMode
 from domain.snapshot import Label, Snapshot
@@ -38,18 +39,29 @@ def list_(
     tenant: Annotated[str | None, typer.Option(metavar="T", help="Of this tenant.")] = None,
     limit: Limit = 50,
     before: Before = None,
+    keys: Annotated[bool, typer.Option("--keys", help="As service:id:index value:seconds, for older tools.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List snapshots, newest first; with several labels those that carry all of them."""
     with session(as_json) as here:
         wanted = [_wanted(text) for text in label or ()]
         found = here.database().catalogue.find(tenant, service or (), wanted, limit + 1, before)
-        answer = page("snapshots", [snapshot_document(snapshot) for snapshot in found], limit, "snapshot_id")
+        documents = [snapshot_document(snapshot) for snapshot in found]
+        if keys:
+            for snapshot, document in zip(found, documents, strict=True):
+                document["key"] = compatibility.key(snapshot, here.settings.index_label)
+                document["metadata"] = compatibility.metadata(snapshot)
+        answer = page("snapshots", documents, limit, "snapshot_id")
         here.screen.document(answer)
-        titles = ("ID", "SERVICE", "TAKEN", "FILES", "BYTES", "ADDED", "STATE", "LABELS")
-        here.screen.table(titles, [_row(document) for document in answer["snapshots"]], "no snapshots")
+        if keys:  # one a line and nothing else, for programs
+            for document in answer["snapshots"]:
+                here.screen.line(document["key"])
+        else:
+            titles = ("ID", "SERVICE", "TAKEN", "FILES", "BYTES", "ADDED", "STATE", "LABELS")
+            here.screen.table(titles, [_row(document) for document in answer["snapshots"]], "no snapshots")
         if answer["next"]:
-            here.screen.line(f"next: --before {answer['next']} shows older ones")
+            tell = here.screen.note if keys else here.screen.line
+            tell(f"next: --before {answer['next']} shows older ones")
 
 
 @group.command()
