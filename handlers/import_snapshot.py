@@ -4,9 +4,9 @@
      "taken_at": "2026-11-16T03:00:00+01:00", "labels": ["reason:imported"]}
 
 The archives (plain, zstd or gzip) are read where they lie, in that order, and nothing is unpacked to disk. `place` is a
-folder or bucket of the node's configuration. A snapshot like any other comes of it: it can be restored, compared,
-exported and verified. An archive with names that lead outside, links to be written through, or sizes that lie is
-refused as a whole; devices, sockets and FIFOs are left out and named.
+folder or bucket of the node's configuration that is open to the tenant. A snapshot like any other comes of it: it can
+be restored, compared, exported and verified. An archive with names that lead outside, links to be written through, or
+sizes that lie is refused as a whole; devices, sockets and FIFOs are left out and named.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def handle(command: ImportSnapshot, context: Context) -> Outcome:
         parent=context.catalogue.newest(service.service_id),
         taken_at=taken_at,
     )
-    chain = [partial(context.places.open, command.place, key) for key in command.keys]
+    chain = [partial(context.places.open, command.place, key, operation.tenant_id) for key in command.keys]
     try:
         summary = context.archive.import_tar(request, chain, command.strip, context.watch)
     except Damaged as error:

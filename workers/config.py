@@ -17,6 +17,7 @@ from typing import Any
 
 from domain.errors import InvalidMessage
 from domain.identity import check_name
+from domain.place import PlaceSettings
 from domain.source import HookSettings, SourceSettings
 from workers.regions import RegionSettings, parse_regions
 from workers.sources import parse_hooks, parse_places, parse_sources
@@ -119,8 +120,11 @@ class Settings:
         "programs around the work as JSON, or the table [hooks]",
         secret=True,
     )
-    places: dict[str, str] | None = _setting(  # noqa: RUF009
-        "BACKSTAY_PLACES", parse_places, "archives to import, as JSON or tables [places.NAME] with url", secret=True
+    places: dict[str, PlaceSettings] | None = _setting(  # noqa: RUF009
+        "BACKSTAY_PLACES",
+        parse_places,
+        "archives to import, as JSON or tables [places.NAME] with url and tenants",
+        secret=True,
     )
     health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")
     identity_files: str | None = _setting(

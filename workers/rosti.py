@@ -19,7 +19,7 @@ from domain.errors import InvalidMessage, Refused
 from domain.snapshot import Label
 
 _KEY = re.compile(
-    r"(?P<app>[^:/]+):(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(?P<value>.*):(?P<ts>\d{1,12})\Z"
+    r"(?P<app>[^:/]+):(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(?P<value>.*):(?P<ts>\d{1,11})\Z"
 )
 _METADATA = "_metadata/"
 #: Bytes; a document of labels is smaller.
@@ -38,22 +38,22 @@ class RostiSnapshot:
     trouble: str = ""
 
 
-def snapshots_in(places: Places, place: str) -> Iterator[RostiSnapshot]:
+def snapshots_in(places: Places, place: str, tenant_id: str) -> Iterator[RostiSnapshot]:
     """All of them, the oldest of each app first, so that each shares what its predecessor has stored."""
     keys = (info.key for info in places.list(place) if not info.key.startswith(_METADATA))
     found = [(match["app"], int(match["ts"]), key, match["uuid"]) for key in keys if (match := _KEY.match(key))]
     for app, ts, key, uuid in sorted(found):
         taken_at = datetime.fromtimestamp(ts, UTC).isoformat()
         try:
-            labels = _labels(_metadata(places, place, uuid), app, uuid, ts)
+            labels = _labels(_metadata(places, place, uuid, tenant_id), app, uuid, ts)
         except (Refused, ValueError) as error:
             yield RostiSnapshot(key, app, uuid, taken_at, trouble=str(error))
         else:
             yield RostiSnapshot(key, app, uuid, taken_at, labels)
 
 
-def _metadata(places: Places, place: str, uuid: str) -> Any:
-    with places.open(place, f"{_METADATA}{uuid}") as file:
+def _metadata(places: Places, place: str, uuid: str, tenant_id: str) -> Any:
+    with places.open(place, f"{_METADATA}{uuid}", tenant_id) as file:
         text = file.read(_LIMIT + 1)
     if len(text) > _LIMIT:
         raise ValueError("its metadata are bigger than any are")

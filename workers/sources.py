@@ -17,6 +17,7 @@ from typing import Any
 
 from domain.errors import InvalidMessage
 from domain.identity import check_name
+from domain.place import EVERYBODY, PlaceSettings
 from domain.source import HookSettings, SourceKind, SourceSettings
 
 _HOOKS = ("before_snapshot", "after_snapshot", "before_restore", "after_restore")
@@ -57,19 +58,33 @@ def parse_hooks(text: str) -> HookSettings:
     )
 
 
-def parse_places(text: str) -> dict[str, str]:
-    """Addresses of archives to import, by name, from `{"NAME": {"url": …}}`. ValueError names all problems."""
+def parse_places(text: str) -> dict[str, PlaceSettings]:
+    """Archives to import, from `{"NAME": {"url": …, "tenants": […]}}`. ValueError names all problems."""
     problems: list[str] = []
-    places: dict[str, str] = {}
+    places: dict[str, PlaceSettings] = {}
     for name, table in _object(text).items():
-        url = table.get("url") if isinstance(table, Mapping) and set(table) == {"url"} else None
+        if not isinstance(table, Mapping) or set(table) != {"url", "tenants"}:
+            problems.append(f"{name}: must have a url and tenants, and nothing else")
+            continue
+        url, tenants = table["url"], table["tenants"]
         if not isinstance(url, str) or url.partition("://")[0] not in ("file", "s3"):
-            problems.append(f"{name}: must have a url file:///FOLDER or s3://BUCKET, and nothing else")
+            problems.append(f"{name}.url: must be file:///FOLDER or s3://BUCKET")
+        elif not isinstance(tenants, list) or not tenants or not all(map(_is_tenant, tenants)):
+            problems.append(f'{name}.tenants: must be a list of tenants, or ["{EVERYBODY}"] for all of them')
         else:
-            places[name] = url
+            places[name] = PlaceSettings(url, frozenset(tenants))
     if problems:
         raise ValueError("; ".join(problems))
     return places
+
+
+def _is_tenant(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return value == EVERYBODY or bool(check_name(value, "tenant"))
+    except InvalidMessage:
+        return False
 
 
 def _object(text: str) -> Mapping[str, Any]:

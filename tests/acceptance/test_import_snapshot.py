@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ class Site:
     def __init__(self, home: Path) -> None:
         self.home, self.old = home / "data", home / "old"
         self.old.mkdir()
-        places = {"old": {"url": f"file://{self.old}"}}
+        places = {"old": {"url": f"file://{self.old}", "tenants": ["acme"]}}
         self.environment = {"BACKSTAY_PLACES": json.dumps(places), "BACKSTAY_DATA_DIR": str(self.home)}
         self.platform = Platform(self.home, **self.environment)
         self.platform.start("web-1")
@@ -105,6 +106,33 @@ def test_a_hostile_archive_is_refused_as_a_whole(site: Site, tree: Path) -> None
     assert code(site.platform.run("import-snapshot", {"place": "nowhere", "keys": ["a"]}, service="web")) == (
         State.FAILED, "unknown-place",
     )  # fmt: skip
+
+
+def test_a_place_is_for_whom_it_is_named_and_nobody_else_learns_that_it_is_there(site: Site, tree: Path) -> None:
+    """Whoever may publish for one tenant must not read the archives of another."""
+    site.platform.service("web")
+    site.archive("a.tar", tree)
+    assert site.platform.run("register-service", {"node": "web-1"}, service="spy", tenant="rival").error_code is None
+    ends = [
+        site.platform.run("import-snapshot", {"place": place, "keys": ["a.tar"]}, service="spy", tenant="rival")
+        for place in ("old", "nowhere")
+    ]
+    assert [code(end) for end in ends] == [(State.FAILED, "unknown-place")] * 2
+    assert site.take_in("a.tar").state is State.SUCCEEDED
+
+
+def test_nothing_is_read_through_a_link_that_lies_in_a_place(site: Site, tree: Path, tmp_path: Path) -> None:
+    """RS-15: others write there; what they may not read they must not have imported either."""
+    site.platform.service("web")
+    site.archive("a.tar", tree)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (site.old / "a.tar").rename(outside / "a.tar")
+    (site.old / "link.tar").symlink_to(outside / "a.tar")
+    (site.old / "folder").symlink_to(outside)
+    os.mkfifo(site.old / "pipe.tar")
+    for key in ("link.tar", "folder/a.tar", "folder", "pipe.tar", "no/such.tar", "n" * 300):
+        assert code(site.take_in(key)) == (State.FAILED, "archive-not-found"), key
 
 
 @pytest.mark.parametrize("point", ["archive.before-publish", "archive.after-publish", "settle.before-commit"])

@@ -63,7 +63,7 @@ def import_rosti(
     with session(as_json) as here:
         asked: list[dict[str, Any]] = []
         passed_over: list[dict[str, str]] = []
-        for found in snapshots_in(here.system.places, place):
+        for found in snapshots_in(here.system.places, place, tenant):
             if app and found.app not in app:
                 continue
             if trouble := found.trouble or _trouble(here, tenant, found.app):
