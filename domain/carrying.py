@@ -20,6 +20,7 @@ from domain.outcome import Change, HoldVersion, Item, Outcome, SaveRecord, SaveS
 from domain.protection import left_over, protect
 from domain.rollout import Rollout
 from domain.saga import Saga, StepRefused
+from domain.standing import Use
 from domain.upgrade_record import Status, UpgradeRecord, group_status
 
 GOOD = {"upgrade": Status.UPGRADED, "rollback": Status.ROLLBACK}
@@ -65,9 +66,8 @@ def _bring_data(context: Context, course: Course, saga: Saga) -> None:
             continue
         context.watch.check()
         service = context.service(step.request["service"])
-        data.bring(
-            context, step, service, data.snapshot_with_data(context, step.request["snapshot"], service.service_id)
-        )
+        snapshot = data.snapshot_with_data(context, step.request["snapshot"], service.service_id, Use.FINISH)
+        data.bring(context, step, service, snapshot)
 
 
 def _deploy(saga: Saga) -> None:
@@ -121,7 +121,7 @@ def _put_data_back(saga: Saga, task: Task) -> None:
     name = f"data-back:{task.service_id}"
     if not journal.steps(name):
         journal.plan([(name, {"service": task.service_id, "snapshot": task.protect})])
-    snapshot = data.snapshot_with_data(context, task.protect, task.service_id)
+    snapshot = data.snapshot_with_data(context, task.protect, task.service_id, Use.FINISH)
     data.bring(context, journal.steps(name)[0], context.service(task.service_id), snapshot)
 
 
@@ -133,7 +133,7 @@ def _put_sources_back(context: Context, task: Task, restored: str) -> None:
     if task.protect is None:
         refuse_to_take_back(context, service, restored)
     else:
-        bring_sources(context, service, context.snapshot(task.protect))
+        bring_sources(context, service, context.snapshot(task.protect, Use.FINISH))
 
 
 # ---------------------------------------------------------------- what is settled

@@ -25,7 +25,8 @@ from domain.journal import Journal
 from domain.operation import Operation, State
 from domain.region import Region
 from domain.service import Service
-from domain.snapshot import Snapshot, SnapshotState
+from domain.snapshot import Snapshot
+from domain.standing import Use, permit
 
 
 @dataclass(slots=True)
@@ -73,15 +74,11 @@ class Context:
             raise WrongTenant(f"service {wanted} does not belong to tenant {self.operation.tenant_id}")
         return found
 
-    def snapshot(self, snapshot_id: str) -> Snapshot:
-        """The snapshot, if it can be restored and belongs to the publisher's tenant."""
+    def snapshot(self, snapshot_id: str, use: Use) -> Snapshot:
+        """The snapshot, if it belongs to the publisher's tenant and its state allows that use."""
         found = self.catalogue.get(snapshot_id)
-        if found is None or found.state is SnapshotState.DELETING:
-            raise NotFound(
-                f"snapshot {snapshot_id} does not exist or is being deleted",
-                code="snapshot-not-found",
-                next_step="`backstay snapshots list --service <service>` shows what can be restored",
-            )
-        if found.tenant_id != self.operation.tenant_id:
+        if found is not None and found.tenant_id != self.operation.tenant_id:
             raise WrongTenant(f"snapshot {snapshot_id} does not belong to tenant {self.operation.tenant_id}")
+        permit(use, None if found is None else found.state, snapshot_id)
+        assert found is not None, "only deleting takes what is gone, and it asks the catalogue itself"
         return found

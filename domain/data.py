@@ -17,6 +17,7 @@ from domain.operation import Step, StepState
 from domain.restore import RestoreMode
 from domain.service import Service
 from domain.snapshot import Snapshot
+from domain.standing import Use
 
 
 def bring(context: Context, step: Step, service: Service, snapshot: Snapshot) -> Step:
@@ -64,9 +65,9 @@ def keep_until_settled(context: Context) -> None:
     context.after_settle.append(lambda: context.trees.discard(op_id))
 
 
-def snapshot_with_data(context: Context, snapshot_id: str, service_id: str) -> Snapshot:
-    """The snapshot, if it is of this service and holds data."""
-    snapshot = context.snapshot(snapshot_id)
+def snapshot_with_data(context: Context, snapshot_id: str, service_id: str, use: Use) -> Snapshot:
+    """The snapshot, if it is of this service, holds data, and its state allows that use."""
+    snapshot = context.snapshot(snapshot_id, use)
     if snapshot.service_id != service_id or "data" not in snapshot.include:
         raise NotFound(
             f"snapshot {snapshot_id} holds no data of service {service_id}",

@@ -19,6 +19,7 @@ from domain.errors import NotFound, Refused, WrongTenant
 from domain.identity import derived_id
 from domain.planning import effect_of, plan_exact
 from domain.service import Service
+from domain.standing import Use
 from domain.upgrade_record import Status, UpgradeRecord
 from domain.upgrading import configuration_of, facts_of, place_of
 
@@ -41,6 +42,7 @@ class Retreat:
     whole: bool = False
     deploy_seconds: float = 1800.0
     health: Health = field(default_factory=Health)
+    restores: bool = False  # a restore-snapshot asks
 
 
 def rollback_course(context: Context, retreat: Retreat) -> Course:
@@ -69,7 +71,7 @@ def rollback_course(context: Context, retreat: Retreat) -> Course:
 
 def restore_course(context: Context, snapshot_id: str, *, data: bool) -> Course:
     """The same way to a snapshot that somebody wants restored: no record, no hold, no safety snapshot."""
-    retreat = Retreat(snapshot_id=snapshot_id, data=data, safety_snapshot=False)
+    retreat = Retreat(snapshot_id=snapshot_id, data=data, safety_snapshot=False, restores=True)
     return Course("restore", (_task(context, retreat, context.service(), snapshot_id, None),))
 
 
@@ -138,11 +140,11 @@ def _aims(
 
 def _task(context: Context, retreat: Retreat, service: Service, snapshot_id: str, upgrade: str | None) -> Task:
     place = place_of(service)
-    wanted = _configuration(context, service, snapshot_id)
+    wanted = _configuration(context, service, snapshot_id, _use(retreat))
     current = configuration_of(service)
     plan = plan_exact(service.service_id, current, wanted, facts_of(context, service, {}, delete=True))
     if retreat.data:
-        snapshot_with_data(context, snapshot_id, service.service_id)
+        snapshot_with_data(context, snapshot_id, service.service_id, _use(retreat))
         if service.node not in (None, context.node):
             raise Refused(
                 f"the directory of service {service.service_id} is on node {service.node}, not on {context.node}",
@@ -166,9 +168,15 @@ def _task(context: Context, retreat: Retreat, service: Service, snapshot_id: str
     )
 
 
-def _configuration(context: Context, service: Service, snapshot_id: str) -> Configuration:
+def _use(retreat: Retreat) -> Use:
+    if retreat.restores:
+        return Use.RESTORE
+    return Use.ROLL_BACK_DATA if retreat.data else Use.ROLL_BACK
+
+
+def _configuration(context: Context, service: Service, snapshot_id: str, use: Use) -> Configuration:
     """The configuration that the snapshot holds, checked before anything is changed."""
-    snapshot = context.snapshot(snapshot_id)
+    snapshot = context.snapshot(snapshot_id, use)
     if snapshot.service_id != service.service_id:
         raise Refused(
             f"snapshot {snapshot_id} is of service {snapshot.service_id}, not of {service.service_id}",

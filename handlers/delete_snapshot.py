@@ -13,6 +13,7 @@ from domain.context import Context
 from domain.deleting import remove_objects
 from domain.errors import Refused, WrongTenant
 from domain.outcome import Item, MarkDeleting, Outcome, RemoveSnapshot
+from domain.standing import Use, permit
 from domain.subscription import Subscription
 from handlers import Id, Payload
 
@@ -26,6 +27,7 @@ class DeleteSnapshot(Payload):
 def handle(command: DeleteSnapshot, context: Context) -> Outcome:
     """Mark, remove the manifest and the packs that nobody shares, forget."""
     found = context.catalogue.get(command.snapshot_id)
+    permit(Use.DELETE, None if found is None else found.state, command.snapshot_id)
     if found is None:
         return Outcome.succeeded(
             f"snapshot {command.snapshot_id} does not exist; there was nothing to delete", deleted=False

@@ -18,6 +18,7 @@ from domain.context import Context
 from domain.errors import Damaged, WrongTenant
 from domain.outcome import AbandonExport, Change, ExtendExport, Item, MarkCorrupt, Outcome, SaveExport
 from domain.snapshot import Export
+from domain.standing import Use
 from domain.subscription import Subscription
 from handlers import Id, Payload
 
@@ -34,7 +35,7 @@ class ExportSnapshot(Payload):
 
 def handle(command: ExportSnapshot, context: Context) -> Outcome:
     """Answer with the archive that is there, or make one."""
-    snapshot = context.snapshot(command.snapshot_id)
+    snapshot = context.snapshot(command.snapshot_id, Use.EXPORT)
     if snapshot.service_id != context.operation.service_id:
         raise WrongTenant(f"snapshot {snapshot.snapshot_id} does not belong to the subject of this message")
     found, key = context.catalogue.export_of(snapshot.snapshot_id), _key(context)

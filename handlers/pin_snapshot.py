@@ -12,6 +12,7 @@ import pydantic
 from domain.context import Context
 from domain.errors import WrongTenant
 from domain.outcome import Outcome, SavePin
+from domain.standing import Use
 from domain.subscription import Subscription
 from handlers import Id, Payload
 
@@ -26,7 +27,7 @@ class PinSnapshot(Payload):
 
 def handle(command: PinSnapshot, context: Context) -> Outcome:
     """Note it in the catalogue."""
-    snapshot = context.snapshot(command.snapshot_id)
+    snapshot = context.snapshot(command.snapshot_id, Use.PIN)
     if snapshot.service_id != context.operation.service_id:
         raise WrongTenant(f"snapshot {snapshot.snapshot_id} does not belong to the subject of this message")
     state = f"pinned: {command.reason}" if command.pinned else "no longer pinned"

@@ -31,6 +31,7 @@ from domain.restore import RestoreMode, Selection, moment_of
 from domain.rolling_back import restore_course
 from domain.service import Service, relative_directory
 from domain.snapshot import Snapshot, SnapshotState
+from domain.standing import Use
 from domain.subscription import Subscription
 from domain.verification import VerifyLevel
 from handlers import Id, Name, Payload
@@ -135,10 +136,10 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
 def _snapshot(command: RestoreSnapshot, context: Context) -> Snapshot:
     """The one that is named, or that is the newest at the time; for a takeover the one that was staged."""
     if command.snapshot_id is not None:
-        return context.snapshot(command.snapshot_id)
+        return context.snapshot(command.snapshot_id, Use.RESTORE)
     step = context.journal.find(SWAP)
     if step is not None:
-        return context.snapshot(step.request["snapshot_id"])
+        return context.snapshot(step.request["snapshot_id"], Use.RESTORE)
     assert command.at is not None
     found = context.catalogue.newest_at(context.operation.service_id, moment_of(command.at))
     if found is None:
@@ -147,7 +148,7 @@ def _snapshot(command: RestoreSnapshot, context: Context) -> Snapshot:
             code="snapshot-not-found",
             next_step="`backstay snapshots list --service <service>` shows what there is",
         )
-    return context.snapshot(found.snapshot_id)
+    return context.snapshot(found.snapshot_id, Use.RESTORE)
 
 
 def _selection(command: RestoreSnapshot, context: Context) -> Selection:

@@ -20,6 +20,7 @@ from domain.errors import Damaged, WrongTenant
 from domain.outcome import Item, MarkCorrupt, MarkSound, Outcome
 from domain.restore import RestoreMode
 from domain.snapshot import Snapshot
+from domain.standing import Use
 from domain.subscription import Subscription
 from domain.verification import Fault, Verified, VerifyLevel
 from handlers import Id, Payload
@@ -39,7 +40,7 @@ class VerifySnapshot(Payload):
 
 def handle(command: VerifySnapshot, context: Context) -> Outcome:
     """Look, and put down what was found."""
-    snapshot = context.snapshot(command.snapshot_id)
+    snapshot = context.snapshot(command.snapshot_id, Use.VERIFY)
     if snapshot.service_id != context.operation.service_id:
         raise WrongTenant(f"snapshot {snapshot.snapshot_id} does not belong to the subject of this message")
     found = context.archive.verify(snapshot.manifest_key, command.level, context.watch)

@@ -235,6 +235,40 @@ def test_data_goes_back_when_it_is_asked_for(stage: Stage, names: Names) -> None
     assert stage.platform.system.trees.staged_operations() == []
 
 
+@pytest.mark.parametrize(
+    ("state", "data", "ends"),
+    [
+        ("corrupt", False, None),
+        ("corrupt", True, "snapshot-corrupt"),
+        ("deleting", False, "snapshot-not-found"),
+        ("deleting", True, "snapshot-not-found"),
+    ],
+)
+def test_a_rollback_asks_in_which_state_its_snapshot_is_before_anybody_is_told(
+    stage: Stage, names: Names, state: str, data: bool, ends: str | None
+) -> None:
+    """CN-20: damage must not be found half-way; the configuration alone is whole or does not open."""
+    tree = stage.platform.apps("web-1") / names.web
+    grow(tree, seed=5)
+    upgraded = succeeded(stage.upgrade(names.web, include_data=True))
+    record = stage.platform.system.database.records.of(upgraded.op_id)[0]
+    engine = create_engine(stage.platform.system.settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE snapshot SET state = :state WHERE snapshot_id = :id"),
+            {"state": state, "id": record.snapshot_id},
+        )
+    engine.dispose()
+    (tree / "meanwhile").write_text("the new version was here")
+    before, calls = digest(tree), stage.calls(names, names.web)
+    done = stage.rollback(names.web, data=data)
+    if ends is None:
+        succeeded(done)
+        return
+    assert (done.state, done.error_code) == (State.FAILED, ends)
+    assert (digest(tree), stage.calls(names, names.web)) == (before, calls)
+
+
 def test_a_failed_deployment_takes_its_data_back_with_it(stage: Stage, names: Names) -> None:
     """The new version ran on the data, so both go back."""
     from tests.waiting import eventually
