@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from domain.ability import Ability
 from domain.contracts import Archive, Hooks, ObjectStore, Places, Sources, Trees
 from domain.errors import Refused
 from domain.failpoint import failpoint
@@ -94,6 +95,12 @@ class System:
         from storage.store import open_store
 
         return open_store(self.settings.store_url)
+
+    def examine_store(self) -> tuple[Ability, ...]:
+        """Find out what the store can do; writes and removes some small objects."""
+        from storage.probe import examine
+
+        return examine(self.store)
 
     @cached_property
     def archive(self) -> Archive:

@@ -21,10 +21,12 @@ import structlog
 import handlers
 from domain.breaker import Breakers
 from domain.contracts import Clock
+from domain.errors import BackstayError
 from domain.operation import Budget
 from domain.subscription import Subscription
 from workers import log as logging
 from workers import processes
+from workers.abilities import abilities, unfit
 from workers.attempt import Ports
 from workers.bootstrap import System, check_packages, version
 from workers.broker import SPARE, SqlBroker
@@ -214,12 +216,28 @@ def _run_one(settings: Settings, http: str | None = None, system: System | None 
     if server:
         server.start()
         log.info("http.listening", address=server.address)
+    refused: list[str] = []
+    # Beside the work: a store that is away now keeps nobody from upgrades, and is examined another day.
+    threading.Thread(target=_examine, args=(system, refused, told), name="examine", daemon=True).start()
     told.wait()
     node.stop(hurry)
     if server:
         server.stop()
     system.close()
-    return 0
+    return _refuse(refused[0]) if refused else 0
+
+
+def _examine(system: System, refused: list[str], told: threading.Event) -> None:
+    """End a node whose store cannot keep snapshots safe."""
+    try:
+        found, _ = abilities(system, SystemClock())
+    except (BackstayError, OSError) as error:
+        log.warning("store.not-examined", detail=str(error))
+        return
+    if trouble := unfit(found):
+        log.error("store.unfit", detail=trouble)
+        refused.append(f"the store is not fit for snapshots: {trouble}")
+        told.set()
 
 
 def run_web(settings: Settings, http: str) -> int:

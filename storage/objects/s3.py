@@ -23,6 +23,7 @@ from domain.contracts import Buffer, ObjectInfo, ObjectStore
 from domain.errors import Damaged, ObjectMissing, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from domain.retry import within_call
+from storage import s3_questions
 from storage.backend import Backend
 from storage.multipart import put_stream
 from storage.object_keys import KeyRule, check_key, check_prefix
@@ -153,6 +154,14 @@ class S3Store:
     def sweep(self, older_than_seconds: int) -> int:
         """Abort multipart uploads that began long ago, by the store's own clock."""
         return self._call("sweep uploads", lambda s3: self._abort_uploads(s3, older_than_seconds))
+
+    def verifies_checksums(self, key: str) -> bool:
+        """Whether an object that does not arrive as it was sent is refused."""
+        return self._call(f"offer {key}", partial(s3_questions.refuses_wrong, self._place.bucket, self._name(key)))
+
+    def gives_up_uploads(self, key: str) -> bool:
+        """Whether an upload in parts that is given up leaves nothing behind."""
+        return self._call(f"begin {key}", partial(s3_questions.forgets_upload, self._place.bucket, self._name(key)))
 
     def _name(self, key: str) -> str:
         return self._place.prefix + self._rule(key)

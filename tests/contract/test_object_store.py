@@ -13,6 +13,7 @@ import pytest
 
 from domain.contracts import ObjectStore
 from domain.errors import Damaged, ObjectMissing, PathEscape
+from storage.probe import examine
 from storage.store import open_store
 from tests.conftest import real
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
@@ -35,6 +36,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     for name, value in credentials(server).items():
         monkeypatch.setenv(name, value)
     yield open_store(store_url_of(server, fresh_bucket(server)))
+
+
+def test_the_store_can_do_everything_that_is_asked_of_one(store: ObjectStore) -> None:
+    found = examine(store)
+    assert [one.name for one in found if one.needed and not one.works] == []
+    assert {one.name for one in found} >= {"read-back", "create-only", "listing"}
+    assert list(store.list("probes/")) == []
 
 
 def test_what_was_put_is_read_back_whole(store: ObjectStore) -> None:

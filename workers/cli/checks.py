@@ -102,19 +102,19 @@ def broker(here: Session) -> Report:
 
 
 def store(here: Session) -> Report:
-    """An object can be written, read and deleted."""
-    from workers.cli.sending import uuid7
+    """The store can do what snapshots rest on; asked now, and remembered for the nodes."""
+    from workers.abilities import abilities
+    from workers.clock import SystemClock
 
-    key, probe = f"probes/{uuid7()}", os.urandom(64)
     began = time.monotonic()
-    here.system.store.put(key, [probe])
-    try:
-        same = here.system.store.get(key) == probe
-    finally:
-        here.system.store.delete([key])
-    if not same:
-        return Report("store", "fail", "an object came back changed", "do not use this store; check its disks")
-    return Report("store", "ok", f"wrote, read and deleted an object in {(time.monotonic() - began) * 1000:.0f} ms")
+    found, _ = abilities(here.system, SystemClock(), fresh=True)
+    lacking = [one for one in found if not one.works]
+    if not lacking:
+        took = (time.monotonic() - began) * 1000
+        return Report("store", "ok", f"{', '.join(one.name for one in found)}: all work, in {took:.0f} ms")
+    verdict = "fail" if any(one.needed for one in lacking) else "warn"
+    detail = "; ".join(f"{one.name}: {one.sentence}" for one in lacking)
+    return Report("store", verdict, detail, "; ".join(one.next_step for one in lacking))
 
 
 def apps_root(here: Session) -> Report:

@@ -1,0 +1,93 @@
+"""What a store can do, found out by doing it: an endpoint that only looks like S3 may lack what snapshots rest on.
+
+Apart from the backends, because the questions are the same for all of them. Objects are written beneath `probes/`
+and removed again; a store that does not answer raises, and nothing is said about it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol, runtime_checkable
+
+from domain.ability import Ability
+from domain.contracts import ObjectStore
+
+
+@runtime_checkable
+class Endpoint(Protocol):
+    """A store that is reached over a network, and has more to ask."""
+
+    def verifies_checksums(self, key: str) -> bool:
+        """Whether an object that does not arrive as it was sent is refused."""
+
+    def gives_up_uploads(self, key: str) -> bool:
+        """Whether an upload in parts that is given up leaves nothing behind."""
+
+
+def examine(store: ObjectStore) -> tuple[Ability, ...]:
+    """Try everything. Raises StoreUnavailable and Refused as the store does."""
+    key = f"probes/{secrets.token_hex(16)}"
+    body, other = secrets.token_bytes(64), b"another"
+    try:
+        found = [_writes(store, key, body), _creates(store, key + "-new", body, other)]
+        found.append(_lists(store, key))
+        if isinstance(store, Endpoint):
+            found.append(_checks(store, key + "-sum"))
+            found.append(_gives_up(store, key + "-parts"))
+    finally:
+        store.delete([key, key + "-new", key + "-sum", key + "-parts"])
+    return tuple(found)
+
+
+def _writes(store: ObjectStore, key: str, body: bytes) -> Ability:
+    store.put(key, [body])
+    same = store.get(key) == body and store.get(key, 5, 7) == body[5:12] and store.size(key) == len(body)
+    return Ability(
+        "read-back",
+        same,
+        True,
+        "an object, or a part of it, came back changed",
+        "do not use this store; check its disks",
+    )
+
+
+def _creates(store: ObjectStore, key: str, body: bytes, other: bytes) -> Ability:
+    first, second = store.create(key, [body]), store.create(key, [other])
+    return Ability(
+        "create-only",
+        first and not second and store.get(key) == body,
+        True,
+        "an object that is to be made once was overwritten: conditional writes (If-None-Match) are ignored",
+        "use a store that honours them (AWS S3, Ceph from 18, MinIO from 2024): two nodes could each make a key",
+    )
+
+
+def _lists(store: ObjectStore, key: str) -> Ability:
+    shown = any(info.key == key for info in store.list("probes/"))
+    return Ability(
+        "listing",
+        shown,
+        False,
+        "an object that was just written is not listed yet",
+        "nothing that is kept rests on it, but left-overs may be collected late",
+    )
+
+
+def _checks(store: Endpoint, key: str) -> Ability:
+    return Ability(
+        "checksums",
+        store.verifies_checksums(key),
+        False,
+        "an object whose checksum was wrong was taken",
+        "nothing: manifests are read back, packs are measured, and every byte is verified when it is restored",
+    )
+
+
+def _gives_up(store: Endpoint, key: str) -> Ability:
+    return Ability(
+        "give-up-uploads",
+        store.gives_up_uploads(key),
+        False,
+        "an upload that was given up is still listed",
+        "add a lifecycle rule to the bucket that removes incomplete uploads after a day",
+    )

@@ -1,0 +1,97 @@
+"""What the store can do is asked once a day; a node does not work on a store in which no snapshot is safe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from domain.contracts import Buffer
+from storage.objects.memory import MemoryStore
+from storage.probe import examine
+from tests.command_line import finished, program
+from tests.fakes.clock import FakeClock
+from workers.abilities import abilities, unfit
+from workers.bootstrap import System
+from workers.clock import SystemClock
+from workers.config import load
+
+
+class Overwrites(MemoryStore):
+    """An endpoint that ignores the condition of a conditional write."""
+
+    def create(self, key: str, parts: Sequence[Buffer]) -> bool:
+        self.put(key, parts)
+        return True
+
+
+class Rounds(MemoryStore):
+    """An endpoint that ignores ranges."""
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        return super().get(key)
+
+
+class Careless(MemoryStore):
+    """An endpoint that takes what has not arrived as it was sent, and keeps what was given up."""
+
+    def verifies_checksums(self, key: str) -> bool:
+        self.put(key, [b"probe"])
+        return False
+
+    def gives_up_uploads(self, key: str) -> bool:
+        return False
+
+
+def test_a_good_store_can_do_everything_and_keeps_nothing_of_it() -> None:
+    store = MemoryStore()
+    assert [(one.name, one.works) for one in examine(store)] == [
+        ("read-back", True), ("create-only", True), ("listing", True)
+    ]  # fmt: skip
+    assert store.objects == {}
+
+
+@pytest.mark.parametrize(("store", "lacking"), [(Overwrites(), "create-only"), (Rounds(), "read-back")])
+def test_a_store_without_what_snapshots_rest_on_is_unfit(store: MemoryStore, lacking: str) -> None:
+    found = list(examine(store))
+    assert [one.name for one in found if not one.works] == [lacking]
+    assert unfit(found).startswith(lacking)
+    assert store.objects == {}
+
+
+def test_what_is_only_worse_without_makes_no_store_unfit() -> None:
+    found = list(examine(Careless()))
+    assert [one.name for one in found if not one.works] == ["checksums", "give-up-uploads"]
+    assert unfit(found) == ""
+
+
+def test_a_store_is_asked_once_a_day_and_another_one_at_once(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    def asked_at(name: str, *, fresh: bool = False) -> int:
+        store = {"BACKSTAY_STORE_URL": f"file://{tmp_path}/{name}"}
+        return abilities(System(load({"BACKSTAY_DATA_DIR": str(tmp_path), **store})), clock, fresh=fresh)[1]
+
+    first = asked_at("a")
+    clock.pass_seconds(60)
+    assert asked_at("a") == first
+    assert asked_at("a", fresh=True) == first + 60_000
+    clock.pass_seconds(86_400)
+    assert asked_at("a") == first + 86_460_000
+    clock.pass_seconds(1)
+    assert asked_at("b") == first + 86_461_000
+
+
+def test_a_node_ends_by_itself_when_its_store_is_unfit_and_says_why(tmp_path: Path) -> None:
+    """What it remembers of the store stands for a store that is so."""
+    environment = {"BACKSTAY_DATA_DIR": str(tmp_path), "BACKSTAY_STORE_URL": f"file://{tmp_path}/store"}
+    abilities(System(load(environment)), SystemClock())
+    remembered = tmp_path / "cache" / "store.json"
+    kept = json.loads(remembered.read_text())
+    kept["abilities"][1]["works"] = False
+    remembered.write_text(json.dumps(kept))
+    answer = finished(program(["serve", "--http", "127.0.0.1:0"], environment))
+    assert answer.code == 1
+    assert "not fit for snapshots: create-only" in answer.err
