@@ -40,7 +40,8 @@ class AddSnapshot:
 class MarkDeleting:
     """The snapshot can no longer be restored: state `deleting`, one reference less on its packs.
 
-    The manifest's key and the keys of packs that nobody references any more become garbage rows.
+    The manifest's key and the keys of packs that nobody references any more become garbage rows, which are not due
+    before those who began to read the snapshot have had their time.
     """
 
     snapshot_id: str

@@ -87,7 +87,8 @@ class System:
         from storage.sql import open_database
 
         _make_private(self.settings.data_dir)
-        return open_database(self.settings.database_url, self.keyring)
+        readers_ms = self.settings.reader_grace_seconds * 1000
+        return open_database(self.settings.database_url, self.keyring, readers_ms=readers_ms)
 
     @cached_property
     def store(self) -> ObjectStore:

@@ -107,9 +107,10 @@ class Cataloguing:
             for row in rows:
                 seen.add(row.snapshot_id)
                 self._look(row, inventory, found)
+        going = self._catalogue.condemned()
         for snapshot_id, keys in sorted(inventory.manifests.items()):
             if snapshot_id not in seen and self._catalogue.get(snapshot_id) is None:
-                found.unknown_manifests += keys
+                found.unknown_manifests += [key for key in keys if key not in going]
         found.unknown_packs = sorted(inventory.packs.keys() - self._catalogue.known_packs())
         return found
 

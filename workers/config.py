@@ -54,6 +54,12 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _seconds(value: str) -> int:
+    if not value.isdigit() or int(value) > 10_000_000:
+        raise ValueError("must be a whole number from 0 to 10000000")
+    return int(value)
+
+
 def _url(*schemes: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         scheme = value.partition(":")[0].partition("+")[0]
@@ -144,6 +150,9 @@ class Settings:
     verify_days: int | None = _setting(
         "BACKSTAY_VERIFY_DAYS", _count, "in so many days every snapshot is read back once; unset: none is by itself"
     )
+    reader_grace_seconds: int = _setting(
+        "BACKSTAY_READER_GRACE_SECONDS", _seconds, "how long a deleted snapshot's objects stay for who reads them"
+    )
     public_url: str | None = _setting(
         "BACKSTAY_PUBLIC_URL", _url("http", "https"), "where `backstay web` is reached from outside, for download links"
     )
@@ -229,6 +238,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "http": "127.0.0.1:8321",
         "public_url": None,
         "verify_days": None,
+        "reader_grace_seconds": "21600",
         "log_level": "info",
     }
 

@@ -78,6 +78,9 @@ class Catalogue(Protocol):
     def known_packs(self) -> set[str]:
         """Keys of all packs that the index counts or is about to remove."""
 
+    def condemned(self) -> set[str]:
+        """Keys of all objects that will be removed, also of those that rest for their readers still."""
+
     def longest_unread(self, days: int, since: int) -> list[Snapshot]:
         """Of the available snapshots that nobody has read back for so many days, those that were not read for the
         longest time: what is left of the share that one day in `days` has to read, after those that were read
@@ -90,7 +93,7 @@ class Catalogue(Protocol):
         """Turn archives whose time is over into garbage; how many."""
 
     def garbage(self, limit: int) -> list[Garbage]:
-        """Objects that may be removed from the store, manifests first."""
+        """Objects that may be removed from the store by now, manifests first."""
 
     def live_packs(self, prefix: str) -> set[str]:
         """Keys beneath `prefix` that collecting the prefix must leave alone: packs that are live, and condemned

@@ -76,6 +76,11 @@ class SqlCatalogue:
         with self._tx.read() as connection:
             return set(connection.scalars(select(pack.c.pack_key)))
 
+    def condemned(self) -> set[str]:
+        """See the port."""
+        with self._tx.read() as connection:
+            return set(connection.scalars(select(garbage.c.object_key).where(garbage.c.is_prefix == 0)))
+
     def longest_unread(self, days: int, since: int) -> list[Snapshot]:
         """See the port."""
         read_back = func.coalesce(

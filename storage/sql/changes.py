@@ -1,7 +1,8 @@
 """Domain changes as SQL, inside the transaction of whoever settles or journals them.
 
 Apart from settling because each change has rules of its own, above all how packs are counted: a pack is
-condemned by the same transaction that takes its last reference, and a condemned pack is never used again.
+condemned by the same transaction that takes its last reference, and a condemned pack is never used again. What a
+deletion condemns rests until whoever began to read it before has ended; no manifest rests longer than its packs.
 Errors raised here roll the whole transaction back.
 """
 
@@ -169,7 +170,7 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
     ).first()
     if marked is None:
         return  # done before, by an earlier attempt
-    _discard(tx, connection, [marked.manifest_key], MANIFESTS_TURN, now)
+    _discard(tx, connection, [marked.manifest_key], MANIFESTS_TURN, now, rest_ms=tx.readers_ms)
     drop_exports(connection, [snapshot_id], discarding(tx, connection, now))
     needed = select(snapshot_pack.c.pack_key).where(snapshot_pack.c.snapshot_id == snapshot_id)
     # One statement: between two, another delete of a shared pack could take the last reference.
@@ -180,7 +181,7 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
         .returning(pack.c.pack_key, pack.c.refs)
     ).all()
     condemned = [row.pack_key for row in counted if row.refs == 0]
-    _discard(tx, connection, condemned, PACKS_TURN, now)
+    _discard(tx, connection, condemned, PACKS_TURN, now, rest_ms=tx.readers_ms)
 
 
 def discarding(tx: Transactions, connection: Connection, now: int) -> Discard:

@@ -35,9 +35,9 @@ from storage.sql.wake import Bell, PostgresWake, SqliteWake
 class Database:
     """All ports over one database. May be shared between threads, not between processes."""
 
-    def __init__(self, url: str, sealer: Sealer, clock_ms: Callable[[], int] | None) -> None:
+    def __init__(self, url: str, sealer: Sealer, clock_ms: Callable[[], int] | None, readers_ms: int = 0) -> None:
         self._engine, self._fair = open_engine(parse_url(url))
-        self._tx = Transactions(self._engine, self._fair, clock_ms)
+        self._tx = Transactions(self._engine, self._fair, clock_ms, readers_ms)
         vault = Vault(sealer)
         self._bell = Bell()
         self._questions = Questions(self._tx)
@@ -123,10 +123,13 @@ class Database:
             self._fair.close()
 
 
-def open_database(url: str, sealer: Sealer, *, clock_ms: Callable[[], int] | None = None) -> Database:
+def open_database(
+    url: str, sealer: Sealer, *, clock_ms: Callable[[], int] | None = None, readers_ms: int = 0
+) -> Database:
     """Open `sqlite:////absolute/path.db` or `postgresql://…`; Refused if the URL cannot keep our promises.
 
     `sealer` encrypts the secret columns. `clock_ms`, UTC milliseconds, replaces the database's clock in
-    tests and simulation. Connects to nothing yet.
+    tests and simulation. Objects of a deleted snapshot become collectable `readers_ms` milliseconds later.
+    Connects to nothing yet.
     """
-    return Database(url, sealer, clock_ms)
+    return Database(url, sealer, clock_ms, readers_ms)

@@ -42,8 +42,12 @@ class Conflict(RuntimeError):
 class Transactions:
     """Gives out connections inside a transaction. May be shared between threads."""
 
-    def __init__(self, engine: Engine, fair: FairLock | None, clock_ms: Callable[[], int] | None) -> None:
+    def __init__(
+        self, engine: Engine, fair: FairLock | None, clock_ms: Callable[[], int] | None, readers_ms: int = 0
+    ) -> None:
         self._engine, self._fair, self._clock_ms = engine, fair, clock_ms
+        #: How long objects of a deleted snapshot stay for those who read them already, milliseconds.
+        self.readers_ms = readers_ms
         self._readers = engine.execution_options(read_only=True)
         self.postgresql = engine.dialect.name == "postgresql"
 

@@ -29,7 +29,12 @@ class Platform:
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
-        self._environment = {"BACKSTAY_DATA_DIR": str(home), "BACKSTAY_LOG_LEVEL": "error", **environment}
+        self._environment = {
+            "BACKSTAY_DATA_DIR": str(home),
+            "BACKSTAY_LOG_LEVEL": "error",
+            "BACKSTAY_READER_GRACE_SECONDS": "0",  # most tests want to see that objects are gone
+            **environment,
+        }
         self.system = System(load(self._environment | {"BACKSTAY_NODE": "observer"}))
         self.system.database.migrate()
         self.publisher = Publisher(self.system.settings.broker_url)

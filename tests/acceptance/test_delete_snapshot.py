@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from domain.operation import State
+from domain.restore import RestoreMode
 from tests.acceptance.platform import Platform, code, digest, grow
+from tests.unit.storage_archive.workshop import QuietWatch
+from workers.cataloguing import Cataloguing
 
 
 def test_data_manifest_and_row_are_gone(platform: Platform) -> None:
@@ -15,6 +20,26 @@ def test_data_manifest_and_row_are_gone(platform: Platform) -> None:
     assert platform.system.database.catalogue.get(snapshot.snapshot_id) is None
     assert platform.system.store.size(snapshot.manifest_key) is None
     assert [platform.system.store.size(pack) for pack in snapshot.packs] == [None] * len(snapshot.packs)
+
+
+def test_who_reads_it_already_reads_it_to_its_end(tmp_path: Path) -> None:
+    """RS-10, I14: a restore on another node has the manifest when the snapshot is deleted; the check is content."""
+    platform = Platform(tmp_path, BACKSTAY_READER_GRACE_SECONDS="60")
+    try:
+        platform.start("web-1")
+        tree = platform.service("ds-read")
+        snapshot = platform.snapshot("ds-read")
+        operation = platform.run("delete-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="ds-read")
+        assert operation.state is State.SUCCEEDED
+        assert platform.system.database.catalogue.get(snapshot.snapshot_id) is None
+        staging = str(tmp_path / "nodes" / "web-1" / "staged")
+        archive = platform.system.archive
+        archive.stage(snapshot.manifest_key, str(tree), staging, RestoreMode.REPLACE, QuietWatch())
+        assert digest(Path(staging)) == digest(tree)
+        found = Cataloguing(platform.system.store, archive, platform.system.database.catalogue).check()
+        assert (found.unknown_manifests, found.unknown_packs, found.missing) == ([], [], [])
+    finally:
+        platform.close()
 
 
 def test_deleting_again_succeeds_and_changes_nothing(platform: Platform) -> None:

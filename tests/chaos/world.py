@@ -29,6 +29,7 @@ def settings_of(home: Path, **overrides: str) -> Settings:
     return load(
         {
             "BACKSTAY_DATA_DIR": str(home),
+            "BACKSTAY_READER_GRACE_SECONDS": "0",  # the run looks whether objects are gone
             "BACKSTAY_NODE": "chaos-1",
             "BACKSTAY_THREADS": "1",
             "BACKSTAY_LEASE_SECONDS": "60",

@@ -102,9 +102,9 @@ class Bench:
 
     @classmethod
     @contextmanager
-    def opened(cls, url: str) -> Iterator[Bench]:
+    def opened(cls, url: str, readers_ms: int = 0) -> Iterator[Bench]:
         sealer = FlippingSealer()
-        database = open_database(url, sealer, clock_ms=lambda: bench.now)
+        database = open_database(url, sealer, clock_ms=lambda: bench.now, readers_ms=readers_ms)
         bench = cls(url, database, sealer)
         database.migrate()
         try:

@@ -153,6 +153,20 @@ def test_packs_become_garbage_with_their_last_snapshot(bench: Bench) -> None:
     assert _live(bench) == set()
 
 
+def test_what_is_deleted_rests_for_its_readers(database_url: str) -> None:
+    """RS-10, I14: manifest and packs are due together, and marking again does not put it off."""
+    with Bench.opened(database_url, readers_ms=1000) as bench:
+        bench.make(AddSnapshot(snapshot("s1", (P1,))))
+        bench.make(MarkDeleting("s1"), RemoveSnapshot("s1"))
+        key = snapshot("s1").manifest_key
+        assert (_keys(bench), bench.database.catalogue.condemned()) == ([], {key, P1})
+        bench.now += 999
+        bench.make(MarkDeleting("s1"))
+        assert _keys(bench) == []
+        bench.now += 1
+        assert _keys(bench) == [key, P1]
+
+
 def test_marking_twice_counts_once(bench: Bench) -> None:
     bench.make(AddSnapshot(snapshot("s1", (P1,))))
     bench.make(AddSnapshot(snapshot("s2", (P1,))))
