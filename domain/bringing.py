@@ -90,7 +90,6 @@ def _staged(context: Context, snapshot: Snapshot, names: list[str]) -> str:
     step = next((one for one in context.journal.steps("staged") if one.state is StepState.DONE), None)
     if step is not None and step.request == {"snapshot": snapshot.snapshot_id} and not trees.is_absent(staging):
         return f"{staging}/{_FOLDER}"
-    trees.discard(op_id, target)  # what an earlier attempt left may be a part
     step = context.journal.begin("staged", {"snapshot": snapshot.snapshot_id})
     context.archive.stage(
         snapshot.manifest_key, target, staging, RestoreMode.REPLACE, context.watch, Selection(sources=tuple(names))

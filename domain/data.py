@@ -27,7 +27,6 @@ def bring(context: Context, step: Step, service: Service, snapshot: Snapshot) ->
         return step
     target = trees.resolve(service.directory)
     if step.state is StepState.PENDING:
-        trees.discard(op_id, target)
         staging = trees.staging_path(op_id, target)
         existed = not trees.is_absent(target)
         staged = context.archive.stage(snapshot.manifest_key, target, staging, RestoreMode.REPLACE, context.watch)

@@ -37,6 +37,18 @@ class AddSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptSnapshot:
+    """Take a snapshot that lies whole in the store into the catalogue: `available`, its packs counted.
+
+    Settling raises `Refused(code="snapshot-known")` when there is a row of it in any state, when its objects are being
+    removed, or when the operation that makes it goes on; `Damaged(code="pack-condemned")` when one of its packs is
+    being removed.
+    """
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class MarkDeleting:
     """The snapshot can no longer be restored: state `deleting`, one reference less on its packs.
 
@@ -150,6 +162,7 @@ class HoldVersion:
 Change = (
     SaveService
     | AddSnapshot
+    | AdoptSnapshot
     | MarkDeleting
     | MarkCorrupt
     | MarkSound

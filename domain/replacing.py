@@ -21,6 +21,7 @@ from domain.service import Service
 from domain.snapshot import Snapshot
 
 SWAP = "swap"
+_FIGURES = ("files", "bytes", "fetched", "reused", "kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Wish:
     mode: RestoreMode
     selection: Selection
     directory: str | None  # of a copy; None: the service's own
+    verify: bool  # read the tree again before it goes live
 
 
 def replace(
@@ -77,7 +79,7 @@ def _with_directory(
         if sources:
             stage_sources(context, service, snapshot)
         step = journal.begin(SWAP, request)
-    figures = {"files": step.request["files"], "bytes": step.request["bytes"]}
+    figures: dict[str, int] = {name: step.request.get(name, 0) for name in _FIGURES}
     if not (sources and begun(context, service, snapshot.snapshot_id)):
         context.watch.check()
     if sources:
@@ -99,10 +101,11 @@ def _staged(wish: Wish, context: Context, service: Service, snapshot: Snapshot, 
     trees, op_id = context.trees, context.operation.op_id
     if wish.mode is RestoreMode.REFUSE_NON_EMPTY:
         _refuse_full(service.service_id, trees, target)
-    trees.discard(op_id)
     existed = not trees.is_absent(target)
     staging = trees.staging_path(op_id, target)
-    staged = context.archive.stage(snapshot.manifest_key, target, staging, wish.mode, context.watch, wish.selection)
+    staged = context.archive.stage(
+        snapshot.manifest_key, target, staging, wish.mode, context.watch, wish.selection, verify=wish.verify
+    )
     if wish.mode is RestoreMode.REFUSE_NON_EMPTY:
         _refuse_full(service.service_id, trees, target)  # staging may have taken hours
     return {
@@ -114,6 +117,9 @@ def _staged(wish: Wish, context: Context, service: Service, snapshot: Snapshot, 
         "existed": existed,
         "files": staged.files,
         "bytes": staged.bytes,
+        "fetched": staged.fetched,
+        "reused": staged.reused,
+        "kept": staged.kept,
         "warnings": list(staged.warnings),
     }
 

@@ -52,6 +52,9 @@ class Staged:
     files: int
     bytes: int
     warnings: tuple[str, ...] = ()
+    fetched: int = 0  # bytes of packs read from the store
+    reused: int = 0  # bytes that the live tree still had
+    kept: int = 0  # bytes that an earlier attempt had staged
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,12 @@ class Label:
             raise InvalidMessage(f"the label name {name!r} is reserved for Backstay", field="labels")
         return cls(name, value)
 
+    @classmethod
+    def stored(cls, text: str) -> Label:
+        """As a manifest has it; it was judged when it was set."""
+        name, _, value = text.partition(":")
+        return cls(name, value)
+
     def __str__(self) -> str:
         return f"{self.name}:{self.value}"
 

@@ -23,6 +23,7 @@ class Use(StrEnum):
     FINISH = "finish"  # carry on or put back what was begun with it
     VERIFY = "verify"
     EXPORT = "export"
+    RECORD = "record"  # sign what identifies it; one that is damaged gets a refusal of its own, with the damage
     PIN = "pin"
     DELETE = "delete"
 
@@ -52,6 +53,7 @@ ANSWERS: Mapping[Use, Mapping[SnapshotState | None, Answer]] = {
     Use.FINISH: _answers(),
     Use.VERIFY: _answers(),
     Use.EXPORT: _answers(),
+    Use.RECORD: _answers(),
     Use.PIN: _answers(),
     Use.DELETE: _answers(absent=Answer.ALLOWED),  # repeated until nothing is left
 }

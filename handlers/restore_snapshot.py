@@ -11,7 +11,8 @@ copy. The snapshot may be of another service of the same tenant. Modes: replace,
 `at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service
 from then or before. `paths` restores only these and leaves everything else as it is. The profile `clone` leaves out
 the files that a node's setting names as a service's identity. `dry_run` changes nothing and tells what would be
-restored, updated and deleted.
+restored, updated and deleted. `verify` reads the restored tree back from the disk and compares every byte and
+attribute before it goes live; if anything differs the operation fails and the old tree stays.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class RestoreSnapshot(Payload):
     )
     profile: Literal["same-service", "clone"] = "same-service"
     dry_run: bool = False
+    verify: bool = False
 
     @pydantic.model_validator(mode="after")
     def _meant(self) -> RestoreSnapshot:
@@ -114,15 +116,17 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
             context.journal.plan(course.steps(context.operation.op_id))
             return carrying.carry_out(context, course)
         wanted = _record(command, context, service, snapshot, include)
-        wish = Wish(include, _mode(command), _selection(command, context), command.target.directory)
+        wish = Wish(include, _mode(command), _selection(command, context), command.target.directory, command.verify)
         figures, items = replacing.replace(wish, context, service, snapshot)
     except Damaged as error:
         # Whatever says `available` can be restored, so this one must stop saying it.
         marked = MarkCorrupt(snapshot.snapshot_id, str(error))
         return dataclasses.replace(Outcome.failed(error), changes=(marked,))
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
-    # What was restored in part was read in part.
-    if snapshot.state is SnapshotState.CORRUPT and not partial and set(include) == set(snapshot.include):
+    # What was restored in part was read in part, and so was what the node still had.
+    had = figures.get("reused", 0) + figures.get("kept", 0)
+    whole = not partial and set(include) == set(snapshot.include) and not had
+    if snapshot.state is SnapshotState.CORRUPT and whole:
         changes += (MarkSound(snapshot.snapshot_id, VerifyLevel.RESTORE_TEST.value, snapshot.changed_at),)
     return Outcome.succeeded(
         f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}",

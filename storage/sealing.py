@@ -47,6 +47,7 @@ class _Keys:
     current: str
     ciphers: Mapping[str, AESGCM]
     mark: bytes  # a key of its own for fingerprints, so that nothing is computed twice under the sealing key
+    signers: Mapping[str, bytes]  # and one for signatures, of each key
 
 
 class KeyRing:
@@ -130,6 +131,20 @@ class KeyRing:
         """32 bytes that identify `plain` and let nobody without the current key guess it."""
         return hmac.digest(self._keys.mark, plain, hashlib.sha256)
 
+    def sign(self, data: bytes) -> tuple[str, bytes]:
+        """The id of the current key and 32 bytes that only a holder of that key can have made of `data`."""
+        keys = self._keys
+        return keys.current, hmac.digest(keys.signers[keys.current], data, hashlib.sha256)
+
+    def is_signature(self, key_id: str, data: bytes, signature: bytes) -> bool:
+        """Whether a holder of that key signed `data`. KeyUnavailable without the key."""
+        if key_id not in self._keys.signers and self._found_again(key_id) is None:
+            raise KeyUnavailable(
+                f"this was signed with key {key_id[:40]!r}, which is not in the key ring",
+                next_step="put that key back into BACKSTAY_SECRET_KEYS, after the current one",
+            )
+        return hmac.compare_digest(hmac.digest(self._keys.signers[key_id], data, hashlib.sha256), signature)
+
     def _found_again(self, key_id: str) -> AESGCM | None:
         if self._again is None:
             return None
@@ -161,7 +176,8 @@ def _checked(keys: Mapping[str, bytes]) -> _Keys:
             raise Refused(f"key {key_id[:40]!r} is not usable: {_HINT}", code="bad-key-ring", next_step=_HINT)
     current = next(iter(keys))
     mark = hmac.digest(keys[current], b"backstay fingerprint v1", hashlib.sha256)
-    return _Keys(current, {key_id: AESGCM(key) for key_id, key in keys.items()}, mark)
+    signers = {key_id: hmac.digest(key, b"backstay signature v1", hashlib.sha256) for key_id, key in keys.items()}
+    return _Keys(current, {key_id: AESGCM(key) for key_id, key in keys.items()}, mark, signers)
 
 
 _HINT = "write BACKSTAY_SECRET_KEYS as id:base64 of 32 bytes, separated by commas, the current key first"

@@ -19,7 +19,7 @@ from domain.snapshot import Label, Snapshot
 _MANIFEST = re.compile(r"tenants/([^/]+)/services/([^/]+)/snapshots/([^/]+)/manifest\Z")
 _PACK = re.compile(r"tenants/[^/]+/packs/([^/]+)/[0-9a-f]{32}\Z")
 #: Parts of the store that are neither snapshots nor foreign.
-_OURS = re.compile(r"tenants/[^/]+/(key|destroyed/[0-9a-f]+|exports/.+)\Z")
+_OURS = re.compile(r"(tenants/[^/]+/(key|destroyed/[0-9a-f]+|exports/.+)|store/identity)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Cataloguing:
         summary = self._archive.read(key)
         for pack, why in self._wrong(summary, inventory):
             raise Damaged(f"its pack {pack} {why}", code="object-missing")
-        return catalogue_row(summary, tuple(_label(text) for text in summary.labels))
+        return catalogue_row(summary, tuple(Label.stored(text) for text in summary.labels))
 
     def _wrong(self, summary: ManifestSummary, inventory: Inventory) -> list[tuple[str, str]]:
         """(key, why) of each pack that is not there in its size; asked for by its key when the listing lacks it."""
@@ -143,9 +143,3 @@ class Cataloguing:
             elif size != wanted:
                 wrong.append((key, f"has {size} bytes instead of {wanted}"))
         return wrong
-
-
-def _label(text: str) -> Label:
-    """As it was stored; it was judged when it was set."""
-    name, _, value = text.partition(":")
-    return Label(name, value)

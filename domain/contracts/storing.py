@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Protocol
 from domain.contracts.rows import Garbage
 from domain.contracts.sources import Source
 from domain.contracts.watch import Watch
+from domain.record import SnapshotRecord
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.snapshot import Label, Snapshot
 from domain.verification import Verified, VerifyLevel
@@ -63,10 +64,17 @@ class Archive(Protocol):
         mode: RestoreMode,
         watch: Watch,
         selection: Selection = WHOLE,
+        *,
+        verify: bool = False,
     ) -> Staged:
-        """Build the complete tree at `staging` (absent before; same file system as `target`), every
-        byte verified, files and directories fsynced. MERGE adds what only `target` has. Of a selection only
-        that; Refused when the snapshot does not have a path."""
+        """Build the complete tree at `staging` (same file system as `target`), every byte verified, files and
+        directories fsynced. MERGE adds what only `target` has. Of a selection only that; Refused when the snapshot
+        does not have a path.
+
+        Only what neither `target` nor an earlier attempt at `staging` has is fetched; both are believed only as far
+        as their bytes are the snapshot's, and `target` is only read. Weather, ShuttingDown and LeaseLost leave what
+        is staged for the next attempt, every other failure removes it. `verify` reads the tree back from the disk
+        and compares all of it: Refused(code="restored-differently")."""
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
@@ -87,6 +95,18 @@ class Archive(Protocol):
 
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """Where that operation puts an archive."""
+
+    def export_record(self, manifest_key: str) -> str:
+        """A signed text of one line that `read_record` takes, by which a catalogue that has lost the snapshot can take
+        it back; Damaged when the manifest cannot be read."""
+
+    def read_record(self, text: str) -> SnapshotRecord:
+        """What the text says, if it was signed with this key ring and is of this store; else Refused, nothing was
+        looked at but the store's name."""
+
+    def admit(self, record: SnapshotRecord, watch: Watch) -> ManifestSummary:
+        """The snapshot of an authentic record, after it was verified at level `exists`; the configuration is not
+        opened. Refused when its manifest was replaced since, Damaged when something of it is not there."""
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """Where that snapshot's manifest lives."""
@@ -121,8 +141,8 @@ class Trees(Protocol):
         """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it
         is gone now this raises instead of leaving nothing live."""
 
-    def discard(self, op_id: str, target: str | None = None) -> None:
-        """Remove everything that operation staged or set aside, or only what it did for `target`."""
+    def discard(self, op_id: str) -> None:
+        """Remove everything that operation staged or set aside."""
 
     def staged_operations(self) -> list[str]:
         """Ids of operations that have left something in the staging folder."""

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from domain.contracts import Garbage, SnapshotRequest, Watch
 from domain.errors import Refused
+from domain.record import SnapshotRecord
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.verification import Verified, VerifyLevel
 from storage.archive import layout, published, writer
@@ -53,12 +54,18 @@ class StoreArchive:
         mode: RestoreMode,
         watch: Watch,
         selection: Selection = WHOLE,
+        *,
+        verify: bool = False,
     ) -> Staged:
         """See the port."""
         from storage.archive import stage
 
         found = self._selected(manifest_key, selection, target)
-        return stage.stage(self._tools.store, found, target, staging, mode, self._tools.threads, watch)
+        tools = self._tools
+        order = stage.Order(
+            tools.store, tools.cache_dir, tools.threads, found, manifest_key, target, staging, mode, verify
+        )
+        return stage.stage(order, watch)
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
@@ -105,6 +112,24 @@ class StoreArchive:
     def export_key(self, tenant_id: str, op_id: str) -> str:
         """See the port."""
         return layout.export_key(tenant_id, op_id)
+
+    def export_record(self, manifest_key: str) -> str:
+        """See the port."""
+        from storage.archive import records
+
+        return records.make(self._tools.store, self._tools.keys, manifest_key)
+
+    def read_record(self, text: str) -> SnapshotRecord:
+        """See the port."""
+        from storage.archive import records
+
+        return records.read(self._tools.store, self._tools.keys.keyring, text)
+
+    def admit(self, record: SnapshotRecord, watch: Watch) -> ManifestSummary:
+        """See the port."""
+        from storage.archive import records
+
+        return records.admit(self._tools.store, self._tools.keys, record, watch)
 
     def manifest_key(self, tenant_id: str, service_id: str, snapshot_id: str) -> str:
         """See the port."""

@@ -57,6 +57,12 @@ class Finisher:
         self._unusual = set(np.nonzero(privileged | foreign)[0].tolist()) | set(tree.attributes)
         self._modes = np.where(file, tree.mode & 0o777, tree.mode & 0o7777).tolist()
         self._mtimes = tree.mtime.tolist()
+        #: Rows whose owner or attributes are not the snapshot's, which was warned of.
+        self.unlike: set[int] = set()
+
+    def mode_of(self, row: int) -> int:
+        """The permission bits that the entry gets."""
+        return int(self._modes[row])
 
     def apply(self, handle: int, row: int) -> None:
         """Everything, the times last."""
@@ -71,6 +77,7 @@ class Finisher:
         if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
             self._warnings.add("setuid or setgid was dropped", self._name_of(row))
         if (encoded := tree.attributes.get(row)) and not attributes.apply(handle, encoded):
+            self.unlike.add(row)
             self._warnings.add("extended attributes could not be set", self._name_of(row))
         if self._root:
             try:
@@ -78,6 +85,7 @@ class Finisher:
             except OSError as error:
                 if error.errno not in (errno.EPERM, errno.EINVAL):
                     raise
+                self.unlike.add(row)
                 self._warnings.add("the owner could not be set", self._name_of(row))
 
     def apply_to_link(self, name: bytes, directory: int, row: int) -> None:

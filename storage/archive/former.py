@@ -59,7 +59,7 @@ class Former:
                 index = self._load_index(name, size)
             except Damaged:
                 continue  # its chunks cannot be found again; its segments may still be whole
-            if not _agree(tree.segments[tree.segments["pack"] == pack], index.segments):
+            if not agree(tree.segments[tree.segments["pack"] == pack], index.segments):
                 continue  # each vouches for itself and they disagree: the manifest counts, the index is not used
             mapping = np.zeros(len(index.segments), np.uint32)
             for row, offset in enumerate(index.segments["offset"].tolist()):
@@ -81,7 +81,7 @@ class Former:
         )
 
 
-def _agree(used: NDArray[np.void], listed: NDArray[np.void]) -> bool:
+def agree(used: NDArray[np.void], listed: NDArray[np.void]) -> bool:
     """Whether the index of a pack lists the segments that the manifest uses of it as the manifest does."""
     at = np.searchsorted(listed["offset"], used["offset"])
     if (at >= len(listed)).any():

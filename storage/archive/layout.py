@@ -58,6 +58,9 @@ VOLUME_BLOCK = CHUNK_AVERAGE
 #: An extent of this segment number is a hole: bytes that read as zero and take no room.
 HOLE = 0xFFFF_FFFF
 
+#: Names the store; beside everything, because it is no tenant's.
+STORE_ID = "store/identity"
+
 _PACK = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}/[0-9a-f]{32}\Z")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from domain.contracts import Buffer
 from storage.archive.layout import HOLE, MIB
@@ -43,7 +44,8 @@ def split(tree: Tree, run: Run, data: Buffer) -> Iterator[tuple[int, memoryview]
 class Plan:
     """The plan of one restore."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, present: NDArray[np.bool_] | None = None) -> None:
+        """`present`: extents that are there already; without it every segment is read, needed or not."""
         self._tree = tree
         counts = tree.extents
         owner = np.repeat(np.arange(len(counts)), counts)
@@ -51,37 +53,46 @@ class Plan:
         first = np.cumsum(counts) - counts
         offset = total - np.repeat(total[first[counts > 0]], counts[counts > 0])
         real = tree.extent_segment != HOLE
+        if present is not None:
+            real &= ~present
         order = np.nonzero(real)[0][np.argsort(tree.extent_segment[real], kind="stable")]
-        self._row, self._offset = owner[order], offset[order]
+        self._row, self._offset, self._extent = owner[order], offset[order], order
         self._start, self._length = tree.extent_offset[order], tree.extent_length[order]
         numbers = np.arange(len(tree.segments) + 1)
         self._bounds: Ints = np.searchsorted(tree.extent_segment[order], numbers)
+        needed = np.diff(self._bounds) > 0 if present is not None else np.ones(len(tree.segments), bool)
+        self._needed: list[int] = np.nonzero(needed)[0].tolist()
         #: Bytes that will be written; holes are not.
         self.bytes = int(self._length.sum())
 
     def runs(self) -> Iterator[Run]:
-        """The ranged reads."""
+        """The ranged reads; what lies between two needed segments is read over when it is short."""
         packs, segments = self._tree.segments["pack"].tolist(), self._tree.segments
         starts = segments["offset"].astype(np.int64)
         ends = (starts + segments["stored"]).tolist()
-        begin = 0
-        for number in range(1, len(packs) + 1):
-            if number < len(packs) and self._joins(packs, starts, ends, begin, number):
-                continue
-            offset = int(starts[begin])
-            yield Run(packs[begin], offset, ends[number - 1] - offset, begin, number)
-            begin = number
+        begin = last = -1
+        for number in self._needed:
+            if begin >= 0 and not self._joins(packs, starts, ends, begin, last, number):
+                yield Run(packs[begin], int(starts[begin]), ends[last] - int(starts[begin]), begin, last + 1)
+                begin = -1
+            begin, last = number if begin < 0 else begin, number
+        if begin >= 0:
+            yield Run(packs[begin], int(starts[begin]), ends[last] - int(starts[begin]), begin, last + 1)
 
     @staticmethod
-    def _joins(packs: list[int], starts: Ints, ends: list[int], begin: int, number: int) -> bool:
+    def _joins(packs: list[int], starts: Ints, ends: list[int], begin: int, last: int, number: int) -> bool:
         return bool(
             packs[number] == packs[begin]
-            and starts[number] - ends[number - 1] <= _GAP
+            and starts[number] - ends[last] <= _GAP
             and ends[number] - starts[begin] <= RUN_BYTES
         )
 
-    def writes(self, segment: int) -> Iterator[tuple[int, int, int, int]]:
-        """What to do with a segment: row, start in the segment, length, offset in the file."""
+    def needs(self, segment: int) -> bool:
+        """Whether anything is made of it."""
+        return bool(self._bounds[segment] < self._bounds[segment + 1])
+
+    def writes(self, segment: int) -> Iterator[tuple[int, int, int, int, int]]:
+        """What to do with a segment: row, start in the segment, length, offset in the file, number of the extent."""
         at = slice(int(self._bounds[segment]), int(self._bounds[segment + 1]))
-        columns = (self._row, self._start, self._length, self._offset)
+        columns = (self._row, self._start, self._length, self._offset, self._extent)
         return zip(*(column[at].tolist() for column in columns), strict=True)

@@ -9,6 +9,7 @@ ring, and both only in their place.
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,10 +170,12 @@ def path_of(tree: Tree, row: int) -> str:
 
 
 class Indexes:
-    """Pack indexes of one tenant, from the cache or the store."""
+    """Pack indexes of one tenant, from the cache or the store. Safe to share between threads."""
 
     def __init__(self, store: ObjectStore, pack_root: str, cache: Cache, key: DataKey | None) -> None:
         self._store, self._root, self._cache, self._key = store, pack_root, cache, key
+        self._mutex = threading.Lock()
+        self.fetched = 0  # bytes
 
     def load(self, name: str, size: int) -> PackIndex:
         """The index of a pack of `size` bytes. Raises ObjectMissing or Damaged."""
@@ -183,11 +186,18 @@ class Indexes:
             except Damaged:
                 pass  # only the copy is: the object decides
         key = self._root + name
-        tail = self._store.get(key, max(0, size - _TAIL), min(size, _TAIL))
+        tail = self._get(key, size, _TAIL)
         wanted = index_bytes(tail, size)
         if wanted > len(tail):
-            tail = self._store.get(key, size - wanted, wanted)
+            tail = self._get(key, size, wanted)
         tail = tail[-wanted:]
         index = read_index(tail, size, name, self._key)
         self._cache.put(name, tail)
         return index
+
+    def _get(self, key: str, size: int, most: int) -> bytes:
+        """The end of the object."""
+        tail = self._store.get(key, max(0, size - most), min(size, most))
+        with self._mutex:
+            self.fetched += len(tail)
+        return tail

@@ -34,3 +34,11 @@ def check_room(directory: int, bytes_needed: int, names_needed: int) -> None:
             code="no-room",
             next_step="remove files on the target's file system and publish the restore again",
         )
+
+
+def compared(directory: int, bytes_needed: int, names_needed: int) -> str:
+    """What a tree needs and what is free, in words, for when the room went away after it was checked."""
+    found = os.fstatvfs(directory)
+    needed = bytes_needed + names_needed * found.f_frsize // 2
+    told = f"it needs {needed} bytes and {names_needed} inodes, {found.f_bavail * found.f_frsize} bytes"
+    return f"{told} and {found.f_favail} inodes are free now" if found.f_files else f"{told} are free now"

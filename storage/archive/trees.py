@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from domain.errors import PathEscape, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from domain.service import relative_directory
-from storage.archive import syscalls
+from storage.archive import leftover, syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 
 FOLDER = ".backstay"
@@ -91,6 +91,7 @@ class AppsRoot:
                 )
             self.resolve(os.path.relpath(target, self._root))  # no link has come into the path since
             _make_parents(target, self._root)
+            leftover.forget(staging)
             _exchange_or_move(staging, target)
             self._sync(staging, target)
         failpoint("trees.after-swap")
@@ -126,13 +127,11 @@ class AppsRoot:
         finally:
             os.close(handle)
 
-    def discard(self, op_id: str, target: str | None = None) -> None:
+    def discard(self, op_id: str) -> None:
         """See the port."""
-        folder, name = (self._staging, self._name(op_id))
-        if target is not None:
-            folder, name = os.path.join(folder, name), _tree_name(target)
+        name = self._name(op_id)
         try:
-            staging = os.open(folder, READ_DIRECTORY)
+            staging = os.open(self._staging, READ_DIRECTORY)
         except FileNotFoundError:
             return
         try:

@@ -42,6 +42,13 @@ def verify(store: ObjectStore, keys: TenantKeys, manifest_key: str, level: Verif
     return Verified(level, len(tree.packs), looking.bytes_read, header.files, tuple(looking.faults), affected, count)
 
 
+def missing(store: ObjectStore, found: published.Opened, watch: Watch) -> list[Fault]:
+    """The level `exists` of a manifest that was opened already: packs that are not there with their size."""
+    looking = _Looking(store, found.header, found.tree, found.key, watch)
+    looking.sizes()
+    return looking.faults
+
+
 class _Looking:
     """One look at one snapshot."""
 

@@ -18,6 +18,7 @@ from domain.outcome import (
     AbandonExport,
     AbandonSnapshot,
     AddSnapshot,
+    AdoptSnapshot,
     Change,
     ExtendExport,
     HoldVersion,
@@ -35,6 +36,7 @@ from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql import verdicts
 from storage.sql.exports import Discard, drop_exports, extend_export, save_export
+from storage.sql.recovering import adopt
 from storage.sql.rows import label_values, service_values, snapshot_values
 from storage.sql.sealed import Vault
 from storage.sql.services import overlapping
@@ -66,6 +68,8 @@ def apply(
                 _add_snapshot(connection, record, now)
                 if pack_prefix:
                     discard_prefix(tx, connection, pack_prefix, now)
+            case AdoptSnapshot(record):
+                _adopt(tx, connection, record, now)
             case MarkDeleting(snapshot_id):
                 _mark_deleting(tx, connection, snapshot_id, now)
             case MarkCorrupt() | MarkSound():
@@ -138,6 +142,14 @@ def _add_snapshot(connection: Connection, record: Snapshot, now: int) -> None:
             insert(snapshot_pack), [{"snapshot_id": record.snapshot_id, "pack_key": key} for key in keys]
         )
         _count_packs(connection, record.snapshot_id, keys, now)
+
+
+def _adopt(tx: Transactions, connection: Connection, record: Snapshot, now: int) -> None:
+    if not adopt(tx, connection, record, now):
+        raise Refused(
+            f"snapshot {record.snapshot_id} is in the catalogue already, is being made, or is being deleted",
+            code="snapshot-known",
+        )
 
 
 def _count_packs(connection: Connection, snapshot_id: str, keys: list[str], now: int) -> None:

@@ -1,7 +1,8 @@
 """Taking a snapshot that lies in the store back into the catalogue.
 
-Apart from settling because no operation does it: the row is made anew from the manifest. What the database still
-knows better stays as it is: a snapshot in any state, one that is being deleted, one whose operation goes on.
+Apart from the changes of operations because a rebuild does it too, for which there is none: the row is made anew
+from the manifest. What the database still knows better stays as it is: a snapshot in any state, one that is being
+deleted, one whose operation goes on.
 """
 
 from __future__ import annotations
@@ -24,24 +25,28 @@ def recover(tx: Transactions, record: Snapshot) -> bool:
     Raises Damaged(code="pack-condemned") when the collector already has one of its packs.
     """
     with tx.write("recover") as connection:
-        if _is_known(connection, record):
-            return False
-        now = tx.now(connection)
-        added = connection.execute(
-            tx.insert(snapshot)
-            .values(snapshot_values(record, now))
-            .on_conflict_do_nothing()
-            .returning(snapshot.c.snapshot_id)
-        ).first()
-        if added is None:
-            return False
-        if labels := label_values(record):
-            connection.execute(insert(snapshot_label), labels)
-        if keys := sorted(set(record.packs)):
-            connection.execute(
-                insert(snapshot_pack), [{"snapshot_id": record.snapshot_id, "pack_key": key} for key in keys]
-            )
-            _count(tx, connection, record.snapshot_id, keys, now)
+        return adopt(tx, connection, record, tx.now(connection))
+
+
+def adopt(tx: Transactions, connection: Connection, record: Snapshot, now: int) -> bool:
+    """The same inside a transaction of somebody else's."""
+    if _is_known(connection, record):
+        return False
+    added = connection.execute(
+        tx.insert(snapshot)
+        .values(snapshot_values(record, now))
+        .on_conflict_do_nothing()
+        .returning(snapshot.c.snapshot_id)
+    ).first()
+    if added is None:
+        return False
+    if labels := label_values(record):
+        connection.execute(insert(snapshot_label), labels)
+    if keys := sorted(set(record.packs)):
+        connection.execute(
+            insert(snapshot_pack), [{"snapshot_id": record.snapshot_id, "pack_key": key} for key in keys]
+        )
+        _count(tx, connection, record.snapshot_id, keys, now)
     return True
 
 

@@ -206,3 +206,20 @@ def test_a_node_that_does_not_know_what_identity_is_refuses_to_clone(platform: P
     snapshot = platform.snapshot("rc-unknown")
     operation = restore(platform, "rc-unknown", snapshot_id=snapshot.snapshot_id, profile="clone")
     assert code(operation) == (State.FAILED, "no-identity-files")
+
+
+# ---------------------------------------------------------------- what is fetched, and what is read again
+def test_only_what_the_target_no_longer_has_is_fetched_and_the_outcome_says_so(platform: Platform) -> None:
+    """RS-17"""
+    tree = platform.service("rc-fetched")
+    for name in ("one.bin", "two.bin"):
+        (tree / name).write_bytes(os.urandom(8 << 20))
+    snapshot = platform.snapshot("rc-fetched")
+    before = digest(tree)
+    (tree / "two.bin").unlink()
+    operation = restore(platform, "rc-fetched", snapshot_id=snapshot.snapshot_id, verify=True)
+    assert operation.state is State.SUCCEEDED and operation.outcome is not None, operation.outcome
+    figures = operation.outcome["figures"]
+    assert figures["reused"] >= 4 << 20 and 8 << 20 <= figures["fetched"] < 14 << 20
+    assert figures["kept"] == 0
+    assert digest(tree) == before

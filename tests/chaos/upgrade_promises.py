@@ -67,8 +67,8 @@ def _snapshots_restore(world: UpgradeWorld, system: System) -> None:
     for listed in system.database.catalogue.find(None, [world.names.web], [], 100, None):
         if "data" not in listed.include:
             continue
-        staging = world.home / "apps" / f"check-{listed.snapshot_id}"
+        staging = world.home / "apps" / f"check-{listed.snapshot_id}" / "tree"
         nowhere = str(world.home / "apps" / "nowhere")
         system.archive.stage(listed.manifest_key, nowhere, str(staging), RestoreMode.REPLACE, Unwatched())
         assert digest(staging) in world.trees, f"{listed.snapshot_id} restores to something else"
-        shutil.rmtree(staging)
+        shutil.rmtree(staging.parent)

@@ -166,11 +166,11 @@ def _snapshots_restore(world: World, system: System) -> None:
     assert set(found) == {"step:second", "step:third"}, f"available: {sorted(found)}"
     wanted = {"step:second": world.second_tree, "step:third": world.first_tree}
     for label, snapshot in found.items():
-        staging = world.home / "apps" / f"check-{snapshot.snapshot_id}"
+        staging = world.home / "apps" / f"check-{snapshot.snapshot_id}" / "tree"
         target = str(world.home / "apps" / "nowhere")
         system.archive.stage(snapshot.manifest_key, target, str(staging), RestoreMode.REPLACE, Unwatched())
         assert digest(staging) == wanted[label], f"{label} restores to something else"
-        shutil.rmtree(staging)
+        shutil.rmtree(staging.parent)
 
 
 def nothing_left_over(home: Path, system: System, directories: list[str]) -> None:

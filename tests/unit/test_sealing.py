@@ -110,3 +110,18 @@ def test_a_fingerprint_is_the_same_for_the_same_bytes_and_key_only() -> None:
     assert ring.fingerprint(b"x") == KeyRing.parse(NEW).fingerprint(b"x")
     assert ring.fingerprint(b"x") != ring.fingerprint(b"y")
     assert ring.fingerprint(b"x") != KeyRing.parse(OLD).fingerprint(b"x")
+
+
+def test_a_signature_is_of_one_key_and_one_text_and_outlives_the_key_being_current() -> None:
+    old = KeyRing.parse(OLD)
+    key_id, signature = old.sign(b"text")
+    both = KeyRing.parse(f"{NEW},{OLD}")
+
+    assert both.is_signature(key_id, b"text", signature)
+    assert not both.is_signature(key_id, b"texts", signature)
+    assert not both.is_signature("new", b"text", signature)
+    assert not both.is_signature(key_id, b"text", signature[:-1])
+    assert signature != old.fingerprint(b"text")
+    with pytest.raises(Refused) as caught:
+        KeyRing.parse(NEW).is_signature(key_id, b"text", signature)
+    assert caught.value.code == "unknown-key"

@@ -21,6 +21,7 @@ from workers.cli import (
     node,
     plan,
     publish,
+    records,
     retention,
     services,
     versions,
@@ -38,11 +39,15 @@ def build() -> typer.Typer:
     )
     for command in (node.serve, node.worker, node.web, node.migrate, publish.publish):
         app.command()(command)
-    for group in (explaining, dead_letters, importing, retention, catalogue, services, versions, plan, keys, config):
-        # A module that adds commands to another's group stands for that one.
-        name = {explaining: "operations", importing: "snapshots"}.get(group) or group.__name__.rpartition(".")[2]
-        name = name.replace("_", "-")
-        app.add_typer(group.group, name=name)
+    # A module that adds commands to another's group stands for that one.
+    names = {explaining: "operations", importing: "snapshots", records: "snapshots"}
+    modules = (
+        *(explaining, dead_letters, importing, records, retention),
+        *(catalogue, services, versions, plan, keys, config),
+    )
+    groups = {names.get(module) or module.__name__.rpartition(".")[2]: module.group for module in modules}
+    for name, group in groups.items():
+        app.add_typer(group, name=name.replace("_", "-"))
     for question in (doctor.doctor, messages.messages, demo.demo):
         app.command()(question)
     return app

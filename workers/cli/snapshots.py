@@ -106,6 +106,7 @@ def restore(
     ),
     path: Annotated[list[str] | None, typer.Option(metavar="PATH", help="Only this; repeatable.")] = None,
     clone: Annotated[bool, typer.Option("--clone", help="Without the files that identify the service.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read the restored tree back before it goes live.")] = False,
     timeout: Timeout = 3600,
     as_json: AsJson = False,
 ) -> None:
@@ -115,7 +116,7 @@ def restore(
         chosen = _chosen(here, snapshot_id, service, at)
         data = {
             "snapshot_id": chosen, "mode": mode.value, "include": include, "target": target or None, "paths": path,
-            "profile": "clone" if clone else None,
+            "profile": "clone" if clone else None, "verify": verify or None,
         }  # fmt: skip
         ask(here, "restore-snapshot", whom(here, service, subject, chosen), data, timeout)
 

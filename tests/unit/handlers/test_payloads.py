@@ -33,6 +33,8 @@ BAD = [
     ("register-service", {"node": "No Spaces"}, "data.node"),
     ("register-service", {"configuration": ["a list"]}, "data.configuration"),
     ("delete-snapshot", {"snapshot_id": 7}, "data.snapshot_id"),
+    ("import-record", {"record": ""}, "data.record"),
+    ("import-record", {"record": "x" * 16_385}, "data.record"),
     ("cancel-operation", {"operation_id": ""}, "data.operation_id"),
 ]
 
@@ -69,8 +71,10 @@ def test_the_folder_is_the_list_of_commands() -> None:
         "cancel-operation",
         "create-snapshot",
         "delete-snapshot",
+        "export-record",
         "export-snapshot",
         "hold-version",
+        "import-record",
         "import-snapshot",
         "pin-snapshot",
         "publish-version",
