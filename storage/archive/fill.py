@@ -11,12 +11,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from domain.contracts import Buffer
+from storage.archive import syscalls
 from storage.archive.beneath import NEW_FILE, Directories
 from storage.archive.finish import Finisher
+from storage.archive.layout import MIB
 from storage.archive.manifest import Tree
 from storage.archive.marks import Marks
 
 _OPEN_FILES = 64
+#: Fewer bytes are left to the sync at the end: beginning with each small file alone would cost more than it gains.
+_MUCH = 1 * MIB
 
 
 class Filler:
@@ -50,15 +54,14 @@ class Filler:
                     place = self._directories.handle(above)
                 handle = os.open(self._names[row], NEW_FILE, 0o600, dir_fd=place)
                 try:
-                    if (done := os.write(handle, data)) != length:
-                        _write_all(handle, data[done:], done)
+                    write_at(handle, data, 0)
                     self._finisher.apply(handle, row)
                 finally:
                     os.close(handle)
                 files += 1
             else:
                 above = -1  # opening another file may close the directory in hand
-                _write_all(self._big(row), data, offset)
+                write_at(self._big(row), data, offset)
             total += length
         return total, files
 
@@ -79,7 +82,11 @@ class Filler:
         self._directories.close()
 
 
-def _write_all(handle: int, data: memoryview, offset: int) -> None:
+def write_at(handle: int, data: memoryview, offset: int) -> None:
+    """Write all of it, and have the disk begin with it when it is much."""
+    begin, length = offset, len(data)
     while data:
         done = os.pwrite(handle, data, offset)
         data, offset = data[done:], offset + done
+    if length >= _MUCH:
+        syscalls.start_writing_back(handle, begin, length)

@@ -21,6 +21,7 @@ import numpy as np
 
 from domain.contracts import Watch
 from storage.archive.beneath import READ_FILE, Directories
+from storage.archive.fill import write_at
 from storage.archive.finish import Finisher
 from storage.archive.layout import HOLE, MIB, SEGMENT_LIMIT
 from storage.archive.manifest import Ints, Tree
@@ -199,7 +200,7 @@ class _Taker:
             if write:
                 if file.handle < 0:
                     file.handle = self._create(file)
-                _write(file.handle, data, file.offsets[extent])
+                write_at(file.handle, data, file.offsets[extent])
             file.found[extent] = ours
             self._work.present[extent] = True
             if self._work.marks is not None:
@@ -247,9 +248,3 @@ def _read(handle: int, data: memoryview, offset: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _write(handle: int, data: memoryview, offset: int) -> None:
-    while data:
-        done = os.pwrite(handle, data, offset)
-        data, offset = data[done:], offset + done

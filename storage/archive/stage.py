@@ -5,7 +5,7 @@ taken up; what the live tree still has is copied from there, checked, so that on
 says "not now", or this process is stopped or killed, what is staged stays for the next attempt; whatever else fails
 removes it. One `syncfs` at the end instead of an fsync per file: it returns when all data and metadata of that file
 system are on disk and reports write errors (Linux 5.8), so it promises at least as much, and for 40 000 files it is a
-second instead of minutes.
+second instead of minutes. The disk begins with big files while the rest is still being written.
 """
 
 from __future__ import annotations

@@ -436,6 +436,26 @@ def test_staging_is_durable_before_it_is_reported(shop: Workshop, tree: Path, mo
     assert synced == [set(describe(tree))]
 
 
+def test_the_disk_begins_with_big_files_while_the_rest_is_written(
+    shop: Workshop, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync at the end is short, and still what counts."""
+    summary = shop.create(tree)
+    begun: list[tuple[int, int]] = []
+    real = syscalls.start_writing_back
+
+    def note(handle: int, offset: int, length: int) -> None:
+        if os.readlink(f"/proc/self/fd/{handle}").endswith("/big"):
+            begun.append((offset, length))
+        real(handle, offset, length)
+
+    monkeypatch.setattr(syscalls, "start_writing_back", note)
+    shop.stage(summary)
+
+    assert sum(length for _, length in begun) >= 5 * MIB
+    assert len(set(begun)) == len(begun)
+
+
 # ---------------------------------------------------------------- collecting
 def test_collecting_takes_garbage_and_spares_what_is_live(shop: Workshop, tree: Path) -> None:
     first = shop.create(tree)
