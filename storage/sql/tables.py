@@ -25,7 +25,7 @@ from sqlalchemy import (
 from storage.sql.columns import ForeignText, flag, key, number, partial, serial
 
 #: The migration that this code was written for; `check_schema` compares it with the database.
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0007"
 #: Which letters an identical message is counted on; an upsert must repeat the index's condition.
 RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
 
