@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.errors import Refused
-from domain.snapshot import Snapshot, SnapshotState
-
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:
@@ -25,13 +22,3 @@ class SnapshotRecord:
     manifest_sha256: str  # hex, of the object's bytes
     root_digest: str  # hex, of the content
     taken_at: int  # UTC milliseconds
-
-
-def check_exportable(snapshot: Snapshot) -> None:
-    """Refused for a snapshot that cannot be restored: no record promises it."""
-    if snapshot.state is not SnapshotState.AVAILABLE:
-        raise Refused(
-            f"snapshot {snapshot.snapshot_id} is {snapshot.state}{snapshot.fault and ': '}{snapshot.fault}",
-            code="snapshot-not-available",
-            next_step=f"`backstay snapshots verify {snapshot.snapshot_id}` looks whether it still is",
-        )

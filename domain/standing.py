@@ -23,7 +23,7 @@ class Use(StrEnum):
     FINISH = "finish"  # carry on or put back what was begun with it
     VERIFY = "verify"
     EXPORT = "export"
-    RECORD = "record"  # sign what identifies it; one that is damaged gets a refusal of its own, with the damage
+    RECORD = "record"  # promise, signed, that it can be restored
     PIN = "pin"
     DELETE = "delete"
 
@@ -33,7 +33,7 @@ class Answer(Enum):
 
     ALLOWED = "allowed"
     ABSENT = "refused: it is not there, or will not be"
-    DAMAGED = "refused: its damage must not be found half-way"
+    DAMAGED = "refused: its damage must not be found half-way, or later"
 
 
 def _answers(*, corrupt: Answer = Answer.ALLOWED, absent: Answer = Answer.ABSENT) -> dict[SnapshotState | None, Answer]:
@@ -53,7 +53,7 @@ ANSWERS: Mapping[Use, Mapping[SnapshotState | None, Answer]] = {
     Use.FINISH: _answers(),
     Use.VERIFY: _answers(),
     Use.EXPORT: _answers(),
-    Use.RECORD: _answers(),
+    Use.RECORD: _answers(corrupt=Answer.DAMAGED),
     Use.PIN: _answers(),
     Use.DELETE: _answers(absent=Answer.ALLOWED),  # repeated until nothing is left
 }
@@ -70,8 +70,8 @@ def permit(use: Use, state: SnapshotState | None, snapshot_id: str) -> None:
         )
     if answer is Answer.DAMAGED:
         raise Refused(
-            f"snapshot {snapshot_id} is corrupt: its data cannot be relied on for a rollback",
+            f"snapshot {snapshot_id} is corrupt: its data cannot be relied on",
             code="snapshot-corrupt",
             next_step=f"`backstay snapshots verify {snapshot_id}` makes it available again if its data is back; "
-            "otherwise roll back without data, or name another snapshot",
+            "otherwise name another snapshot, or roll back without data",
         )

@@ -185,7 +185,7 @@ def test_only_what_can_be_restored_gets_a_record_and_only_its_owner(platform: Pl
     assert code(platform.run("export-record", wanted, service="rec-other"))[1] == "wrong-tenant"
     platform.system.store.delete(list(snapshot.packs))
     platform.run("verify-snapshot", wanted, service="rec-bad")
-    assert code(platform.run("export-record", wanted, service="rec-bad")) == (State.FAILED, "snapshot-not-available")
+    assert code(platform.run("export-record", wanted, service="rec-bad")) == (State.FAILED, "snapshot-corrupt")
 
 
 def test_the_name_of_a_store_is_given_once_and_is_no_foreign_object(platform: Platform) -> None:

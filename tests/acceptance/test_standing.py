@@ -24,6 +24,7 @@ CELLS: list[tuple[str, dict[str, Any], tuple[Any, Any, Any, Any], SnapshotState 
     ("restore-snapshot", {"dry_run": True}, (DONE, DONE, ABSENT, ABSENT), SnapshotState.CORRUPT),
     ("verify-snapshot", {}, (DONE, DONE, ABSENT, ABSENT), SnapshotState.AVAILABLE),
     ("export-snapshot", {}, (DONE, DONE, ABSENT, ABSENT), SnapshotState.CORRUPT),
+    ("export-record", {}, (DONE, DAMAGED, ABSENT, ABSENT), SnapshotState.CORRUPT),
     ("pin-snapshot", {}, (DONE, DONE, ABSENT, ABSENT), SnapshotState.CORRUPT),
     ("delete-snapshot", {}, (DONE, DONE, DONE, DONE), None),
 ]

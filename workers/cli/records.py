@@ -19,11 +19,11 @@ from workers.cli.snapshots import Id, Service, Subject, ask, find, group, whom
 @group.command("export-record")
 def export_record(snapshot_id: Id, as_json: AsJson = False) -> None:
     """Print the signed record of a snapshot: one line, without data and without secrets."""
-    from domain.record import check_exportable
+    from domain.standing import Use, permit
 
     with session(as_json) as here:
         snapshot = find(here.database(), snapshot_id)
-        check_exportable(snapshot)
+        permit(Use.RECORD, snapshot.state, snapshot_id)
         record = here.system.archive.export_record(snapshot.manifest_key)
         here.screen.document({"snapshot_id": snapshot_id, "record": record})
         here.screen.line(record)
