@@ -65,12 +65,16 @@ def decide(policy: Policy, snapshots: Sequence[Snapshot], *, now_ms: int, needed
     """A decision for each snapshot of one service, newest first. `needed`: ids that something else refers to.
 
     Whatever the policy says: what is pinned, needed or damaged stays, and so do the newest snapshot and the newest
-    that was read back. A damaged one fills no period, because it may not be restorable.
+    that was read back. A damaged one fills no period, because it may not be restorable, and neither does one whose
+    time is yet to come: a clock was wrong, and it would stand in the way of all that are really newer.
     """
     ordered = sorted(snapshots, key=lambda one: (one.taken_at, one.snapshot_id), reverse=True)
-    sound = [one for one in ordered if one.state is SnapshotState.AVAILABLE]
+    sound = [one for one in ordered if one.state is SnapshotState.AVAILABLE and one.taken_at <= now_ms]
     reasons: dict[str, list[str]] = {one.snapshot_id: [] for one in ordered}
     _exempt(ordered, sound, reasons, set(needed))
+    for one in ordered:
+        if one.taken_at > now_ms:
+            reasons[one.snapshot_id].append("its time is yet to come: a clock is wrong")
     for name, most, period in _rules(policy):
         _keep_newest_of_each(name, most, period, sound, reasons)
     youngest = now_ms - timedelta(days=policy.within_days) // timedelta(milliseconds=1)

@@ -98,6 +98,13 @@ def test_a_damaged_snapshot_fills_no_period() -> None:
     assert kept(Policy(daily=1), rows) == ["0", "1"]
 
 
+def test_a_snapshot_of_a_clock_that_ran_ahead_takes_no_other_s_place() -> None:
+    """It would be the newest for as long as its time is to come, and every one that is taken meanwhile would go."""
+    rows = [snapshot("ahead", NOW + timedelta(days=300)), *every(24, 3)]
+    assert kept(Policy(last=1), rows) == ["ahead", "0"]
+    assert kept(Policy(daily=2, yearly=1), rows) == ["ahead", "0", "1"]
+
+
 @pytest.mark.parametrize("document", [{}, {"last": 0}, {"last": 1, "zone": "Mars/Olympus"}, {"daily": 1, "zone": ""}])
 def test_a_policy_that_cannot_be_meant_is_refused(document: dict[str, object]) -> None:
     with pytest.raises(InvalidMessage):
