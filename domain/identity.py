@@ -27,9 +27,14 @@ def check_name(value: str, what: str) -> str:
     return value
 
 
+def is_id(value: str) -> bool:
+    """Whether `value` is the text of a UUID."""
+    return _ID.match(value) is not None
+
+
 def check_id(value: str, what: str) -> str:
     """Return `value` if it is the text of a UUID; else raise InvalidMessage that names `what`."""
-    if not _ID.match(value):
+    if not is_id(value):
         raise InvalidMessage(f"{what} must be a UUID in lower-case text form, got {value[:80]!r}", field=what)
     return value
 

@@ -377,3 +377,19 @@ def test_an_address_that_was_changed_guessed_or_is_over_gives_nothing(
     assert found is not None
     over = downloads_of(platform.system).address(f"http://{web}", found, -1)
     assert fetch(over)[0] == 410
+
+
+def test_an_archive_that_has_vanished_is_not_there_and_one_that_no_id_can_name_neither(
+    platform: Platform, web: str
+) -> None:
+    """It answered 200 and cut the connection, with a traceback in the log; PostgreSQL takes no NUL."""
+    platform.service("ex-off")
+    snapshot = platform.snapshot("ex-off")
+    export(platform, "ex-off", snapshot)
+    url = link(platform, web, snapshot.snapshot_id, "--tenant", "acme").document()["url"]
+    found = platform.system.database.catalogue.export_of(snapshot.snapshot_id)
+    assert found is not None
+    platform.system.store.delete([found.object_key])
+    status, body, _ = fetch(url)
+    assert (status, b"ask for a new one" in body) == (404, True)
+    assert fetch(f"http://{web}/exports/a%00b?until=1&signature=00")[0] == 403

@@ -10,13 +10,15 @@ import hmac
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from domain.contracts import Catalogue, Clock, ObjectStore
-from domain.errors import BackstayError
+from domain.errors import BackstayError, Damaged
+from domain.identity import is_id
 from domain.snapshot import Export
 
 #: Bytes that are read from the store at a time.
@@ -41,11 +43,14 @@ class Downloads:
         return f"{base.rstrip('/')}/exports/{quote(export.snapshot_id)}?{query}"
 
     def endpoint(self, request: Request) -> Response:
-        """The archive, or a part of it: 200 or 206; 403 for a wrong address, 410 when its time is over."""
+        """The archive, or a part of it: 200 or 206; 403 for a wrong address, 410 when its time is over, 404 when the
+        store has lost the archive."""
         given_until = request.query_params.get("until", "")
         until = int(given_until) if _MILLISECONDS.match(given_until) else 0
+        snapshot_id = request.path_params["snapshot_id"]
         try:
-            export = self.catalogue.export_of(request.path_params["snapshot_id"])
+            # A text that is no id is not for a database, which may not take every character.
+            export = self.catalogue.export_of(snapshot_id) if is_id(snapshot_id) else None
         except BackstayError as error:
             return _refusal(503, str(error))
         given = request.query_params.get("signature", "")
@@ -79,7 +84,15 @@ class Downloads:
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers, media_type="application/zstd")
         pieces = self._pieces(export.object_key, start, end)
-        return StreamingResponse(pieces, status_code=status, headers=headers, media_type="application/zstd")
+        try:
+            first = next(pieces)  # before the status is sent, which nothing can take back
+        except Damaged:
+            return _refusal(404, "the archive is no longer there; export the snapshot and ask for a new one")
+        except BackstayError as error:
+            return _refusal(503, str(error))
+        return StreamingResponse(
+            chain((first,), pieces), status_code=status, headers=headers, media_type="application/zstd"
+        )
 
     def _pieces(self, key: str, start: int, end: int) -> Iterator[bytes]:
         while start < end:
