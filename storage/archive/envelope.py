@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import json
 import struct
+from typing import TYPE_CHECKING
 
 from domain.errors import Damaged, KeyUnavailable
 from storage.archive import digest
 from storage.archive.layout import ENVELOPE_LIMIT, ENVELOPE_MAGIC, MANIFEST_LIMIT
 from storage.archive.manifest import Header
-from storage.archive.tenant_keys import Keys
 from storage.data_key import DataKey
 
+if TYPE_CHECKING:
+    from storage.archive.tenant_keys import Keys
+
 FORMAT = 2
+#: The clear part is in the first so many bytes.
+HEAD_BYTES = len(ENVELOPE_MAGIC) + 4 + ENVELOPE_LIMIT
 _IDS = ("snapshot_id", "tenant_id", "service_id")
 
 
@@ -41,6 +46,19 @@ def ids(blob: bytes) -> tuple[str, str, str]:
     """Tenant, service and snapshot as the clear part tells, which nothing vouches for before `unwrap`. Damaged."""
     document = _clear(_parts(blob)[1])
     return document["tenant_id"], document["service_id"], document["snapshot_id"]
+
+
+def key_named(head: bytes) -> str | None:
+    """The id of the key that an object says to be sealed with, by its first `HEAD_BYTES`, which nothing vouches for;
+    None if it is no envelope."""
+    start = len(ENVELOPE_MAGIC) + 4
+    if not is_sealed(head) or len(head) < start:
+        return None
+    (length,) = struct.unpack_from("<I", head, len(ENVELOPE_MAGIC))
+    try:
+        return _clear(head[start : start + min(length, ENVELOPE_LIMIT)])["key"]
+    except Damaged:
+        return None
 
 
 def unwrap(blob: bytes, keys: Keys) -> tuple[bytes, DataKey]:

@@ -7,15 +7,16 @@ a key that was destroyed opens nothing from the next call on, whatever copies of
     tenants/<tenant>/key                  magic | 8 bytes key id | the 32 bytes, sealed by the ring
     tenants/<tenant>/destroyed/<key id>   empty; the key of that id counts no more, even if it comes back
 
-The mark of destruction is written before the key is deleted and looked at after a key was written: whichever of
-`destroy` and `rewrap` is the later sees the other.
+The mark of destruction is written before the key is deleted and looked at before and after a key is written:
+whichever of `destroy` and `rewrap` is the later sees the other. A key that is neither there nor destroyed was lost,
+and gets no successor while snapshots name it: in the successor's place it could not be brought back.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from domain.contracts import ObjectStore
 from domain.errors import Damaged, KeyUnavailable, ObjectMissing
 from domain.failpoint import failpoint
 from domain.identity import check_name
+from storage.archive import envelope
 from storage.archive.layout import KEY_MAGIC
 from storage.data_key import KEY_BYTES, DataKey
 from storage.sealing import KeyRing, name_in
@@ -30,6 +32,7 @@ from storage.sealing import KeyRing, name_in
 _ID_BYTES = 8
 #: More than any wrapped key has: nothing bigger is fetched.
 _LIMIT = 512
+_ID = re.compile(r"[0-9a-f]{16}\Z")
 _KEY = re.compile(r"tenants/([^/]+)/key\Z")
 
 
@@ -66,14 +69,18 @@ class TenantKeys:
     def __init__(self, store: ObjectStore, keyring: KeyRing) -> None:
         self._store, self.keyring = store, keyring
 
-    def obtain(self, tenant_id: str) -> DataKey:
-        """The tenant's key, made if there is none: of several nodes that make one, the first put decides."""
+    def obtain(self, tenant_id: str, check: Callable[[], None] = lambda: None) -> DataKey:
+        """The tenant's key, made if there is none: of several nodes that make one, the first put decides. `check` is
+        called while it is looked whether one was lost; then KeyUnavailable(code="key-lost")."""
         place = key_of(tenant_id)
         try:
             blob = self._fetch(tenant_id)
         except KeyUnavailable as error:
             if error.code != "key-destroyed":
                 raise
+            lost = next(self._named(tenant_id, check), None)
+            if lost is not None and self._store.size(place) is None:  # else another node has made it since
+                raise _lost(tenant_id, lost) from None
             key_id, secret = os.urandom(_ID_BYTES), os.urandom(KEY_BYTES)
             failpoint("tenant-key.before-create")
             self._store.create(place, [self._wrap(tenant_id, key_id, secret)])
@@ -108,27 +115,51 @@ class TenantKeys:
         key_id, secret = self._unwrap(tenant_id, blob)
         place = key_of(tenant_id)
         failpoint("tenant-key.before-rewrap")
+        # A moment before, as a key that was made since must not be written over.
+        if self._is_destroyed(tenant_id, key_id.hex()):
+            raise _interrupted(tenant_id)
         self._store.put(place, [self._wrap(tenant_id, key_id, secret)])
         failpoint("tenant-key.after-rewrap")
-        if self._store.size(_mark_of(tenant_id, key_id.hex())) is not None:
+        if self._is_destroyed(tenant_id, key_id.hex()):
             self._store.delete([place])  # it was destroyed while we held it
             raise _destroyed(tenant_id)
         return True
 
     def destroy(self, tenant_id: str) -> str | None:
         """Make everything that was sealed with the tenant's key unreadable for good, and delete its exports, which
-        are plain; the key's id, None without one. Repeating it is harmless. Copies that the store keeps of deleted
-        objects are not reached."""
+        are plain; the key's id, None without one. A key that was lost is destroyed too, so that it counts no more if
+        it comes back. Repeating it is harmless. Copies that the store keeps of deleted objects are not reached."""
         place, key_id = key_of(tenant_id), None
         if self._store.size(place) is not None:
             key_id = self.look(tenant_id).key_id
             failpoint("tenant-key.before-destroy")
             self._store.create(_mark_of(tenant_id, key_id), [b""])
             failpoint("tenant-key.after-mark")
-            self._store.delete([place])
+            if self._store.size(place) is not None and self.look(tenant_id).key_id == key_id:  # not one made since
+                self._store.delete([place])
             failpoint("tenant-key.after-destroy")
+        else:
+            for key_id in self._named(tenant_id):
+                self._store.create(_mark_of(tenant_id, key_id), [b""])
         self._store.delete([info.key for info in self._store.list(f"tenants/{tenant_id}/exports/")])
         return key_id
+
+    def _is_destroyed(self, tenant_id: str, key_id: str) -> bool:
+        return self._store.size(_mark_of(tenant_id, key_id)) is not None
+
+    def _named(self, tenant_id: str, check: Callable[[], None] = lambda: None) -> Iterator[str]:
+        """Ids of keys that snapshots of the tenant name and that nobody has destroyed."""
+        known = set[str]()
+        for info in self._store.list(f"tenants/{check_name(tenant_id, 'tenant')}/services/"):
+            check()
+            try:
+                named = envelope.key_named(self._store.get(info.key, 0, min(info.size, envelope.HEAD_BYTES)))
+            except Damaged:
+                continue  # deleted meanwhile
+            if named is not None and _ID.match(named) and named not in known:
+                known.add(named)
+                if not self._is_destroyed(tenant_id, named):
+                    yield named
 
     def _fetch(self, tenant_id: str) -> bytes:
         place = key_of(tenant_id)
@@ -141,8 +172,8 @@ class TenantKeys:
 
     def _open(self, tenant_id: str, blob: bytes) -> DataKey:
         key_id, secret = self._unwrap(tenant_id, blob)
-        if self._store.size(_mark_of(tenant_id, key_id.hex())) is not None:
-            raise _destroyed(tenant_id)
+        if self._is_destroyed(tenant_id, key_id.hex()):
+            raise _interrupted(tenant_id)
         return DataKey(key_id.hex(), secret)
 
     def _wrap(self, tenant_id: str, key_id: bytes, secret: bytes) -> bytes:
@@ -186,6 +217,23 @@ def _destroyed(tenant_id: str) -> KeyUnavailable:
         code="key-destroyed",
         next_step=f"if it was lost, bring the object {key_of(tenant_id)} back from a copy of the store; what was "
         "sealed with a destroyed key cannot be read again",
+    )
+
+
+def _interrupted(tenant_id: str) -> KeyUnavailable:
+    return KeyUnavailable(
+        f"the key of tenant {tenant_id} was destroyed, and its object is there still or again",
+        code="key-destroyed",
+        next_step=f"`backstay keys destroy --tenant {tenant_id} --yes` removes it; the next snapshot makes a new key",
+    )
+
+
+def _lost(tenant_id: str, key_id: str) -> KeyUnavailable:
+    return KeyUnavailable(
+        f"the store has lost key {key_id} of tenant {tenant_id}, which snapshots are sealed with and nobody destroyed",
+        code="key-lost",
+        next_step=f"bring {key_of(tenant_id)} back from a copy of the store; to give those snapshots up and begin "
+        f"with a new key: `backstay keys destroy --tenant {tenant_id} --yes`",
     )
 
 

@@ -61,7 +61,7 @@ def create(tools: Tools, request: SnapshotRequest, watch: Watch, feed: Feed | No
         return _adopt(tools, key)
     cache = Cache(tools.cache_dir, request.tenant_id, request.service_id)
     # Before anything is read: a tenant whose key does not open gets no snapshot, and never a second key.
-    data_key = tools.keys.obtain(request.tenant_id) if tools.encryption else None
+    data_key = tools.keys.obtain(request.tenant_id, watch.check) if tools.encryption else None
     taken_at = tools.wall_ms() if request.taken_at is None else request.taken_at
     tree, packs, parent_id = empty_tree(), list[Pack](), None
     if feed is not None or request.directory is not None or request.sources:

@@ -213,6 +213,68 @@ def test_destroying_wins_over_wrapping_anew_at_the_same_time(
     assert "tenants/acme/key" not in store.objects
 
 
+def test_a_key_that_the_store_has_lost_gets_no_successor_before_somebody_gives_it_up(
+    tmp_path: Path, tree: Path
+) -> None:
+    """The next snapshot made a new key in its place: bringing the old one back cost what was sealed meanwhile."""
+    shop = Workshop(tmp_path, encryption=True)
+    first = shop.create(tree)
+    lost = shop.objects.pop("tenants/acme/key")
+
+    with pytest.raises(Refused) as refused:
+        shop.create(tree, "s2")
+    assert refused.value.code == "key-lost" and "tenants/acme/key" not in shop.objects
+    shop.objects["tenants/acme/key"] = lost
+    assert shop.archive.read(first.manifest_key) == first
+    del shop.objects["tenants/acme/key"]
+
+    assert shop.keys.destroy("acme") == shop_key_id(lost)
+    shop.create(tree, "s2")
+    shop.objects["tenants/acme/key"] = lost
+    with pytest.raises(Refused, match="destroyed"):
+        shop.archive.read(first.manifest_key)
+
+
+def test_a_destruction_that_was_interrupted_says_how_it_is_ended(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It told to bring the key back from a copy, and no snapshot could be taken."""
+    _keys(store).obtain("acme")
+    monkeypatch.setattr(failpoint, "hook", _dies_at("tenant-key.after-mark"))
+    with pytest.raises(Killed):
+        _keys(store).destroy("acme")
+    monkeypatch.setattr(failpoint, "hook", lambda point: None)
+
+    with pytest.raises(Refused) as refused:
+        _keys(store).obtain("acme")
+    assert "keys destroy --tenant acme" in refused.value.next_step
+    _keys(store).destroy("acme")
+    _keys(store).obtain("acme")
+
+
+@pytest.mark.parametrize("point", ["tenant-key.after-mark", "tenant-key.before-rewrap"])
+def test_who_comes_late_leaves_the_key_alone_that_was_made_since(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """A second destruction, or wrapping anew, that was paused while the first key was destroyed and one was made."""
+    _keys(store).obtain("acme")
+
+    def overtaken(passed: str) -> None:
+        if passed == point:
+            monkeypatch.setattr(failpoint, "hook", lambda point: None)
+            _keys(store).destroy("acme")
+            made.append(_keys(store).obtain("acme").naming)
+
+    made: list[bytes] = []
+    monkeypatch.setattr(failpoint, "hook", overtaken)
+    if point == "tenant-key.after-mark":
+        _keys(store).destroy("acme")
+    else:
+        with pytest.raises(Refused, match="destroyed"):
+            _keys(store, BOTH).rewrap("acme")
+    assert [_keys(store).load("acme").naming] == made
+
+
 def test_a_node_that_made_a_key_while_the_first_was_destroyed_makes_a_second(store: MemoryStore) -> None:
     first = _keys(store).obtain("acme")
     _keys(store).destroy("acme")
