@@ -10,7 +10,7 @@ import pytest
 
 from domain import failpoint
 from domain.contracts import Archive, SnapshotRequest
-from domain.errors import Refused
+from domain.errors import Refused, StoreUnavailable
 from storage.archive import open_archive
 from storage.sealing import KeyRing
 from tests.command_line import CommandLine
@@ -146,3 +146,18 @@ def test_destroying_a_tenants_key_needs_a_yes_and_is_logged_and_final(cli: Comma
         System(load(cli.environment)).archive.read(manifest)
 
     assert cli.run("keys", "destroy", "--tenant", "acme", "--yes").code == Exit.NOT_FOUND
+
+
+def test_a_destruction_is_on_record_also_when_the_store_goes_away_right_after_it(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key was gone and no line said who did it."""
+    _snapshot(cli.system.archive, "s1")
+
+    def away(system: System, prefix: str = "") -> Iterator[tuple[str, str | None]]:
+        raise StoreUnavailable("the store is away")
+
+    monkeypatch.setattr(System, "plain_snapshots", away)
+    answer = cli.run("keys", "destroy", "--tenant", "acme", "--yes")
+    assert answer.code != 0
+    assert '"keys.destroyed"' in answer.err and "is destroyed" in answer.out

@@ -100,14 +100,16 @@ def destroy(
                 next_step="say it with --yes",
             )
         key_id = here.system.tenant_keys.destroy(tenant)
-        plain = [key for key, _ in here.system.plain_snapshots(f"tenants/{tenant}/services/")]
+        # At once: what cannot be taken back is on record, whatever fails after it.
         here.audit("keys.destroyed", tenant=tenant, key=key_id or "-")
+        if key_id is not None:
+            here.screen.line(f"key {key_id} of tenant {tenant} is destroyed; what it sealed cannot be read again")
+        plain = [key for key, _ in here.system.plain_snapshots(f"tenants/{tenant}/services/")]
         if plain:
             here.screen.note(f"{len(plain)} snapshots of the tenant are not sealed and stay readable: delete them")
         if key_id is None:
             raise NotFound(f"tenant {tenant} has no key: nothing of it is sealed, or its key was destroyed before")
         here.screen.document({"tenant_id": tenant, "destroyed": key_id, "still_readable": plain})
-        here.screen.line(f"key {key_id} of tenant {tenant} is destroyed; what it sealed cannot be read again")
         here.screen.note("versions and backups of the bucket may still hold the key's object: remove it there too")
 
 
