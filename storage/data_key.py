@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -69,6 +70,13 @@ class DataKey:
 
     def _cipher(self, head: bytes) -> AESGCM:
         return AESGCM(_derive(self._sealing, head[:_SALT_BYTES]))
+
+
+class Keys(Protocol):
+    """Where the key of a sealed manifest comes from."""
+
+    def load(self, tenant_id: str) -> DataKey:
+        """The tenant's key, or KeyUnavailable."""
 
 
 def _derive(secret: bytes, label: bytes) -> bytes:

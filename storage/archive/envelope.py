@@ -11,16 +11,12 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING
 
 from domain.errors import Damaged, KeyUnavailable
 from storage.archive import digest
 from storage.archive.layout import ENVELOPE_LIMIT, ENVELOPE_MAGIC, MANIFEST_LIMIT
 from storage.archive.manifest import Header
-from storage.data_key import DataKey
-
-if TYPE_CHECKING:
-    from storage.archive.tenant_keys import Keys
+from storage.data_key import DataKey, Keys
 
 FORMAT = 2
 #: The clear part is in the first so many bytes.

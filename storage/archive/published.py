@@ -23,8 +23,7 @@ from storage.archive.cache import Cache
 from storage.archive.check import check_flags, tree_from
 from storage.archive.manifest import Header, Tree
 from storage.archive.pack import PackIndex, index_bytes, read_index
-from storage.archive.tenant_keys import Keys
-from storage.data_key import DataKey
+from storage.data_key import DataKey, Keys
 from storage.sealing import KeyRing
 
 

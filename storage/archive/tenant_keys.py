@@ -18,7 +18,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from domain.contracts import ObjectStore
 from domain.errors import Damaged, KeyUnavailable, ObjectMissing
@@ -43,13 +42,6 @@ class Wrapped:
     tenant_id: str
     key_id: str
     ring_key: str
-
-
-class Keys(Protocol):
-    """Where the key of a sealed manifest comes from."""
-
-    def load(self, tenant_id: str) -> DataKey:
-        """The tenant's key, or KeyUnavailable."""
 
 
 class HeldKey:

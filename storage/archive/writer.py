@@ -34,8 +34,8 @@ from storage.archive.live import Feed
 from storage.archive.manifest import Header, Manifest, Tree, encode, holders, root_digest
 from storage.archive.pipeline import Channel, Crew
 from storage.archive.shipper import Pack, Shipper
-from storage.archive.tenant_keys import HeldKey, Keys, TenantKeys
-from storage.data_key import DataKey
+from storage.archive.tenant_keys import HeldKey, TenantKeys
+from storage.data_key import DataKey, Keys
 
 #: Packs on their way to the store at once; with one that fills and one that waits, at most 80 MiB.
 UPLOADERS = 2
