@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain import fallback
 from domain.context import Context
 from domain.contracts import Source
 from domain.errors import Refused
@@ -91,10 +92,10 @@ def _staged(context: Context, snapshot: Snapshot, names: list[str]) -> str:
     if step is not None and step.request == {"snapshot": snapshot.snapshot_id} and not trees.is_absent(staging):
         return f"{staging}/{_FOLDER}"
     step = context.journal.begin("staged", {"snapshot": snapshot.snapshot_id})
-    context.archive.stage(
+    staged = context.archive.stage(
         snapshot.manifest_key, target, staging, RestoreMode.REPLACE, context.watch, Selection(sources=tuple(names))
     )
-    context.journal.end(step)
+    context.journal.end(step, reply=fallback.noted(staged))
     return f"{staging}/{_FOLDER}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from domain import data
+from domain import data, fallback
 from domain.bringing import begun, bring_sources, refuse_to_take_back
 from domain.changeset import Effect
 from domain.compensation import Compensation
@@ -161,10 +161,12 @@ def _succeeded(saga: Saga) -> Outcome:
     done = len(course.tasks) - len(failed)
     return Outcome(
         State.SUCCEEDED,
-        _sentence(course, done),
+        _sentence(course, done) + fallback.clause(context.journal),
         complete=not failed and not left_out and not gone,
         items=tuple(items),
-        figures=figures(course) | ({"status": group_status(course.purpose, statuses).name} if statuses else {}),
+        figures=figures(course)
+        | fallback.figures(context.journal)
+        | ({"status": group_status(course.purpose, statuses).name} if statuses else {}),
         changes=tuple(changes),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from domain import fallback
 from domain.bringing import bring_sources
 from domain.context import Context
 from domain.errors import NotFound
@@ -38,7 +39,7 @@ def bring(context: Context, step: Step, service: Service, snapshot: Snapshot) ->
             "files": staged.files,
             "bytes": staged.bytes,
             "warnings": list(staged.warnings),
-        }
+        } | fallback.noted(staged)
         step = context.journal.start(replace(step, request=step.request | request))
     if "sources" in snapshot.include:
         bring_sources(context, service, snapshot)

@@ -86,6 +86,15 @@ class MarkSound:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkCopyDamaged:
+    """A replica's copy of the snapshot is not what was written: it is to be copied anew."""
+
+    snapshot_id: str
+    replica: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
 class SavePin:
     """Keep it, for that reason; an empty one lets it go."""
 
@@ -166,6 +175,7 @@ Change = (
     | MarkDeleting
     | MarkCorrupt
     | MarkSound
+    | MarkCopyDamaged
     | SavePin
     | RemoveSnapshot
     | AbandonSnapshot

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from domain import fallback
 from domain.bringing import begun, bring_sources, refuse_to_take_back, stage_sources
 from domain.context import Context
 from domain.contracts import Trees
@@ -121,7 +122,7 @@ def _staged(wish: Wish, context: Context, service: Service, snapshot: Snapshot, 
         "reused": staged.reused,
         "kept": staged.kept,
         "warnings": list(staged.warnings),
-    }
+    } | fallback.noted(staged)
 
 
 def _refuse_taken(directory: str, context: Context) -> None:

@@ -55,6 +55,8 @@ class Staged:
     fetched: int = 0  # bytes of packs read from the store
     reused: int = 0  # bytes that the live tree still had
     kept: int = 0  # bytes that an earlier attempt had staged
+    read_from: str = ""  # the replica that it was read from; empty: the primary store
+    fault: str = ""  # what was wrong with the primary store's copy then
 
 
 @dataclass(frozen=True, slots=True)

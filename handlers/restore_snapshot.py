@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from domain import carrying, container, replacing
+from domain import carrying, container, fallback, replacing
 from domain.context import Context
 from domain.errors import Damaged, NotFound, PathEscape, Refused
 from domain.outcome import Change, Item, MarkCorrupt, MarkSound, Outcome, SaveService
@@ -126,14 +126,17 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
     # What was restored in part was read in part, and so was what the node still had.
     had = figures.get("reused", 0) + figures.get("kept", 0)
     whole = not partial and set(include) == set(snapshot.include) and not had
-    if snapshot.state is SnapshotState.CORRUPT and whole:
+    replica = fallback.figures(context.journal)
+    if snapshot.state is SnapshotState.CORRUPT and whole and not replica:
         changes += (MarkSound(snapshot.snapshot_id, VerifyLevel.RESTORE_TEST.value, snapshot.changed_at),)
     return Outcome.succeeded(
-        f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}",
+        f"service {service.service_id} is restored to snapshot {snapshot.snapshot_id}"
+        + fallback.clause(context.journal),
         changes=changes,
         items=items,
         snapshot_id=snapshot.snapshot_id,
         **figures,
+        **replica,
     )
 
 

@@ -24,7 +24,8 @@ from workers.clock import SystemClock
 from workers.config import Settings
 
 if TYPE_CHECKING:
-    from storage.archive import TenantKeys
+    from storage.archive import ReplicatedArchive
+    from storage.archive import TenantKeys as TenantKeys  # and these
     from storage.sealing import KeyRing
     from storage.sql import Database as Database  # named again so that commands can annotate
 
@@ -97,19 +98,45 @@ class System:
 
         return open_store(self.settings.store_url)
 
-    def examine_store(self) -> tuple[Ability, ...]:
-        """Find out what the store can do; writes and removes some small objects."""
+    def examine_store(self, replica: str | None = None) -> tuple[Ability, ...]:
+        """Find out what the store, or a replica, can do; writes and removes some small objects."""
         from storage.probe import examine
 
-        return examine(self.store)
+        return examine(self.store if replica is None else self.replica_stores[replica])
+
+    @cached_property
+    def replica_stores(self) -> dict[str, ObjectStore]:
+        """Further stores of snapshots, by name."""
+        from storage.store import open_store
+
+        return {name: open_store(url) for name, url in (self.settings.replicas or {}).items()}
 
     @cached_property
     def archive(self) -> Archive:
-        """Snapshots in the store."""
+        """Snapshots in the store, and in its replicas if there are any."""
+        return self.replicated or self._archive_in(self.store)
+
+    @cached_property
+    def replicated(self) -> ReplicatedArchive | None:
+        """The archive as one that copies; None without replicas."""
+        if not self.replica_stores:
+            return None
+        from storage.archive import ReplicatedArchive, TenantKeys
+
+        replicas = {name: (self._archive_in(store), store) for name, store in self.replica_stores.items()}
+        return ReplicatedArchive(
+            self._archive_in(self.store),
+            self.store,
+            TenantKeys(self.store, self.keyring),
+            replicas,
+            wait_for_copies=self.settings.replica_policy == "all",
+        )
+
+    def _archive_in(self, store: ObjectStore) -> Archive:
         from storage.archive import open_archive
 
         cache = os.path.join(self.settings.data_dir, "cache")
-        return open_archive(self.store, self.keyring, encryption=self.settings.encryption, cache_dir=cache)
+        return open_archive(store, self.keyring, encryption=self.settings.encryption, cache_dir=cache)
 
     @cached_property
     def tenant_keys(self) -> TenantKeys:
@@ -117,6 +144,13 @@ class System:
         from storage.archive import TenantKeys
 
         return TenantKeys(self.store, self.keyring)
+
+    @cached_property
+    def every_tenant_keys(self) -> list[TenantKeys]:
+        """Those of the store, then those of each replica: what ends or renews a key has to reach all of them."""
+        from storage.archive import TenantKeys
+
+        return [self.tenant_keys, *(TenantKeys(store, self.keyring) for store in self.replica_stores.values())]
 
     def plain_snapshots(self, prefix: str = "tenants/") -> Iterator[tuple[str, str | None]]:
         """Keys of manifests that are not sealed, and the ring's key that sealed their configuration, if they hold one;

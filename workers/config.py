@@ -20,6 +20,7 @@ from domain.identity import check_name
 from domain.place import PlaceSettings
 from domain.source import HookSettings, SourceSettings
 from workers.regions import RegionSettings, parse_regions
+from workers.replicas import parse_policy, parse_replicas
 from workers.sources import parse_hooks, parse_places, parse_sources
 
 
@@ -132,6 +133,17 @@ class Settings:
         "archives to import, as JSON or tables [places.NAME] with url and tenants",
         secret=True,
     )
+    replicas: dict[str, str] | None = _setting(  # noqa: RUF009
+        "BACKSTAY_REPLICAS",
+        parse_replicas,
+        "further stores of snapshots: name=URL,name=URL, or the table [replicas]",
+        secret=True,
+    )
+    replica_policy: str = _setting(
+        "BACKSTAY_REPLICA_POLICY",
+        parse_policy,
+        "all: available once every replica has it; primary: at once",
+    )
     health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")
     identity_files: str | None = _setting(
         "BACKSTAY_IDENTITY_FILES", _text, "gitignore-like patterns, separated by colons, that a clone leaves out"
@@ -200,6 +212,8 @@ def _build(chosen: dict[str, tuple[str, str]], data_dir: str, problems: list[str
             "BACKSTAY_SECRET_KEYS: must be set when the database is shared, so that every node can open what "
             "another sealed; `backstay config new-key` prints one"
         )
+    if values["store_url"] in (values["replicas"] or {}).values():
+        problems.append("BACKSTAY_REPLICAS: a replica is the store itself; give it a place of its own")
     if problems:
         raise ConfigError(problems)
     return Settings(**values, origins=origins)
@@ -225,6 +239,8 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "sources": None,
         "hooks": None,
         "places": None,
+        "replicas": None,
+        "replica_policy": "all",
         "health_hook": None,
         "identity_files": None,
         "secret_keys": None,
@@ -264,7 +280,7 @@ def shown(settings: Settings) -> list[tuple[str, str, str, str]]:
         if item.metadata["secret"] and value is not None:
             text = (
                 "********"
-                if item.name in ("secret_keys", "regions", "sources", "hooks", "places")
+                if item.name in ("secret_keys", "regions", "sources", "hooks", "places", "replicas")
                 else re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:********@", text)
             )
         rows.append((item.metadata["env"], text, settings.origins[item.name], item.metadata["about"]))

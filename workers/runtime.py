@@ -32,6 +32,7 @@ from workers.bootstrap import System, check_packages, version
 from workers.broker import SPARE, SqlBroker
 from workers.clock import SystemClock
 from workers.config import Settings
+from workers.copier import Copier
 from workers.daily import Daily
 from workers.executor import Executor
 from workers.health import Finding, Health, probe
@@ -139,10 +140,14 @@ class NodeProcess:
             database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store, daily
         )
         self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set)
+        replicated = system.replicated
+        self.copier = Copier(database.copies, replicated, tuple(system.replica_stores)) if replicated else None
 
     def start(self) -> None:
         """Everything at once; each part waits by itself for what is not there yet."""
         self.sweeper.start()
+        if self.copier:
+            self.copier.start()
         self.relay.start()
         self.worker.start()
         self.ingress.start()
@@ -163,6 +168,8 @@ class NodeProcess:
         given_back = self.broker.give_back()
         self.relay.stop(timeout=5.0)
         self.sweeper.stop(timeout=1.0)
+        if self.copier:
+            self.copier.stop(timeout=1.0)
         self._wake.close()
         log.info("node.stopped", given_back=given_back)
 

@@ -7,6 +7,7 @@ it. Nothing here is thread-bound unless it says so: all implementations may be s
 from __future__ import annotations
 
 from domain.contracts.clock import Clock
+from domain.contracts.copies import Copied, Copies, Owed
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
 from domain.contracts.ledger import Claim, Ledger
 from domain.contracts.places import Places
@@ -23,6 +24,8 @@ __all__ = [
     "Catalogue",
     "Claim",
     "Clock",
+    "Copied",
+    "Copies",
     "DeadLetter",
     "DeadLetters",
     "Event",
@@ -36,6 +39,7 @@ __all__ = [
     "ObjectInfo",
     "ObjectStore",
     "Outbox",
+    "Owed",
     "Places",
     "Receipt",
     "Rejected",

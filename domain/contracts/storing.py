@@ -43,7 +43,8 @@ class Archive(Protocol):
         """Read the directory, store what is new, publish the manifest last, read it back.
 
         If a manifest with this snapshot id is already published (an earlier attempt died after it), it
-        is adopted: nothing is read again. On any exception nothing is published.
+        is adopted: nothing is read again. Where replicas are part of a snapshot's promise they have it whole when
+        this returns; an exception may then leave a manifest, which another attempt adopts. Without, it leaves none.
         """
 
     def import_tar(
@@ -74,7 +75,10 @@ class Archive(Protocol):
         Only what neither `target` nor an earlier attempt at `staging` has is fetched; both are believed only as far
         as their bytes are the snapshot's, and `target` is only read. Weather, ShuttingDown and LeaseLost leave what
         is staged for the next attempt, every other failure removes it. `verify` reads the tree back from the disk
-        and compares all of it: Refused(code="restored-differently")."""
+        and compares all of it: Refused(code="restored-differently").
+
+        With replicas, a snapshot that the primary store lacks or has damaged is read from the first replica that has
+        it whole; `Staged.read_from` says so."""
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
@@ -85,6 +89,9 @@ class Archive(Protocol):
         """Look at the stored objects and say what is missing or wrong; writes nothing. Everything damaged is
         found, not only the first; StoreUnavailable when the store does not answer. A `restore-test` needs a
         place to restore to and is the caller's: here it is looked at like `hash`."""
+
+    def replica(self, name: str) -> Archive:
+        """The same snapshots in the replica of that name; NotFound when there is none."""
 
     def export(self, manifest_key: str, to: str, watch: Watch) -> Exported:
         """Store the snapshot's data as one plain `.tar.zst` under the key `to`, replacing what is there; Damaged
@@ -115,7 +122,7 @@ class Archive(Protocol):
         """The prefix of all packs that the attempts of that snapshot may write."""
 
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
-        """Delete garbage from the store, manifests before packs; the keys whose objects are gone."""
+        """Delete garbage from the store and all replicas, manifests before packs; the keys whose objects are gone."""
 
 
 class Trees(Protocol):

@@ -14,6 +14,7 @@ from domain.contracts import Archive, ObjectStore, Trees
 from storage.archive.archive import StoreArchive
 from storage.archive.census import plain_manifests as plain_manifests
 from storage.archive.feeder import Opener, open_beneath
+from storage.archive.replicated import ReplicatedArchive as ReplicatedArchive
 from storage.archive.tenant_keys import TenantKeys as TenantKeys
 from storage.archive.trees import AppsRoot
 from storage.archive.writer import Tools

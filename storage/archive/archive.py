@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from domain.contracts import Garbage, SnapshotRequest, Watch
-from domain.errors import Refused
+from domain.contracts import Archive, Garbage, SnapshotRequest, Watch
+from domain.errors import NotFound, Refused
 from domain.record import SnapshotRecord
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.verification import Verified, VerifyLevel
@@ -99,6 +99,10 @@ class StoreArchive:
 
         return verify.verify(self._tools.store, self._tools.keys, manifest_key, level, watch)
 
+    def replica(self, name: str) -> Archive:
+        """Of one store there are none."""
+        raise no_replica(name)
+
     def export(self, manifest_key: str, to: str, watch: Watch) -> Exported:
         """See the port."""
         from storage.archive import export
@@ -144,3 +148,12 @@ class StoreArchive:
         from storage.archive import sweep
 
         return sweep.collect(self._tools.store, garbage, live)
+
+
+def no_replica(name: str) -> NotFound:
+    """The setting does not name it."""
+    return NotFound(
+        f"there is no replica {name}",
+        code="unknown-replica",
+        next_step="`backstay replicas` lists those that BACKSTAY_REPLICAS names on this node",
+    )

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from domain.contracts import ObjectStore
-from domain.errors import Damaged, KeyUnavailable, ObjectMissing
+from domain.errors import Damaged, KeyUnavailable, ObjectMissing, Refused
 from domain.failpoint import failpoint
 from domain.identity import check_name
 from storage.archive import envelope
@@ -116,6 +116,33 @@ class TenantKeys:
             self._store.delete([place])  # it was destroyed while we held it
             raise _destroyed(tenant_id)
         return True
+
+    def copy_to(self, target: ObjectStore, tenant_id: str) -> None:
+        """Make another store have the tenant's key, unless it has it. Raises Refused when it has another one."""
+        place, blob = key_of(tenant_id), self._fetch(tenant_id)
+        failpoint("replica.before-key")
+        # Asked first, so that a store which ignores create-only loses no key of somebody else.
+        made = target.size(place) is None and target.create(place, [blob])
+        failpoint("replica.after-key")
+        if not made and TenantKeys(target, self.keyring).look(tenant_id).key_id != self.look(tenant_id).key_id:
+            raise Refused(
+                f"the replica holds another key of tenant {tenant_id} than the primary store",
+                code="replica-of-another",
+                next_step="if that key was to be destroyed, repeat `backstay keys destroy`; else give the replica a "
+                "place of its own",
+            )
+        if made and (now := self._fetch(tenant_id)) != blob:
+            target.put(place, [now])  # it was wrapped anew meanwhile
+
+    def is_destroyed(self, tenant_id: str) -> bool:
+        """Whether the tenant's key is gone."""
+        try:
+            self.load(tenant_id)
+        except KeyUnavailable as error:
+            if error.code != "key-destroyed":
+                raise
+            return True
+        return False
 
     def destroy(self, tenant_id: str) -> str | None:
         """Make everything that was sealed with the tenant's key unreadable for good, and delete its exports, which

@@ -22,6 +22,7 @@ from domain.outcome import (
     Change,
     ExtendExport,
     HoldVersion,
+    MarkCopyDamaged,
     MarkCorrupt,
     MarkDeleting,
     MarkSound,
@@ -35,6 +36,7 @@ from domain.outcome import (
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql import verdicts
+from storage.sql.copies import mark_damaged, under_way
 from storage.sql.exports import Discard, drop_exports, extend_export, save_export
 from storage.sql.recovering import adopt
 from storage.sql.rows import label_values, service_values, snapshot_values
@@ -74,6 +76,8 @@ def apply(
                 _mark_deleting(tx, connection, snapshot_id, now)
             case MarkCorrupt() | MarkSound():
                 verdicts.put_down(connection, change, now)
+            case MarkCopyDamaged():
+                mark_damaged(tx, connection, change, now)
             case SavePin(snapshot_id, reason):
                 connection.execute(
                     update(snapshot).where(snapshot.c.snapshot_id == snapshot_id).values(pinned=reason, updated_at=now)
@@ -182,7 +186,8 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
     ).first()
     if marked is None:
         return  # done before, by an earlier attempt
-    _discard(tx, connection, [marked.manifest_key], MANIFESTS_TURN, now, rest_ms=tx.readers_ms)
+    rest_ms = max(tx.readers_ms, LATE_WRITES_MS if under_way(connection, now) else 0)
+    _discard(tx, connection, [marked.manifest_key], MANIFESTS_TURN, now, rest_ms=rest_ms)
     drop_exports(connection, [snapshot_id], discarding(tx, connection, now))
     needed = select(snapshot_pack.c.pack_key).where(snapshot_pack.c.snapshot_id == snapshot_id)
     # One statement: between two, another delete of a shared pack could take the last reference.
@@ -193,7 +198,7 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
         .returning(pack.c.pack_key, pack.c.refs)
     ).all()
     condemned = [row.pack_key for row in counted if row.refs == 0]
-    _discard(tx, connection, condemned, PACKS_TURN, now, rest_ms=tx.readers_ms)
+    _discard(tx, connection, condemned, PACKS_TURN, now, rest_ms=rest_ms)
 
 
 def discarding(tx: Transactions, connection: Connection, now: int) -> Discard:

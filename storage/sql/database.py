@@ -17,6 +17,7 @@ from domain.operation import Operation, State
 from domain.service import Service
 from storage.sql import migrate
 from storage.sql.catalogue import SqlCatalogue
+from storage.sql.copies import SqlCopies
 from storage.sql.dead_letters import SqlDeadLetters
 from storage.sql.engine import open_engine, parse_url
 from storage.sql.inbox import SqlInbox
@@ -46,6 +47,7 @@ class Database:
         self.ledger = SqlLedger(self._tx, vault)
         self.services = SqlServices(self._tx, vault)
         self.catalogue = SqlCatalogue(self._tx)
+        self.copies = SqlCopies(self._tx)
         self.outbox = SqlOutbox(self._tx)
         self.dead_letters = SqlDeadLetters(self._tx, vault)
         self.nodes = SqlNodes(self._tx)

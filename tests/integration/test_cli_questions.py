@@ -353,7 +353,7 @@ def test_doctor_finds_a_fresh_installation_fine(cli: CommandLine) -> None:
     assert verdicts.pop("apps root") in ("ok", "warn"), "the disk of the machine that runs the tests may be full"
     assert set(verdicts) == {
         "configuration", "keys", "encryption", "database", "sealed data", "broker", "store", "work", "dead letters",
-        "nodes",
+        "nodes", "replicas",
     }  # fmt: skip
     assert set(verdicts.values()) == {"ok"}
 

@@ -22,6 +22,7 @@ from workers.cli import (
     plan,
     publish,
     records,
+    replicas,
     retention,
     services,
     versions,
@@ -48,6 +49,6 @@ def build() -> typer.Typer:
     groups = {names.get(module) or module.__name__.rpartition(".")[2]: module.group for module in modules}
     for name, group in groups.items():
         app.add_typer(group, name=name.replace("_", "-"))
-    for question in (doctor.doctor, messages.messages, demo.demo):
+    for question in (doctor.doctor, replicas.replicas, messages.messages, demo.demo):
         app.command()(question)
     return app

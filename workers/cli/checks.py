@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.errors import Damaged
+from domain.errors import BackstayError, Damaged
 from domain.operation import State
 from workers.cli.session import Session
 
@@ -117,6 +117,27 @@ def store(here: Session) -> Report:
     return Report("store", verdict, detail, "; ".join(one.next_step for one in lacking))
 
 
+def replicas(here: Session) -> Report:
+    """Every further store can do what copies rest on, and has all snapshots."""
+    names = here.settings.replicas or {}
+    if not names:
+        return Report("replicas", "ok", "none are configured: snapshots are in one store")
+    unfit = []
+    for name in names:
+        try:
+            lacking = [one for one in here.system.examine_store(name) if one.needed and not one.works]
+            unfit += [f"{name}: {one.name}: {one.sentence}" for one in lacking]
+        except (BackstayError, OSError) as error:
+            unfit.append(f"{name}: {error}")
+    if unfit:
+        return Report("replicas", "fail", "; ".join(unfit), "mend it, or take it out of BACKSTAY_REPLICAS")
+    found = [here.database().copies.state_of(name) for name in names]
+    late = [f"{one.replica} lacks {one.pending} ({one.trouble or 'under way'})" for one in found if one.pending]
+    if late:
+        return Report("replicas", "warn", "; ".join(late), "`backstay replicas` tells how far each one is")
+    return Report("replicas", "ok", f"{len(names)} have every snapshot; policy {here.settings.replica_policy}")
+
+
 def apps_root(here: Session) -> Report:
     """The services' directories can be written and have room for a restore beside them."""
     root = here.settings.apps_root
@@ -184,6 +205,7 @@ CHECKS: tuple[tuple[str, Callable[[Session], Report]], ...] = (
     ("sealed data", sealed),
     ("broker", broker),
     ("store", store),
+    ("replicas", replicas),
     ("apps root", apps_root),
     ("work", work),
     ("dead letters", dead_letters),

@@ -7,7 +7,7 @@ asked for and that nothing is sealed with yet.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from domain.errors import NotFound, Refused
 from domain.identity import check_name
 from workers.cli.exits import Exit
 from workers.cli.session import AsJson, Session, session
+
+if TYPE_CHECKING:
+    from workers.bootstrap import TenantKeys
 
 group = typer.Typer(no_args_is_help=True, help="Keys: list them, rotate the ring, destroy a tenant's.")
 
@@ -65,12 +68,12 @@ def rotate(
 def rewrap(as_json: AsJson = False) -> None:
     """Seal everything anew with the current key: values in SQL, data keys of tenants. No pack is rewritten."""
     with session(as_json) as here:
-        ring, keys = here.system.keyring, here.system.tenant_keys
+        ring = here.system.keyring
         values, closed = here.database().rewrap(ring.head(ring.current))
         done, failed = [], {}
-        for tenant_id in list(keys.tenants()):
+        for keys, tenant_id in _data_keys(here):
             try:
-                if keys.rewrap(tenant_id):
+                if keys.rewrap(tenant_id) and tenant_id not in done:
                     done.append(tenant_id)
             except Refused as error:
                 failed[tenant_id] = str(error)
@@ -99,9 +102,12 @@ def destroy(
                 code="not-confirmed",
                 next_step="say it with --yes",
             )
-        key_id = here.system.tenant_keys.destroy(tenant)
-        # At once: what cannot be taken back is on record, whatever fails after it.
-        here.audit("keys.destroyed", tenant=tenant, key=key_id or "-")
+        key_id = None
+        # The primary first: from then on nothing is copied any more. What cannot be taken back is on record at once.
+        for keys in here.system.every_tenant_keys:
+            gone = keys.destroy(tenant)
+            here.audit("keys.destroyed", tenant=tenant, key=gone or "-")
+            key_id = key_id or gone
         if key_id is not None:
             here.screen.line(f"key {key_id} of tenant {tenant} is destroyed; what it sealed cannot be read again")
         plain = [key for key, _ in here.system.plain_snapshots(f"tenants/{tenant}/services/")]
@@ -113,6 +119,11 @@ def destroy(
         here.screen.note("versions and backups of the bucket may still hold the key's object: remove it there too")
 
 
+def _data_keys(here: Session) -> list[tuple[TenantKeys, str]]:
+    """Every tenant's key in the primary store and in each replica."""
+    return [(keys, tenant_id) for keys in here.system.every_tenant_keys for tenant_id in keys.tenants()]
+
+
 def _uses(here: Session, snapshots: bool) -> tuple[dict[str, Use], Use]:
     """By key of the ring, and together for all that the ring lacks."""
     ring = here.system.keyring
@@ -120,12 +131,14 @@ def _uses(here: Session, snapshots: bool) -> tuple[dict[str, Use], Use]:
     counts, lost.values = here.database().sealed_values({name: ring.head(name) for name in ring.names})
     for name, number in counts.items():
         uses[name].values = number
-    for tenant_id in here.system.tenant_keys.tenants():
+    for keys, tenant_id in _data_keys(here):
         try:
-            wrapped_by = here.system.tenant_keys.look(tenant_id).ring_key
+            wrapped_by = keys.look(tenant_id).ring_key
         except Refused:
             wrapped_by = ""  # destroyed since it was listed, or no key at all: `read` says which
-        uses.get(wrapped_by, lost).tenants.append(tenant_id)
+        use = uses.get(wrapped_by, lost)
+        if tenant_id not in use.tenants:
+            use.tenants.append(tenant_id)
     if snapshots:
         for use in (*uses.values(), lost):
             use.snapshots = 0

@@ -174,13 +174,14 @@ def delete(
 def verify(
     snapshot_id: Id,
     level: Annotated[VerifyLevel, typer.Option(help="How closely to look.")] = VerifyLevel.HASH,
+    replica: Annotated[str | None, typer.Option(metavar="NAME", help="Look at its copy, not at the store's.")] = None,
     service: Service = None,
     subject: Subject = None,
     timeout: Timeout = 3600,
     as_json: AsJson = False,
 ) -> None:
     """Read a snapshot back on a node and wait for the finding; exits with 13 when it is damaged."""
-    data = {"snapshot_id": snapshot_id, "level": level.value}
+    data = {"snapshot_id": snapshot_id, "level": level.value, "replica": replica}
     with session(as_json) as here:
         ask(here, "verify-snapshot", whom(here, service, subject, snapshot_id), data, timeout)
 

@@ -34,6 +34,20 @@ CREATE TABLE export (
 );
 CREATE INDEX export_expiry ON export (expires_at);
 
+CREATE TABLE snapshot_replica (
+    snapshot_id TEXT NOT NULL,
+    replica TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    not_before BIGINT NOT NULL DEFAULT 0,
+    held_until BIGINT NOT NULL DEFAULT 0,
+    trouble TEXT NOT NULL DEFAULT '',
+    updated_at BIGINT NOT NULL,
+    CONSTRAINT pk_snapshot_replica PRIMARY KEY (snapshot_id, replica),
+    CONSTRAINT ck_snapshot_replica_state CHECK (state IN ('pending','copied','damaged'))
+);
+CREATE INDEX snapshot_replica_held ON snapshot_replica (held_until) WHERE state <> 'copied';
+
 DROP INDEX snapshot_label_pair;
 ALTER TABLE snapshot_label ADD COLUMN tenant_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE snapshot_label ADD COLUMN service_id TEXT NOT NULL DEFAULT '';

@@ -1,0 +1,50 @@
+"""The port of copies: which snapshot is in which replica, and who is bringing it there.
+
+Apart from the catalogue because losing it loses nothing: a snapshot without a line here is owed to every replica, so
+copying begins again and finds what is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A snapshot that a replica does not have, as far as is known; held by whoever took it."""
+
+    snapshot_id: str
+    manifest_key: str
+    anew: bool  # what the replica has of it is damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How far one replica is."""
+
+    replica: str
+    copied: int
+    pending: int  # available snapshots that it does not have
+    damaged: int  # of these: copies that were found damaged and are made anew
+    oldest_pending_ms: int  # age of the oldest of these; 0 without one
+    trouble: str  # the latest reason why one could not be copied
+
+
+class Copies(Protocol):
+    """The journal of copies. Every available snapshot is owed to every replica until it is noted as copied."""
+
+    def take(self, replica: str, hold_ms: int) -> Owed | None:
+        """The oldest snapshot that is owed and due, held for so long; None when there is none."""
+
+    def hold(self, snapshot_id: str, replica: str, hold_ms: int) -> bool:
+        """Hold it for longer; False when the snapshot is being deleted or gone, and must not be written any more."""
+
+    def done(self, snapshot_id: str, replica: str) -> None:
+        """The replica has it whole."""
+
+    def failed(self, snapshot_id: str, replica: str, sentence: str) -> None:
+        """It could not be copied, for that reason; tried again after a pause that grows to an hour."""
+
+    def state_of(self, replica: str) -> Copied:
+        """How far that replica is."""

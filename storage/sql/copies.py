@@ -1,0 +1,170 @@
+"""Which replica has which snapshot, as SQL.
+
+Apart from the catalogue because what is owed is worked out: an available snapshot without a `copied` row. So no
+writer of snapshots has to know the replicas, one that is configured later gets everything that there is, and a
+lost row costs a look at sizes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, or_, select, update
+
+from domain.contracts import Copied, Owed
+from domain.outcome import MarkCopyDamaged
+from storage.sql.replica_tables import snapshot_replica
+from storage.sql.tables import snapshot
+from storage.sql.transactions import Transactions
+
+#: The pause after the n-th failure is the first doubled n times, at most the last.
+PAUSE_MS, LONGEST_PAUSE_MS = 5_000, 3_600_000
+#: What is kept of the sentence that says why.
+TROUBLE_CHARACTERS = 255
+
+_AVAILABLE = snapshot.c.state == literal_column("'available'")
+_COPIED = snapshot_replica.c.state == literal_column("'copied'")
+
+
+class SqlCopies:
+    """The port `Copies`."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._tx = transactions
+
+    def take(self, replica: str, hold_ms: int) -> Owed | None:
+        """See the port."""
+        with self._tx.write("take-copy") as connection:
+            now = self._tx.now(connection)
+            due = or_(snapshot_replica.c.state.is_(None), _free(now))
+            row = connection.execute(
+                select(snapshot.c.snapshot_id, snapshot.c.manifest_key, snapshot_replica.c.state)
+                .select_from(snapshot.outerjoin(snapshot_replica, _of(replica)))
+                .where(_AVAILABLE, due)
+                .order_by(snapshot.c.taken_at, snapshot.c.snapshot_id)
+                .limit(1)
+            ).first()
+            if row is None:
+                _forget(connection, replica, now)
+                return None
+            held = self._tx.insert(snapshot_replica).values(
+                snapshot_id=row.snapshot_id, replica=replica, state="pending", held_until=now + hold_ms, updated_at=now
+            )
+            taken = connection.execute(
+                held.on_conflict_do_update(
+                    index_elements=[snapshot_replica.c.snapshot_id, snapshot_replica.c.replica],
+                    set_={"held_until": now + hold_ms, "updated_at": now},
+                    where=_free(now),
+                ).returning(snapshot_replica.c.snapshot_id)
+            ).first()
+        return None if taken is None else Owed(row.snapshot_id, row.manifest_key, row.state == "damaged")
+
+    def hold(self, snapshot_id: str, replica: str, hold_ms: int) -> bool:
+        """See the port."""
+        with self._tx.write("hold-copy") as connection:
+            there = connection.execute(
+                select(snapshot.c.snapshot_id)
+                .where(snapshot.c.snapshot_id == snapshot_id, snapshot.c.state != literal_column("'deleting'"))
+                .with_for_update()
+            ).first()
+            if there is not None:
+                _set(connection, snapshot_id, replica, held_until=self._tx.now(connection) + hold_ms)
+        return there is not None
+
+    def done(self, snapshot_id: str, replica: str) -> None:
+        """See the port."""
+        with self._tx.write("copied") as connection:
+            now = self._tx.now(connection)
+            _set(connection, snapshot_id, replica, state="copied", attempts=0, trouble="", held_until=0, updated_at=now)
+
+    def failed(self, snapshot_id: str, replica: str, sentence: str) -> None:
+        """See the port."""
+        with self._tx.write("copy-failed") as connection:
+            now = self._tx.now(connection)
+            tried = connection.execute(
+                select(snapshot_replica.c.attempts).where(*_row(snapshot_id, replica))
+            ).scalar_one_or_none()
+            attempts = (tried or 0) + 1
+            pause = min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** min(attempts, 16))
+            _set(
+                connection,
+                snapshot_id,
+                replica,
+                attempts=attempts,
+                trouble=sentence[:TROUBLE_CHARACTERS],
+                not_before=now + pause,
+                held_until=0,
+                updated_at=now,
+            )
+
+    def state_of(self, replica: str) -> Copied:
+        """See the port."""
+        joined = snapshot.outerjoin(snapshot_replica, _of(replica))
+        missing = or_(snapshot_replica.c.state.is_(None), ~_COPIED)
+        with self._tx.read() as connection:
+            now = self._tx.now(connection)
+            copied = connection.execute(
+                select(func.count()).select_from(joined).where(snapshot.c.state != "deleting", _COPIED)
+            ).scalar_one()
+            pending, oldest = connection.execute(
+                select(func.count(), func.min(snapshot.c.taken_at)).select_from(joined).where(_AVAILABLE, missing)
+            ).one()
+            damaged = connection.execute(
+                select(func.count()).select_from(joined).where(_AVAILABLE, snapshot_replica.c.state == "damaged")
+            ).scalar_one()
+            trouble = connection.execute(
+                select(snapshot_replica.c.trouble)
+                .select_from(joined)
+                .where(_AVAILABLE, ~_COPIED, snapshot_replica.c.trouble != "")
+                .order_by(snapshot_replica.c.updated_at.desc())
+                .limit(1)
+            ).scalar_one_or_none()
+        return Copied(replica, copied, pending, damaged, max(0, now - oldest) if pending else 0, trouble or "")
+
+
+def mark_damaged(tx: Transactions, connection: Connection, mark: MarkCopyDamaged, now: int) -> None:
+    """It is owed again, and what is there is not believed."""
+    values = {
+        "state": "damaged",
+        "trouble": mark.fault[:TROUBLE_CHARACTERS],
+        "attempts": 0,
+        "not_before": 0,
+        "updated_at": now,
+    }
+    connection.execute(
+        tx.insert(snapshot_replica)
+        .values(snapshot_id=mark.snapshot_id, replica=mark.replica, **values)
+        .on_conflict_do_update(index_elements=[snapshot_replica.c.snapshot_id, snapshot_replica.c.replica], set_=values)
+    )
+
+
+def under_way(connection: Connection, now: int) -> bool:
+    """Whether somebody may be writing to a replica at this moment: what is deleted now could come back there."""
+    held = select(snapshot_replica.c.snapshot_id).where(~_COPIED, snapshot_replica.c.held_until > now).limit(1)
+    return connection.execute(held).first() is not None
+
+
+def _forget(connection: Connection, replica: str, now: int) -> None:
+    """Rows of snapshots that are gone, once nobody holds them: until then they say that something may be written."""
+    known = select(snapshot.c.snapshot_id).where(snapshot.c.snapshot_id == snapshot_replica.c.snapshot_id)
+    connection.execute(
+        delete(snapshot_replica).where(
+            snapshot_replica.c.replica == replica,
+            snapshot_replica.c.held_until <= now,
+            ~known.exists(),
+        )
+    )
+
+
+def _free(now: int) -> ColumnElement[bool]:
+    return and_(~_COPIED, snapshot_replica.c.not_before <= now, snapshot_replica.c.held_until <= now)
+
+
+def _of(replica: str) -> ColumnElement[bool]:
+    return and_(snapshot_replica.c.snapshot_id == snapshot.c.snapshot_id, snapshot_replica.c.replica == replica)
+
+
+def _row(snapshot_id: str, replica: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return snapshot_replica.c.snapshot_id == snapshot_id, snapshot_replica.c.replica == replica
+
+
+def _set(connection: Connection, snapshot_id: str, replica: str, **values: object) -> None:
+    connection.execute(update(snapshot_replica).where(*_row(snapshot_id, replica)).values(**values))

@@ -1,0 +1,91 @@
+"""Bringing snapshots to replicas, on any node, for as long as one is owed.
+
+Apart from the sweeper, whose beat must not wait for a copy of many gigabytes. Nothing is decided here: SQL says what
+is owed, and the copy is made so that repeating it is harmless. A replica that fails never keeps another waiting for
+longer than one try.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+import structlog
+
+from domain.contracts import Copies
+from domain.errors import BackstayError, Damaged, NotFound, Refused, ShuttingDown, StoreUnavailable
+from domain.failpoint import failpoint
+from workers.loop import Loop
+
+log = structlog.get_logger("copier")
+
+#: Seconds between looks for something that is owed.
+LOOK_SECONDS = 5.0
+#: For how long a snapshot is held; renewed before each object that is written.
+HOLD_MS = 10 * 60_000
+
+
+class Copying(Protocol):
+    """What brings one snapshot to one replica."""
+
+    def copy(self, name: str, manifest_key: str, check: Check, *, anew: bool = False) -> int:
+        """Make the replica hold the snapshot; bytes written."""
+
+
+class Check(Protocol):
+    """Called before each write; raises to end the copy."""
+
+    def __call__(self) -> None: ...
+
+
+class Copier:
+    """One thread of one process. `start()`, `stop()`."""
+
+    def __init__(self, copies: Copies, archive: Copying, replicas: tuple[str, ...]) -> None:
+        self._copies, self._archive, self._replicas = copies, archive, replicas
+        self._stopping = threading.Event()
+        self._loop = Loop("copier", self._look)
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop.start()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """End before the next object."""
+        self._stopping.set()
+        self._loop.stop(timeout)
+
+    def _look(self, stopping: threading.Event) -> None:
+        while self.round() and not stopping.is_set():
+            pass
+        stopping.wait(LOOK_SECONDS)
+
+    def round(self) -> int:
+        """One snapshot for each replica that is owed one; how many were copied."""
+        return sum(self._one(replica) for replica in self._replicas if not self._stopping.is_set())
+
+    def _one(self, replica: str) -> bool:
+        owed = self._copies.take(replica, HOLD_MS)
+        if owed is None:
+            return False
+
+        def check() -> None:
+            if self._stopping.is_set():
+                raise ShuttingDown("the node stops")
+            if not self._copies.hold(owed.snapshot_id, replica, HOLD_MS):
+                raise NotFound(f"snapshot {owed.snapshot_id} is being deleted", code="snapshot-not-found")
+
+        try:
+            written = self._archive.copy(replica, owed.manifest_key, check, anew=owed.anew)
+        except (Damaged, Refused, StoreUnavailable, OSError) as error:
+            self._copies.failed(owed.snapshot_id, replica, str(error))
+            log.warning("copy.failed", snapshot=owed.snapshot_id, replica=replica, detail=str(error))
+            return False
+        except BackstayError:
+            self._copies.failed(owed.snapshot_id, replica, "")  # lets go of it
+            raise
+        failpoint("replica.before-note")
+        self._copies.done(owed.snapshot_id, replica)
+        failpoint("replica.after-note")
+        log.info("copy.done", snapshot=owed.snapshot_id, replica=replica, bytes=written)
+        return True
