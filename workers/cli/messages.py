@@ -32,3 +32,12 @@ def messages(as_json: AsJson = False) -> None:
             )
         screen.document({"messages": documents, "next": None})
         screen.table(("TYPE", "WHAT IT DOES"), [(d["type"], d["summary"]) for d in documents], "no message types")
+
+
+def names() -> list[str]:
+    """The types by their short names, from the folder and without importing any of them."""
+    import pkgutil
+
+    import handlers
+
+    return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(handlers.__path__))

@@ -11,16 +11,17 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from domain.errors import BackstayError
 from workers.cli.exits import Exit, of_error
 from workers.config import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 #: Colours of words that stand in tables.
 STYLES = {
@@ -36,8 +37,17 @@ class Screen:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False, markup=False, emoji=False)
-        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+    # Made when something is shown: `--help` and completion show nothing here, and rich takes long to import.
+    @cached_property
+    def out(self) -> Console:
+        """The answer's terminal or pipe."""
+        return _console(stderr=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """Where everything else goes."""
+        return _console(stderr=True)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The answer as JSON, if that was asked for; the only thing on stdout then."""
@@ -48,6 +58,11 @@ class Screen:
         """One line of the answer for people."""
         if not self.as_json:
             self._write(self.out, text, style)
+
+    def raw(self, text: str) -> None:
+        """One line of the answer that a program reads, byte for byte."""
+        if not self.as_json:
+            typer.echo(text)
 
     def note(self, text: str) -> None:
         """Something beside the answer, on stderr."""
@@ -64,6 +79,9 @@ class Screen:
         if not self.out.is_terminal:
             self._plain([list(titles), *cells])
             return
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in titles:
             table.add_column(title, no_wrap=title == "ID")  # an id in pieces cannot be copied
@@ -91,7 +109,15 @@ class Screen:
             typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def _write(self, console: Console, text: str, style: str) -> None:
+        from rich.text import Text
+
         console.print(Text(clean(text), style=style), soft_wrap=True)
+
+
+def _console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def clean(text: str) -> str:

@@ -1,0 +1,125 @@
+"""Examples for the end of each command's `--help`: what people type, with what usually stands there.
+
+Apart from the commands because the reference in docs/ is made from the same lines, and a test parses every
+one of them. Ids are written as their names in capitals, as in the help itself.
+"""
+
+from __future__ import annotations
+
+#: Command -> lines. Every command has at least one, but for those that run until they are stopped.
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "serve": (
+        "backstay serve",
+        "backstay serve --data-dir /srv/backstay --http 127.0.0.1:8321",
+    ),
+    "worker": (
+        "backstay worker --processes 4",
+        "backstay worker --threads 8 --http 127.0.0.1:8322   # one process, with health and metrics",
+    ),
+    "web": ("backstay web --http 127.0.0.1:8321",),
+    "migrate": ("backstay migrate",),
+    "publish": (
+        "backstay publish create-snapshot --subject tenant/acme/service/shop --wait",
+        'backstay publish upgrade-service --subject tenant/acme/service/shop --data \'{"version": "v2.0"}\' --wait',
+        "backstay publish register-service --subject tenant/acme/service/shop --data @shop.json",
+        "backstay messages   # what can be published",
+    ),
+    "operations list": (
+        "backstay operations list",
+        "backstay operations list --state STUCK --state FAILED",
+        "backstay operations list --service shop --limit 5 --json",
+    ),
+    "operations show": ("backstay operations show OPERATION_ID",),
+    "operations cancel": ("backstay operations cancel OPERATION_ID",),
+    "operations watch": (
+        "backstay operations watch                # everything that is under way, until Ctrl-C",
+        "backstay operations watch OPERATION_ID   # one, to its outcome, whose code it ends with",
+    ),
+    "operations explain": (
+        "backstay operations explain OPERATION_ID",
+        "backstay operations explain OPERATION_ID --json | jq .story",
+    ),
+    "operations resolve": (
+        "backstay operations resolve OPERATION_ID --retry",
+        "backstay operations resolve OPERATION_ID --accept --reason 'the port was closed by hand'",
+    ),
+    "dead-letters list": (
+        "backstay dead-letters list",
+        "backstay dead-letters list --all --json",
+    ),
+    "dead-letters show": ("backstay dead-letters show DEAD_LETTER_ID",),
+    "dead-letters replay": ("backstay dead-letters replay DEAD_LETTER_ID",),
+    "dead-letters discard": ("backstay dead-letters discard DEAD_LETTER_ID --reason 'sent by a test'",),
+    "snapshots list": (
+        "backstay snapshots list --service shop",
+        "backstay snapshots list --label owner:42 --label reason:nightly --json",
+    ),
+    "snapshots show": ("backstay snapshots show SNAPSHOT_ID",),
+    "snapshots create": (
+        "backstay snapshots create --service shop",
+        "backstay snapshots create --service shop --label reason:before-migration --exclude 'cache/'",
+    ),
+    "snapshots restore": (
+        "backstay snapshots diff SNAPSHOT_ID                  # first look at what would change",
+        "backstay snapshots restore SNAPSHOT_ID",
+        "backstay snapshots restore --service shop --at 2026-11-20T03:00:00Z --path etc/shop.conf",
+        "backstay snapshots restore SNAPSHOT_ID --target-directory shop-copy   # beside the live one",
+    ),
+    "snapshots diff": ("backstay snapshots diff SNAPSHOT_ID --path etc",),
+    "snapshots delete": ("backstay snapshots delete SNAPSHOT_ID",),
+    "snapshots verify": (
+        "backstay snapshots verify SNAPSHOT_ID",
+        "backstay snapshots verify SNAPSHOT_ID --level restore-test",
+        "backstay snapshots verify SNAPSHOT_ID --replica far",
+    ),
+    "snapshots pin": ("backstay snapshots pin SNAPSHOT_ID --reason 'evidence, ticket 4711'",),
+    "snapshots unpin": ("backstay snapshots unpin SNAPSHOT_ID",),
+    "snapshots export": ("backstay snapshots export SNAPSHOT_ID --keep-seconds 3600",),
+    "snapshots link": ("backstay snapshots link SNAPSHOT_ID --tenant acme --ttl 600",),
+    "snapshots import": (
+        "backstay snapshots import-list old-backups",
+        "backstay snapshots import old-backups full.tar.zst monday.tar.zst --service shop",
+    ),
+    "snapshots import-list": ("backstay snapshots import-list old-backups",),
+    "snapshots import-rosti": ("backstay snapshots import-rosti old-backups --tenant acme --dry-run",),
+    "snapshots export-record": ("backstay snapshots export-record SNAPSHOT_ID > shop.record",),
+    "snapshots import-record": ("backstay snapshots import-record shop.record",),
+    "retention set": ("backstay retention set shop --daily 7 --weekly 5 --zone Europe/Berlin",),
+    "retention remove": ("backstay retention remove shop",),
+    "retention plan": ("backstay retention plan shop",),
+    "retention apply": ("backstay retention apply shop",),
+    "catalogue rebuild": ("backstay catalogue rebuild --dry-run",),
+    "catalogue check": ("backstay catalogue check",),
+    "services apply": ("backstay services apply shop.toml",),
+    "services list": ("backstay services list --tenant acme",),
+    "services show": ("backstay services show shop",),
+    "versions list": ("backstay versions list --tenant acme",),
+    "versions publish": ("backstay versions publish v2.toml --tenant acme --group-key acme.shop --version v2.0",),
+    "plan upgrade": (
+        "backstay plan upgrade shop --version v2.0",
+        "backstay plan upgrade shop --version v2.0 --exit-code || echo 'there would be changes'",
+    ),
+    "plan rollback": (
+        "backstay plan rollback shop",
+        "backstay plan rollback shop --snapshot SNAPSHOT_ID --data",
+    ),
+    "keys list": ("backstay keys list --snapshots",),
+    "keys rotate": ("backstay keys rotate",),
+    "keys rewrap": ("backstay keys rewrap",),
+    "keys destroy": ("backstay keys destroy --tenant acme --yes",),
+    "config show": ("backstay config show --origin",),
+    "config new-key": ("backstay config new-key",),
+    "doctor": (
+        "backstay doctor",
+        "backstay doctor --json | jq '.checks[] | select(.verdict != \"ok\")'",
+    ),
+    "replicas": ("backstay replicas --json",),
+    "messages": (
+        "backstay messages",
+        "backstay messages --json | jq '.messages[] | select(.type == \"backstay.create-snapshot.v1\")'",
+    ),
+    "completion bash": ("source <(backstay completion bash)   # in ~/.bashrc",),
+    "completion zsh": ("source <(backstay completion zsh)   # in ~/.zshrc, after compinit",),
+    "completion fish": ("backstay completion fish > ~/.config/fish/completions/backstay.fish",),
+    "demo": ("backstay demo",),
+}
