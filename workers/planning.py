@@ -1,6 +1,6 @@
-"""A context that can plan and nothing else: for showing what an operation would do.
+"""A context that can plan and nothing else, and what it plans as a document: for showing what an operation would do.
 
-Apart from the attempt because there is no claim: whatever would write is refused instead.
+Apart from the attempt because there is no claim: whatever would write is refused instead. Values are masked.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 from domain.changeset import ItemChange
 from domain.configuration import Configuration
 from domain.context import Context
-from domain.course import Course
+from domain.course import Course, Task
 from domain.errors import NotFound
+from domain.kind import masked
 from domain.operation import Operation, State
 from domain.planning import drift
 from domain.upgrade_record import Status
@@ -65,3 +66,39 @@ def drifted(system: System, service_id: str, live: Configuration) -> list[ItemCh
     planned = next(step for step in steps if step.kind == "plan")
     recorded = Configuration.load(Course.load(planned.request).task(service_id).plan.after)
     return drift(recorded, live)
+
+
+def course_document(system: System, course: Course, held: str | None) -> dict[str, Any]:
+    """A course item by item, as every screen shows it; `held` is why its version must not be applied."""
+    return {
+        "purpose": course.purpose,
+        "held": held,
+        "services": [_task_document(system, task) for task in course.tasks],
+    }
+
+
+def _task_document(system: System, task: Task) -> dict[str, Any]:
+    return {
+        "service_id": task.service_id,
+        "from": task.old_version,
+        "to": task.new_version,
+        "action": task.effect.name.lower(),
+        "protecting_snapshot": task.protect is not None,
+        "changes": [
+            {
+                "kind": change.kind,
+                "key": change.key,
+                "verb": change.verb.value,
+                "before": masked(change.before or {}),
+                "after": masked(change.after or {}),
+                "note": change.note,
+            }
+            for change in task.plan.changes
+        ],
+        "kept": [{"kind": c.kind, "key": c.key, "note": c.note} for c in task.plan.kept],
+        "drift": [
+            {"kind": change.kind, "key": change.key, "verb": change.verb.value}
+            for change in drifted(system, task.service_id, task.before())
+        ],
+        "notes": list(task.plan.notes),
+    }

@@ -6,13 +6,13 @@ the only command that says what is true: who said it is kept with the operation.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from domain.errors import Refused
 from domain.explain import Line, story, summary
-from domain.operation import Operation, State, Step
+from domain.operation import Operation, State
 from workers.cli.documents import moment, operation_document
 from workers.cli.exits import Exit
 from workers.cli.operations import Id, find, group
@@ -62,10 +62,11 @@ def resolve(
                 code="not-stuck",
                 next_step="`backstay operations explain` tells how it stands",
             )
-        steps = database.ledger.steps(operation_id)
+        from workers.resolving import target_rows
+
         _show_open(here, operation)
         _ask(here, chosen[0], yes)
-        changes = _target_rows(here, operation, steps) if force else ()
+        changes = target_rows(database, operation_id) if force else ()
         state = database.ledger.resolve_stuck(operation_id, chosen[0], operator(), reason, changes)
         here.audit("operation.resolved", operation=operation_id, how=chosen[0], reason=reason)
         here.screen.document(operation_document(find(database, operation_id), None) | {"resolved": chosen[0]})
@@ -89,26 +90,6 @@ def _ask(here: Session, how: str, yes: bool) -> None:
     if here.screen.as_json or not typer.confirm(f"{how}: {meanings[how]}. Go on?", err=True):
         here.screen.note(f"nothing was changed; --yes confirms that {meanings[how]}")
         raise typer.Exit(Exit.USAGE)
-
-
-def _target_rows(here: Session, operation: Operation, steps: list[Step]) -> tuple[Any, ...]:
-    """The console's rows of the target, from the plan that the operation has written down."""
-    import dataclasses
-
-    from domain.course import Course
-    from domain.outcome import SaveService
-
-    plan = next((step for step in steps if step.kind == "plan"), None)
-    if plan is None:
-        return ()
-    rows = []
-    for task in Course.load(plan.request).tasks:
-        service = here.database().services.get(task.service_id)
-        if service is not None:
-            rows.append(
-                SaveService(dataclasses.replace(service, document=task.plan.after, generation=service.generation + 1))
-            )
-    return tuple(rows)
 
 
 def _evidence(here: Session, operation: Operation) -> None:

@@ -15,7 +15,7 @@ from workers.cli.exits import Exit
 from workers.cli.session import AsJson, Session, session
 
 if TYPE_CHECKING:
-    from domain.course import Course, Task
+    from domain.course import Course
 
 group = typer.Typer(no_args_is_help=True, help="Show what an upgrade or a rollback would do.")
 
@@ -72,44 +72,16 @@ def _held(context: Any, service_id: str, version: str) -> str | None:
 
 
 def _show(here: Session, course: Course, exit_code: bool, *, held: str | None) -> None:
-    services = [_document(here, task) for task in course.tasks]
-    here.screen.document({"purpose": course.purpose, "held": held, "services": services})
-    for service in services:
+    from workers.planning import course_document
+
+    document = course_document(here.system, course, held)
+    here.screen.document(document)
+    for service in document["services"]:
         _tell(here, service)
     if held is not None:
         here.screen.line(f"this version is held: {held}; upgrade-service will refuse it", "yellow")
     if exit_code and not course.is_idle():
         raise typer.Exit(CHANGES)
-
-
-def _document(here: Session, task: Task) -> dict[str, Any]:
-    from domain.kind import masked
-    from workers.planning import drifted
-
-    return {
-        "service_id": task.service_id,
-        "from": task.old_version,
-        "to": task.new_version,
-        "action": task.effect.name.lower(),
-        "protecting_snapshot": task.protect is not None,
-        "changes": [
-            {
-                "kind": change.kind,
-                "key": change.key,
-                "verb": change.verb.value,
-                "before": masked(change.before or {}),
-                "after": masked(change.after or {}),
-                "note": change.note,
-            }
-            for change in task.plan.changes
-        ],
-        "kept": [{"kind": c.kind, "key": c.key, "note": c.note} for c in task.plan.kept],
-        "drift": [
-            {"kind": change.kind, "key": change.key, "verb": change.verb.value}
-            for change in drifted(here.system, task.service_id, task.before())
-        ],
-        "notes": list(task.plan.notes),
-    }
 
 
 def _tell(here: Session, service: dict[str, Any]) -> None:
