@@ -18,7 +18,7 @@ from domain.outcome import Change
 #: Step states that mean "something may have happened".
 TOUCHED = frozenset({StepState.INTENT, StepState.DONE, StepState.IGNORED})
 #: Kinds of steps that change nothing which anybody else can see.
-NEUTRAL = frozenset({"plan", "protect", "staged"})
+NEUTRAL = frozenset({"plan", "protect", "staged", "repack"})
 #: Begins the kind of a step that stands for a hook: the node's own program, which undoes itself.
 HOOK = "hook:"
 

@@ -95,6 +95,26 @@ class MarkCopyDamaged:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPacks:
+    """The snapshot needs these packs: with `replace` no others, else those that it had as well.
+
+    Each gets a reference; a pack that loses its last one is condemned, as by a deletion, and rests for readers.
+    Nothing happens to one that is deleting.
+    """
+
+    snapshot_id: str
+    packs: tuple[str, ...]
+    replace: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardPacks:
+    """Packs beneath the prefix that no snapshot counts become garbage."""
+
+    pack_prefix: str
+
+
+@dataclass(frozen=True, slots=True)
 class SavePin:
     """Keep it, for that reason; an empty one lets it go."""
 
@@ -177,6 +197,8 @@ Change = (
     | MarkSound
     | MarkCopyDamaged
     | SavePin
+    | SetPacks
+    | DiscardPacks
     | RemoveSnapshot
     | AbandonSnapshot
     | SaveExport

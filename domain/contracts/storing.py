@@ -13,6 +13,7 @@ from domain.contracts.rows import Garbage
 from domain.contracts.sources import Source
 from domain.contracts.watch import Watch
 from domain.record import SnapshotRecord
+from domain.repacking import PackUse, Repacked
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.snapshot import Label, Snapshot
 from domain.verification import Verified, VerifyLevel
@@ -120,6 +121,19 @@ class Archive(Protocol):
 
     def pack_prefix(self, tenant_id: str, snapshot_id: str) -> str:
         """The prefix of all packs that the attempts of that snapshot may write."""
+
+    def pack_uses(self, manifest_key: str) -> dict[str, PackUse]:
+        """What a snapshot needs of each of its packs, by key; ObjectMissing or Damaged if its manifest is not whole."""
+
+    def rewrite(self, manifest_keys: Sequence[str], packs: Sequence[str], op_id: str, watch: Watch) -> Repacked:
+        """Copy what those snapshots need of the packs into new ones beneath the operation's prefix; no manifest
+        names them yet. A pack that does not read back whole is left out."""
+
+    def replace_packs(
+        self, manifest_key: str, gone: Sequence[str], new: Sequence[str], watch: Watch
+    ) -> tuple[str, ...]:
+        """Replace the manifest by one that finds its segments in `new` instead of `gone`; the packs that it names
+        then. Nothing happens when it names none of `gone`. Contents, id and root digest stay."""
 
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
         """Delete garbage from the store and all replicas, manifests before packs; the keys whose objects are gone."""

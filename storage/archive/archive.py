@@ -14,9 +14,10 @@ from typing import BinaryIO
 from domain.contracts import Archive, Garbage, SnapshotRequest, Watch
 from domain.errors import NotFound, Refused
 from domain.record import SnapshotRecord
+from domain.repacking import PackUse, Repacked
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.verification import Verified, VerifyLevel
-from storage.archive import layout, published, writer
+from storage.archive import layout, published, repack, writer
 from storage.archive.published import Opened
 
 
@@ -142,6 +143,20 @@ class StoreArchive:
     def pack_prefix(self, tenant_id: str, snapshot_id: str) -> str:
         """See the port."""
         return layout.pack_prefix(tenant_id, snapshot_id)
+
+    def pack_uses(self, manifest_key: str) -> dict[str, PackUse]:
+        """See the port."""
+        return repack.uses(self._tools.store, self._tools.keys, manifest_key)
+
+    def rewrite(self, manifest_keys: Sequence[str], packs: Sequence[str], op_id: str, watch: Watch) -> Repacked:
+        """See the port."""
+        return repack.rewrite(self._tools.store, self._tools.keys, manifest_keys, packs, op_id, watch)
+
+    def replace_packs(
+        self, manifest_key: str, gone: Sequence[str], new: Sequence[str], watch: Watch
+    ) -> tuple[str, ...]:
+        """See the port."""
+        return repack.replace(self._tools.store, self._tools.keys, manifest_key, gone, new, watch)
 
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
         """See the port."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domain.contracts import ObjectStore
-from domain.errors import Damaged, KeyUnavailable
+from domain.errors import Damaged, KeyUnavailable, StoreUnavailable
 from domain.failpoint import failpoint
 from storage.archive import layout, published
 from storage.archive.pack import FOOTER_BYTES, index_bytes, read_index
@@ -52,6 +52,8 @@ def copy(
     failpoint("replica.before-manifest")
     target.put(manifest_key, [blob])
     failpoint("replica.after-manifest")
+    if published.fetch_manifest(source, manifest_key) != blob:
+        raise StoreUnavailable("its packs were rewritten while it was copied; the copy is made again")
     if found.key is not None and keys.is_destroyed(found.header.tenant_id):
         TenantKeys(target, keys.keyring).destroy(found.header.tenant_id)
         raise KeyUnavailable(

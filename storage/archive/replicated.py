@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar
 from domain.contracts import Archive, Garbage, ObjectStore, SnapshotRequest, Watch
 from domain.errors import Damaged, KeyUnavailable, StoreUnavailable
 from domain.record import SnapshotRecord
+from domain.repacking import PackUse, Repacked
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
 from domain.verification import Verified, VerifyLevel
 from storage.archive.archive import no_replica
@@ -64,10 +65,12 @@ class ReplicatedArchive:
 
     def _everywhere(self, made: ManifestSummary, watch: Watch) -> ManifestSummary:
         """The snapshot, in every replica if nobody is to hear of it before."""
-        if self._wait_for_copies:
-            for name in self._replicas:
-                self.copy(name, made.manifest_key, watch.check)
+        self._copy_now(made.manifest_key, watch)
         return made
+
+    def _copy_now(self, manifest_key: str, watch: Watch) -> None:
+        for name in self._replicas if self._wait_for_copies else ():
+            self.copy(name, manifest_key, watch.check)
 
     def read(self, manifest_key: str) -> ManifestSummary:
         """See the port."""
@@ -149,6 +152,22 @@ class ReplicatedArchive:
     def pack_prefix(self, tenant_id: str, snapshot_id: str) -> str:
         """See the port."""
         return self._primary.pack_prefix(tenant_id, snapshot_id)
+
+    def pack_uses(self, manifest_key: str) -> dict[str, PackUse]:
+        """See the port."""
+        return self._primary.pack_uses(manifest_key)
+
+    def rewrite(self, manifest_keys: Sequence[str], packs: Sequence[str], op_id: str, watch: Watch) -> Repacked:
+        """In the primary; the new packs reach replicas with the manifests."""
+        return self._primary.rewrite(manifest_keys, packs, op_id, watch)
+
+    def replace_packs(
+        self, manifest_key: str, gone: Sequence[str], new: Sequence[str], watch: Watch
+    ) -> tuple[str, ...]:
+        """See the port. What replicas hold of the snapshot is then owed to them anew, or copied at once."""
+        packs = self._primary.replace_packs(manifest_key, gone, new, watch)
+        self._copy_now(manifest_key, watch)
+        return packs
 
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
         """See the port. A replica that does not answer keeps the rows of what it may still hold."""

@@ -114,6 +114,8 @@ def _former(tools: Tools, request: SnapshotRequest, cache: Cache, data_key: Data
         keys: Keys = tools.keys if data_key is None else HeldKey(data_key)
         try:
             found = published.read_manifest(blob, parent.manifest_key, keys)
+            if not {root + pack for pack in found.tree.packs} <= set(parent.packs):
+                raise Damaged("the copy is from before its packs were rewritten")
         except Damaged:
             blob = published.fetch_manifest(tools.store, parent.manifest_key)
             found = published.read_manifest(blob, parent.manifest_key, keys)

@@ -20,6 +20,7 @@ from domain.outcome import (
     AddSnapshot,
     AdoptSnapshot,
     Change,
+    DiscardPacks,
     ExtendExport,
     HoldVersion,
     MarkCopyDamaged,
@@ -32,11 +33,12 @@ from domain.outcome import (
     SaveRecord,
     SaveService,
     SaveVersion,
+    SetPacks,
 )
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql import verdicts
-from storage.sql.copies import mark_damaged, under_way
+from storage.sql.copies import mark_damaged, owe_again, under_way
 from storage.sql.exports import Discard, drop_exports, extend_export, save_export
 from storage.sql.recovering import adopt
 from storage.sql.rows import label_values, service_values, snapshot_values
@@ -82,6 +84,10 @@ def apply(
                 connection.execute(
                     update(snapshot).where(snapshot.c.snapshot_id == snapshot_id).values(pinned=reason, updated_at=now)
                 )
+            case SetPacks():
+                _set_packs(tx, connection, change, now)
+            case DiscardPacks(pack_prefix):
+                discard_prefix(tx, connection, pack_prefix, now)
             case RemoveSnapshot(snapshot_id):
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
@@ -190,15 +196,50 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
     _discard(tx, connection, [marked.manifest_key], MANIFESTS_TURN, now, rest_ms=rest_ms)
     drop_exports(connection, [snapshot_id], discarding(tx, connection, now))
     needed = select(snapshot_pack.c.pack_key).where(snapshot_pack.c.snapshot_id == snapshot_id)
+    _release(tx, connection, pack.c.pack_key.in_(needed), now, rest_ms=rest_ms)
+
+
+def _release(tx: Transactions, connection: Connection, which: ColumnElement[bool], now: int, *, rest_ms: int) -> None:
+    """One reference less on those packs; the ones that had no other are condemned."""
     # One statement: between two, another delete of a shared pack could take the last reference.
     counted = connection.execute(
         update(pack)
-        .where(pack.c.pack_key.in_(needed), pack.c.state == _LIVE)
+        .where(which, pack.c.state == _LIVE)
         .values(refs=pack.c.refs - 1, state=case((pack.c.refs <= 1, _CONDEMNED), else_=pack.c.state))
         .returning(pack.c.pack_key, pack.c.refs)
     ).all()
     condemned = [row.pack_key for row in counted if row.refs == 0]
     _discard(tx, connection, condemned, PACKS_TURN, now, rest_ms=rest_ms)
+
+
+def _set_packs(tx: Transactions, connection: Connection, change: SetPacks, now: int) -> None:
+    kept = connection.execute(
+        select(snapshot.c.snapshot_id)
+        .where(snapshot.c.snapshot_id == change.snapshot_id, snapshot.c.state != SnapshotState.DELETING.value)
+        .with_for_update()
+    ).first()
+    if kept is None:
+        return
+    mine = snapshot_pack.c.snapshot_id == change.snapshot_id
+    had, wanted = set(connection.scalars(select(snapshot_pack.c.pack_key).where(mine))), set(change.packs)
+    for key in sorted(wanted - had):
+        counted = connection.execute(
+            tx.insert(pack)
+            .values(pack_key=key, refs=1, state="LIVE", created_at=now)
+            .on_conflict_do_update(
+                index_elements=[pack.c.pack_key], set_={"refs": pack.c.refs + 1}, where=pack.c.state == _LIVE
+            )
+            .returning(pack.c.pack_key)
+        ).first()
+        if counted is None:
+            raise Damaged(f"pack {key} of snapshot {change.snapshot_id} was condemned", code="pack-condemned")
+        connection.execute(insert(snapshot_pack).values(snapshot_id=change.snapshot_id, pack_key=key))
+    if change.replace:
+        owe_again(connection, change.snapshot_id)
+    for key in sorted(had - wanted) if change.replace else ():
+        connection.execute(delete(snapshot_pack).where(mine, snapshot_pack.c.pack_key == key))
+        # At least as long as a late write may take: the snapshot lives, and looking at it must not find it damaged.
+        _release(tx, connection, pack.c.pack_key == key, now, rest_ms=max(tx.readers_ms, LATE_WRITES_MS))
 
 
 def discarding(tx: Transactions, connection: Connection, now: int) -> Discard:

@@ -136,6 +136,11 @@ def mark_damaged(tx: Transactions, connection: Connection, mark: MarkCopyDamaged
     )
 
 
+def owe_again(connection: Connection, snapshot_id: str) -> None:
+    """The manifest was replaced. Rows go, so that who is copying the former one cannot note it as copied."""
+    connection.execute(delete(snapshot_replica).where(snapshot_replica.c.snapshot_id == snapshot_id))
+
+
 def under_way(connection: Connection, now: int) -> bool:
     """Whether somebody may be writing to a replica at this moment: what is deleted now could come back there."""
     held = select(snapshot_replica.c.snapshot_id).where(~_COPIED, snapshot_replica.c.held_until > now).limit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,3 +125,25 @@ def test_a_replica_that_nobody_configured_is_refused(several: Platform) -> None:
     wish = {"snapshot_id": snapshot.snapshot_id, "replica": "z"}
     ended = several.run("verify-snapshot", wish, service="unknown")
     assert (ended.state, ended.error_code) == (State.FAILED, "unknown-replica")
+
+
+def test_packs_that_were_rewritten_reach_every_replica(several: Platform) -> None:
+    tree = several.service("sparse")
+    for seed in (1, 2):
+        for number in range(2 + (seed == 1)):
+            (tree / f"big-{number}").write_bytes(random.Random(seed * 10 + number).randbytes(3 << 20))
+        snapshot = several.snapshot("sparse")
+        if seed == 1:
+            first = snapshot
+    before = digest(tree)
+    several.run("delete-snapshot", {"snapshot_id": first.snapshot_id}, service="sparse")
+    copied(several)
+    several.run("repack-service", {"below_percent": 80}, service="sparse")
+    found = several.system.database.catalogue.get(snapshot.snapshot_id)
+    assert found is not None and set(found.packs) != set(snapshot.packs), "nothing was rewritten"
+    copied(several)
+    assert set(found.packs) <= keys(several.home, "b") & keys(several.home, "c")
+    flip(several.home, "store", found.manifest_key)
+    state, sentence, _ = outcome(restored(several, "sparse", found))
+    assert (state, digest(tree)) == (State.SUCCEEDED, before)
+    assert "from replica" in sentence

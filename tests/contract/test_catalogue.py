@@ -19,6 +19,7 @@ from domain.outcome import (
     RemoveSnapshot,
     SaveExport,
     SaveService,
+    SetPacks,
 )
 from domain.service import Service
 from domain.snapshot import Export, Label, Snapshot, SnapshotState
@@ -165,6 +166,24 @@ def test_what_is_deleted_rests_for_its_readers(database_url: str) -> None:
         assert _keys(bench) == []
         bench.now += 1
         assert _keys(bench) == [key, P1]
+
+
+def test_packs_that_are_replaced_are_counted_before_the_old_ones_go(bench: Bench) -> None:
+    """I14: first both are counted; the old ones go with their last snapshot, after a rest."""
+    bench.make(AddSnapshot(snapshot("s1", (P1, P2))))
+    bench.make(AddSnapshot(snapshot("s2", (P1, P2))))
+    bench.make(SetPacks("s1", (Q1,), replace=False), SetPacks("s2", (Q1,), replace=False))
+    assert _live(bench) == {P1, P2, Q1}
+    bench.make(SetPacks("s1", (Q1,), replace=True))
+    assert _live(bench) == {P1, P2, Q1}
+    bench.make(SetPacks("s2", (Q1, P2), replace=True), SetPacks("s2", (Q1, P2), replace=True))
+    assert (_live(bench), _keys(bench)) == ({P2, Q1}, [])
+    bench.now += LATE
+    assert _keys(bench) == [P1]
+    bench.make(MarkDeleting("s1"), SetPacks("s1", (P2,), replace=True))
+    assert _live(bench) == {P2, Q1}
+    with pytest.raises(Damaged):
+        bench.make(SetPacks("s2", (P1,), replace=True))
 
 
 def test_marking_twice_counts_once(bench: Bench) -> None:

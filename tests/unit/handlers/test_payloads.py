@@ -79,6 +79,7 @@ def test_the_folder_is_the_list_of_commands() -> None:
         "pin-snapshot",
         "publish-version",
         "register-service",
+        "repack-service",
         "restore-snapshot",
         "rollback",
         "set-retention",
