@@ -88,6 +88,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "retention remove": ("backstay retention remove shop",),
     "retention plan": ("backstay retention plan shop",),
     "retention apply": ("backstay retention apply shop",),
+    "store repack": (
+        "backstay store repack SERVICE_ID --dry-run",
+        "backstay store repack SERVICE_ID --below-percent 30",
+    ),
     "catalogue rebuild": ("backstay catalogue rebuild --dry-run",),
     "catalogue check": ("backstay catalogue check",),
     "services apply": ("backstay services apply shop.toml",),

@@ -39,6 +39,7 @@ BRANCHES: dict[str, Branch] = {
         "find, make, restore and delete snapshots", "snapshots", "exporting", "importing", "records"
     ),
     "retention": _group("which snapshots of a service are kept", "retention"),
+    "store": _group("the room that snapshots take in the store", "store"),
     "catalogue": _group("the index of snapshots against what lies in the store", "catalogue"),
     "services": _group("make services known, and look at them", "services"),
     "versions": _group("publish versions of applications, and look at them", "versions"),
