@@ -40,6 +40,7 @@ from workers.hook import hook_runner
 from workers.ingress import Ingress
 from workers.judge import judge_with
 from workers.metrics import Metrics
+from workers.node_report import node_report
 from workers.owner import Owner
 from workers.progress import ProgressBoard
 from workers.relay import Relay
@@ -139,7 +140,8 @@ class NodeProcess:
         duties = Duties(
             database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store, daily
         )
-        self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set)
+        report = functools.partial(node_report, settings, self.clock)
+        self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, report)
         replicated = system.replicated
         self.copier = Copier(database.copies, replicated, tuple(system.replica_stores)) if replicated else None
 

@@ -14,6 +14,7 @@ import structlog
 
 from domain.contracts import Archive, Catalogue, Clock, Ledger, Nodes, ObjectStore, Trees
 from domain.errors import BackstayError
+from domain.node import NodeReport
 from domain.operation import TERMINAL
 from workers.daily import Daily
 from workers.loop import Loop
@@ -52,8 +53,18 @@ class Duties:
 class Sweeper:
     """One thread of one process. `start()`, `stop()`; each duty fails alone and is tried again."""
 
-    def __init__(self, duties: Duties, owner: Owner, clock: Clock, version: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        duties: Duties,
+        owner: Owner,
+        clock: Clock,
+        version: str,
+        wake: Callable[[], None],
+        report: Callable[[], NodeReport] = NodeReport,
+    ) -> None:
+        """`report` is what the node says of itself with each beat."""
         self._duties, self._owner, self._clock, self._version, self._wake = duties, owner, clock, version, wake
+        self._report, self._drained = report, False
         self._stopping = threading.Event()
         self._loop = Loop("sweeper", self._sweep)
         self._due: dict[str, float] = {}
@@ -96,7 +107,10 @@ class Sweeper:
                 log.warning("sweep.failed", duty=name, detail=str(error))
 
     def _beat(self) -> None:
-        self._duties.nodes.beat(self._owner.node, self._owner.boot_id, self._version)
+        drained = self._duties.nodes.beat(self._owner.node, self._owner.boot_id, self._version, self._report())
+        if drained != self._drained:
+            log.warning("node.drained" if drained else "node.undrained")
+        self._drained = drained
 
     def _release_dead(self) -> None:
         freed = self._duties.ledger.release_dead(self._owner.is_dead)

@@ -14,8 +14,9 @@ from domain.contracts.places import Places
 from domain.contracts.rows import Catalogue, Garbage, Services, UpgradeRecords, Versions
 from domain.contracts.sources import Fill, Hooks, Source, Sources
 from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, SnapshotRequest, Trees
-from domain.contracts.telling import DeadLetter, DeadLetters, Event, Nodes, NodeSeen, Outbox, Wake
+from domain.contracts.telling import DeadLetter, DeadLetters, Event, Nodes, Outbox, Wake
 from domain.contracts.watch import Watch
+from domain.node import NodeSeen
 
 __all__ = [
     "Accepted",

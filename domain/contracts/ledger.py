@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from domain.node import NO_SLOTS
 from domain.operation import Operation, State, Step
 from domain.outcome import Change, Outcome
 
@@ -30,10 +31,20 @@ class Ledger(Protocol):
     """Claim, renew, journal, settle. Every write is conditional on the claim's fence and raises
     LeaseLost when it matches no row; then nothing at all was written."""
 
-    def claim(self, node: str, owner: str, limit: int, lease_ms: int, *, cancels_only: bool = False) -> list[Claim]:
+    def claim(
+        self,
+        node: str,
+        owner: str,
+        limit: int,
+        lease_ms: int,
+        *,
+        cancels_only: bool = False,
+        slots: Mapping[str, int] = NO_SLOTS,
+    ) -> list[Claim]:
         """Take up to `limit` ready operations that this node can do, oldest first, at most one exclusive
         operation per service, never past an older one of the same service. `cancels_only`: for the
-        slot that is kept for cancelling what holds all others."""
+        slot that is kept for cancelling what holds all others. A drained node gets only what it has begun, and
+        cancels. `slots`: how many of each kind, and of `all`, the processes of this node may hold together."""
 
     def renew(self, claim: Claim, lease_ms: int, progress: dict[str, Any] | None = None) -> bool:
         """Extend the lease; True when a cancel was requested. `progress` resets the poison count and is

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from domain.contracts.intake import Accepted
+from domain.node import NodeReport, NodeSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +81,27 @@ class DeadLetters(Protocol):
         """Resolve without replaying; False when it had been resolved already."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeSeen:
-    """A node that runs, or ran, a worker."""
-
-    node: str
-    seen_at: int  # UTC milliseconds by the database's clock
-    age_ms: int
-    version: str
-
-
 class Nodes(Protocol):
-    """Which nodes are alive, for people and for routing."""
+    """Which nodes are alive and may take work. Who changes that, and why, is kept with it."""
 
-    def beat(self, node: str, boot_id: str, version: str) -> None:
-        """This node is alive now."""
+    def beat(self, node: str, boot_id: str, version: str, report: NodeReport | None = None) -> bool:
+        """This node is alive now, and says this of itself; whether it is drained."""
+
+    def get(self, node: str) -> NodeSeen | None:
+        """One of them."""
+
+    def drain(self, node: str, by: str, reason: str) -> NodeSeen:
+        """From the return on the node begins nothing; what it has begun, it ends. Repeating it changes nothing.
+        NotFound for a node that was never seen."""
+
+    def undrain(self, node: str, by: str, reason: str) -> NodeSeen:
+        """It takes work again."""
+
+    def forget(self, node: str, by: str, reason: str) -> None:
+        """Remove one that is gone, that has no service and that no operation waits for; else Refused, code busy."""
 
     def list(self) -> list[NodeSeen]:
-        """All nodes ever seen, by name."""
+        """All nodes ever seen and not forgotten, by name."""
 
 
 class Wake(Protocol):

@@ -7,7 +7,7 @@ sees may be stale, and then the claim takes fewer operations, never a wrong one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Text,
     and_,
     bindparam,
     case,
@@ -30,7 +31,9 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from domain.contracts import Claim
 from domain.errors import BackstayError
+from domain.node import ALL_KINDS, NO_SLOTS, UNLIMITED
 from domain.operation import State
+from storage.sql.capacity import Capacity, capacity, held_by
 from storage.sql.reservations import raise_reserved
 from storage.sql.rows import operation as read_operation
 from storage.sql.sealed import Vault
@@ -54,18 +57,21 @@ def claim(
     *,
     own_first: bool,
     cancels_only: bool = False,
+    slots: Mapping[str, int] = NO_SLOTS,
 ) -> list[Claim]:
     """Take up to `limit` ready operations, the node's own or anybody's first; oldest first in each."""
     try:
         with tx.write("claim") as connection:
             now = tx.now(connection)
+            may = capacity(connection, node, slots, now)
+            statement = _choose(may, cancels_only=cancels_only)
+            asked = {"now": now, "holder": f"{node}|", "full": may.full()}
             candidates: list[Row[Any]] = []
             for arm in [node, ANY_NODE] if own_first else [ANY_NODE, node]:
                 if len(candidates) < limit:
-                    candidates += connection.execute(
-                        READY_CANCELS if cancels_only else READY,
-                        {"node": arm, "now": now, "most": limit - len(candidates)},
-                    ).all()
+                    most = limit - len(candidates)
+                    found = connection.execute(statement, {"node": arm, "most": most} | asked)
+                    candidates += [row for row in found if may.take(row.kind)]
             if not candidates:
                 return []
             free = _raise_fences(tx, connection, [row for row in candidates if row.exclusive])
@@ -78,8 +84,17 @@ def claim(
         return []  # another node was faster with an operation of the same service
 
 
-def _ready(*, cancels_only: bool = False) -> Select[Any]:
-    """Claimable operations that are bound to the node :node, or with ANY_NODE to none, at the time :now.
+def _choose(may: Capacity, *, cancels_only: bool) -> Select[Any]:
+    if cancels_only or ALL_KINDS in may.full():
+        return READY_CANCELS
+    if may.drained:
+        return READY_BEGUN_BUT if may.left else READY_BEGUN
+    return READY_BUT if may.left else READY
+
+
+def _ready(*, cancels_only: bool = False, begun: bool = False, but: bool = False) -> Select[Any]:
+    """Claimable operations that are bound to the node :node, or with ANY_NODE to none, at the time :now. With
+    `begun` only those that the node :holder has begun, and cancels; with `but` none of the kinds :full.
 
     One node at a time instead of an OR, because no index serves the OR. An operation that has started
     comes first in its service; one that is queued waits until it is the oldest and nothing is active.
@@ -97,15 +112,23 @@ def _ready(*, cancels_only: bool = False) -> Select[Any]:
         state_is(mine, State.RUNNING, State.COMPENSATING),
         and_(mine.c.seq == oldest, ~active, ~reserved),
     )
+    is_cancel = mine.c.kind == literal_column(f"'{UNLIMITED}'")
+    ours = or_(mine.c.node != literal_column("''"), held_by(mine, bindparam("holder", type_=Text)))
+    which = in_turn
+    if cancels_only:
+        which = is_cancel
+    elif begun:
+        which = or_(is_cancel, and_(state_is(mine, State.RUNNING, State.COMPENSATING), ours))
     now = bindparam("now", type_=BigInteger)
     return (
-        select(mine.c.seq, mine.c.op_id, mine.c.service_id, mine.c.exclusive, mine.c.fence)
+        select(mine.c.seq, mine.c.op_id, mine.c.service_id, mine.c.exclusive, mine.c.fence, mine.c.kind)
         .where(
             claimable(mine),
             mine.c.node == bindparam("node"),
             mine.c.next_attempt_at <= now,
             mine.c.lease_until < now,
-            mine.c.kind == literal_column("'cancel-operation'") if cancels_only else in_turn,
+            which,
+            *([mine.c.kind.not_in(bindparam("full", expanding=True))] if but else []),
         )
         .order_by(mine.c.seq)
         .limit(bindparam("most", type_=BigInteger))
@@ -132,7 +155,8 @@ def _take() -> ReturningUpdate[Any]:
 
 
 #: Built once: building them costs more than running them.
-READY, READY_CANCELS, TAKE = _ready(), _ready(cancels_only=True), _take()
+READY, READY_BUT, READY_CANCELS = _ready(), _ready(but=True), _ready(cancels_only=True)
+READY_BEGUN, READY_BEGUN_BUT, TAKE = _ready(begun=True), _ready(begun=True, but=True), _take()
 
 
 def _raise_fences(tx: Transactions, connection: Connection, rows: Sequence[Row[Any]]) -> set[str]:

@@ -105,6 +105,10 @@ class Database:
         """One sentence: what has to happen before the operation goes on."""
         return self._questions.waits_for(operation.op_id)
 
+    def operations_of_node(self, node: str, limit: int = 50) -> list[Operation]:
+        """Unfinished ones that only this node can do, or that it holds; oldest first, with empty `data`."""
+        return self._questions.of_node(node, limit)
+
     def list_services(self, tenant_id: str | None = None) -> list[Service]:
         """Services by id, with empty documents."""
         return self.services.list(tenant_id)

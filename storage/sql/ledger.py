@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from domain.contracts import Claim
+from domain.node import NO_SLOTS
 from domain.operation import Operation, State, Step
 from domain.outcome import Change, Outcome
 from storage.sql import journal, reservations, resolving, settle
@@ -30,10 +31,29 @@ class SqlLedger:
         self._tx, self._vault = transactions, vault
         self._turns = itertools.count()
 
-    def claim(self, node: str, owner: str, limit: int, lease_ms: int, *, cancels_only: bool = False) -> list[Claim]:
-        """Take up to `limit` ready operations that this node can do."""
+    def claim(
+        self,
+        node: str,
+        owner: str,
+        limit: int,
+        lease_ms: int,
+        *,
+        cancels_only: bool = False,
+        slots: Mapping[str, int] = NO_SLOTS,
+    ) -> list[Claim]:
+        """Take up to `limit` ready operations that this node can do and may begin."""
         own_first = next(self._turns) % 2 == 0
-        return take(self._tx, self._vault, node, owner, limit, lease_ms, own_first=own_first, cancels_only=cancels_only)
+        return take(
+            self._tx,
+            self._vault,
+            node,
+            owner,
+            limit,
+            lease_ms,
+            own_first=own_first,
+            cancels_only=cancels_only,
+            slots=slots,
+        )
 
     def renew(self, claim: Claim, lease_ms: int, progress: dict[str, Any] | None = None) -> bool:
         """Extend the lease; True when a cancel was requested."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, and_, func, literal, or_, select
 
+from domain.node import place_sentence
 from domain.operation import TERMINAL, Operation, State
+from storage.sql.capacity import held_by
+from storage.sql.nodes import SqlNodes
 from storage.sql.rows import closed_operation
-from storage.sql.states import claimable, reserving, state_is, unfinished
-from storage.sql.tables import dead_letter, node, operation, outbox
+from storage.sql.states import claimable, held, reserving, state_is, unfinished
+from storage.sql.tables import dead_letter, operation, outbox
 from storage.sql.transactions import Transactions
 
 
@@ -22,7 +25,7 @@ class Questions:
     """Read-only; may be shared between threads."""
 
     def __init__(self, transactions: Transactions) -> None:
-        self._tx = transactions
+        self._tx, self._nodes = transactions, SqlNodes(transactions)
 
     def list_operations(
         self,
@@ -57,6 +60,24 @@ class Questions:
                 select(operation).where(operation.c.source == source, operation.c.message_id == message_id)
             ).first()
         return None if row is None else closed_operation(row)
+
+    def of_node(self, name: str, limit: int) -> list[Operation]:
+        """Unfinished operations that are bound to a node, or that it has begun; oldest first."""
+        prefix = literal(f"{name}|", Text)
+        wanted = (
+            select(operation)
+            .where(
+                claimable(operation),
+                or_(
+                    operation.c.node == name,
+                    and_(held(operation), operation.c.node == "", held_by(operation, prefix)),
+                ),
+            )
+            .order_by(operation.c.seq)
+            .limit(limit)
+        )
+        with self._tx.read() as connection:
+            return [closed_operation(row) for row in connection.execute(wanted)]
 
     def counts(self) -> dict[str, Any]:
         """Figures for metrics; ages in milliseconds. Keys: operations {(kind, state): n}, ready,
@@ -104,7 +125,7 @@ class Questions:
             if asked.next_attempt_at > now:
                 why = row.error_sentence or asked.error_code or "an earlier attempt failed"
                 return f"its next attempt in {_seconds(asked.next_attempt_at - now)} ({why})"
-            return _blocker(connection, asked) or _place(connection, asked, now)
+            return _blocker(connection, asked) or _place(connection, self._nodes, asked)
 
 
 def _blocker(connection: Connection, asked: Operation) -> str:
@@ -126,14 +147,15 @@ def _blocker(connection: Connection, asked: Operation) -> str:
     return f"operation {first.op_id} of the same service ({first.kind}, {first.state}){then}"
 
 
-def _place(connection: Connection, asked: Operation, now: int) -> str:
+def _place(connection: Connection, nodes: SqlNodes, asked: Operation) -> str:
     """It is ready: who could take it."""
-    if asked.node is None:
-        return "a free worker on any node"
-    seen = connection.scalar(select(node.c.seen_at).where(node.c.node == asked.node))
-    if seen is None:
-        return f"a worker on node {asked.node}, which has never been seen"
-    return f"a free worker on node {asked.node}, last seen {_seconds(now - seen)} ago"
+    if asked.node is not None:
+        return place_sentence(asked.node, next(iter(nodes.read(connection, asked.node)), None))
+    known = nodes.read(connection)
+    if known and all(node.away or node.drained_at for node in known):
+        away = sum(node.away for node in known)
+        return f"a node that takes work: of {len(known)} known, {away} are away and {len(known) - away} drained"
+    return "a free worker on any node"
 
 
 def _seconds(milliseconds: int) -> str:

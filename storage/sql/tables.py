@@ -287,13 +287,3 @@ garbage = Table(
     number("not_before"),
     Index("garbage_turn", "turn", "created_at", "object_key"),
 )
-
-node = Table(
-    "node",
-    metadata,
-    Column("node", ForeignText, primary_key=True),
-    Column("boot_id", ForeignText, nullable=False),
-    Column("version", ForeignText, nullable=False),
-    Column("first_seen_at", BigInteger, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
-)

@@ -12,6 +12,7 @@ from typing import Any
 
 from domain.contracts import DeadLetter
 from domain.explain import fit
+from domain.node import NodeSeen
 from domain.operation import Operation, State, Step
 from domain.service import Service
 from domain.snapshot import Snapshot
@@ -107,6 +108,36 @@ def service_document(service: Service) -> dict[str, Any]:
         "node": service.node,
         "region": service.region,
         "generation": service.generation,
+    }
+
+
+def node_document(node: NodeSeen) -> dict[str, Any]:
+    """A node, with what it last said of itself."""
+    report = node.report
+    return {
+        "node": node.node,
+        "standing": node.standing,
+        "seen_at": moment(node.seen_at),
+        "seen_seconds_ago": node.age_ms // 1000,
+        "first_seen_at": moment(node.first_seen_at),
+        "version": node.version,
+        "drained_at": moment(node.drained_at),
+        "drained_by": node.drained_by or None,
+        "drain_reason": node.drain_reason or None,
+        "running": node.running,
+        "begun": node.begun,
+        "bound": node.bound,
+        "services": node.services,
+        "processes": report.processes,
+        "threads": report.threads,
+        "slots": dict(report.slots),
+        "bandwidth": dict(report.bandwidth),
+        "disks": {
+            name: {"path": disk.path, "free_bytes": disk.free, "total_bytes": disk.total}
+            for name, disk in report.disks.items()
+        },
+        "low_on_room": report.low_on_room or None,
+        "clock_skew_ms": node.skew_ms,
     }
 
 

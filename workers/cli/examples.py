@@ -113,6 +113,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys destroy": ("backstay keys destroy --tenant acme --yes",),
     "config show": ("backstay config show --origin",),
     "config new-key": ("backstay config new-key",),
+    "nodes list": ("backstay nodes list",),
+    "nodes show": ("backstay nodes show web-1",),
+    "nodes drain": (
+        "backstay nodes drain web-1 --reason 'new disk' --wait",
+        "backstay nodes drain web-1 && backstay nodes show web-1   # what is still to end there",
+    ),
+    "nodes undrain": ("backstay nodes undrain web-1",),
+    "nodes forget": ("backstay nodes forget web-9 --reason 'sold'",),
     "doctor": (
         "backstay doctor",
         "backstay doctor --json | jq '.checks[] | select(.verdict != \"ok\")'",

@@ -1,0 +1,32 @@
+"""What this node says of itself with every beat: how much it does at once, and how much room it has.
+
+Apart from the sweeper, which only sends it, and from `domain/node.py`, which knows what it means. Reads file systems
+and nothing else; one that cannot be read is left out.
+"""
+
+from __future__ import annotations
+
+import os
+
+from domain.contracts import Clock
+from domain.node import Disk, NodeReport
+from workers.config import Settings
+
+
+def disks_of(settings: Settings) -> dict[str, Disk]:
+    """Room where live trees and staged ones lie (`apps`), and where this node's own files do (`data`)."""
+    found = {}
+    for name, path in (("apps", settings.apps_root), ("data", settings.data_dir)):
+        try:
+            told = os.statvfs(path)
+        except OSError:
+            continue  # it is made on first use
+        found[name] = Disk(path, told.f_bavail * told.f_frsize, told.f_blocks * told.f_frsize)
+    return found
+
+
+def node_report(settings: Settings, clock: Clock) -> NodeReport:
+    """The report of this moment."""
+    return NodeReport(
+        processes=settings.processes, threads=settings.threads, disks=disks_of(settings), wall_ms=clock.wall_ms()
+    )
