@@ -117,7 +117,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "nodes show": ("backstay nodes show web-1",),
     "nodes drain": (
         "backstay nodes drain web-1 --reason 'new disk' --wait",
-        "backstay nodes drain web-1 && backstay nodes show web-1   # what is still to end there",
+        "backstay nodes drain web-1   # `backstay nodes show web-1` lists what is still to end there",
     ),
     "nodes undrain": ("backstay nodes undrain web-1",),
     "nodes forget": ("backstay nodes forget web-9 --reason 'sold'",),
