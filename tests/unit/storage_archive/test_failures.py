@@ -180,6 +180,7 @@ def test_a_manifest_that_reads_back_wrong_is_damage(shop: Workshop, tree: Path) 
 
 
 def test_a_file_that_keeps_changing_is_listed_and_the_rest_is_sound(tmp_path: Path, tree: Path) -> None:
+    """FZ-22"""
     grown = tree / "small-0"
     shop = Workshop(tmp_path)
     real = os.preadv
@@ -226,6 +227,7 @@ def test_a_file_that_changes_once_is_read_again_and_is_sound(tmp_path: Path, tre
 
 
 def test_a_file_that_vanishes_between_listing_and_opening_is_listed(tmp_path: Path, tree: Path) -> None:
+    """FZ-22"""
     shop = Workshop(tmp_path)
     os.link(tree / "small-3", tree / "small-3-twin")
 
