@@ -44,10 +44,8 @@ from workers.node_report import node_report
 from workers.owner import Owner
 from workers.progress import ProgressBoard
 from workers.relay import Relay
+from workers.serving import server_of
 from workers.sweeper import Duties, Sweeper
-from workers.web.app import build_app
-from workers.web.downloads import Downloads
-from workers.web.server import HttpServer
 
 log = structlog.get_logger("runtime")
 
@@ -101,6 +99,7 @@ class NodeProcess:
         self._giving_up = threading.Event()
         owner = Owner.of_this_process(settings.node)
         self._wake = database.wake()
+        self.wake = self._wake.set
         subscriptions = subscriptions or handlers.subscriptions()
         progress = ProgressBoard(self.clock)
         executor = Executor(
@@ -201,7 +200,8 @@ class NodeProcess:
 
 
 def run_worker(settings: Settings, *, http: str | None, migrate: bool) -> int:
-    """Run this node until it is told to stop; the exit code. `migrate` brings the schema up to date first."""
+    """Run this node until it is told to stop; the exit code. `migrate`: everything is in this one process, so it
+    brings the schema up to date first and serves the API and the console too."""
     logging.configure(settings.log_level, settings.node)
     check_packages()
     system = System(settings)
@@ -212,14 +212,15 @@ def run_worker(settings: Settings, *, http: str | None, migrate: bool) -> int:
     if settings.processes > 1:
         system.close()
         return processes.supervise(functools.partial(_run_one, settings), settings.processes)
-    return _run_one(settings, http, system)
+    return _run_one(settings, http, system, whole=migrate)
 
 
-def _run_one(settings: Settings, http: str | None = None, system: System | None = None) -> int:
+def _run_one(settings: Settings, http: str | None = None, system: System | None = None, *, whole: bool = False) -> int:
     logging.configure(settings.log_level, settings.node)
     system = system or System(settings)
     node = NodeProcess(system)
-    server = HttpServer(build_app(node.health(), node.metrics.render, downloads_of(system)), http) if http else None
+    wake = node.wake if whole else None
+    server = server_of(system, node.health(), node.metrics, http, wake) if http else None
     told, hurry = _listen()
     node.start()
     if server:
@@ -250,26 +251,23 @@ def _examine(system: System, refused: list[str], told: threading.Event) -> None:
 
 
 def run_web(settings: Settings, http: str) -> int:
-    """Serve health, metrics and archives without working."""
+    """Serve the API, the console, health, metrics and archives without working."""
     logging.configure(settings.log_level, settings.node)
     check_packages()
     system = System(settings)
     if trouble := system.database.check_schema():
         return _refuse(trouble)
     health = Health(ready=(probe("database", system.database.round_trip),))
-    server = HttpServer(build_app(health, Metrics(system.database.counts).render, downloads_of(system)), http)
+    wake = system.database.wake()
+    server = server_of(system, health, Metrics(system.database.counts), http, wake.set)
     told, _ = _listen()
     server.start()
     log.info("http.listening", address=server.address)
     told.wait()
     server.stop()
+    wake.close()
     system.close()
     return 0
-
-
-def downloads_of(system: System) -> Downloads:
-    """Addresses of archives, signed with the key ring."""
-    return Downloads(system.database.catalogue, system.store, SystemClock(), system.keyring.fingerprint)
 
 
 def _refuse(trouble: str) -> int:

@@ -6,6 +6,7 @@ it. Nothing here is thread-bound unless it says so: all implementations may be s
 
 from __future__ import annotations
 
+from domain.contracts.access import Token, Tokens
 from domain.contracts.clock import Clock
 from domain.contracts.copies import Copied, Copies, Owed
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
@@ -48,6 +49,8 @@ __all__ = [
     "SnapshotRequest",
     "Source",
     "Sources",
+    "Token",
+    "Tokens",
     "Trees",
     "UpgradeRecords",
     "Versions",

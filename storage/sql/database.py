@@ -28,6 +28,7 @@ from storage.sql.questions import Questions
 from storage.sql.rewrap import Rewrapping
 from storage.sql.sealed import Sealer, Vault
 from storage.sql.services import SqlServices
+from storage.sql.tokens import SqlTokens
 from storage.sql.transactions import Transactions, translated
 from storage.sql.versions import SqlUpgradeRecords, SqlVersions
 from storage.sql.wake import Bell, PostgresWake, SqliteWake
@@ -51,6 +52,7 @@ class Database:
         self.outbox = SqlOutbox(self._tx)
         self.dead_letters = SqlDeadLetters(self._tx, vault)
         self.nodes = SqlNodes(self._tx)
+        self.tokens = SqlTokens(self._tx)
         self.versions = SqlVersions(self._tx, vault)
         self.records = SqlUpgradeRecords(self._tx)
 

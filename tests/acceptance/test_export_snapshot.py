@@ -25,7 +25,7 @@ from tests.acceptance.platform import Platform, code, digest, grow
 from tests.command_line import Answer, finished, program
 from workers.cli.exits import Exit
 from workers.health import Health
-from workers.runtime import downloads_of
+from workers.serving import downloads_of
 from workers.web.app import build_app
 from workers.web.server import HttpServer
 

@@ -97,6 +97,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "services apply": ("backstay services apply shop.toml",),
     "services list": ("backstay services list --tenant acme",),
     "services show": ("backstay services show shop",),
+    "tokens create": (
+        "backstay tokens create anna --role operator:acme --days 90",
+        "backstay tokens create grafana --role viewer",
+    ),
+    "tokens list": ("backstay tokens list",),
+    "tokens revoke": ("backstay tokens revoke 0192f0c1-6f5e-7d3a-9b1c-2f6d8a4e7b90",),
     "versions list": ("backstay versions list --tenant acme",),
     "versions publish": ("backstay versions publish v2.toml --tenant acme --group-key acme.shop --version v2.0",),
     "plan upgrade": (

@@ -83,7 +83,7 @@ def _preparing(here: Session, snapshot: Snapshot) -> None:
 
 
 def _local_link(here: Session, found: Export, seconds: int) -> str:
-    from workers.runtime import downloads_of
+    from workers.serving import downloads_of
 
     base = here.settings.public_url or f"http://{here.settings.http}"
     return downloads_of(here.system).address(base, found, seconds)

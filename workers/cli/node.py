@@ -15,7 +15,7 @@ from workers.cli.screen import reporting
 from workers.cli.session import AsJson, session
 from workers.config import load
 
-Http = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Address of health and metrics; port 0: any.")]
+Http = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Address to serve HTTP on; port 0: any.")]
 Count = Annotated[int | None, typer.Option(min=1, help="Instead of the configured number.")]
 
 
@@ -23,7 +23,7 @@ def serve(
     data_dir: Annotated[str | None, typer.Option(metavar="DIR", help="Where everything embedded lives.")] = None,
     http: Http = None,
 ) -> None:
-    """Run everything in this one process: migrate, worker, health and metrics."""
+    """Run everything in this one process: migrate, worker, HTTP API, console, health and metrics."""
     with reporting():
         settings = load(data_dir=data_dir, http=http, processes="1")
         from workers.runtime import run_worker
@@ -47,7 +47,7 @@ def worker(processes: Count = None, threads: Count = None, http: Http = None) ->
 
 
 def web(http: Http = None) -> None:
-    """Serve health and metrics without working."""
+    """Serve the HTTP API, the console, health and metrics without working."""
     with reporting():
         settings = load(http=http)
         from workers.runtime import run_web

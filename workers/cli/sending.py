@@ -7,14 +7,12 @@ very judge that intake uses, so what is refused here would have been a dead lett
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from domain.errors import BrokerUnavailable, InvalidMessage
+from workers import command_event
 from workers.cli.session import operator
 
 if TYPE_CHECKING:
@@ -32,11 +30,6 @@ class Sent:
     def key(self) -> tuple[str, str]:
         """(source, message id): what the operation is found by."""
         return self.command.source, self.command.message_id
-
-
-def type_name(text: str) -> str:
-    """`create-snapshot` and `backstay.create-snapshot.v1` both mean the latter."""
-    return text if text.startswith("backstay.") else f"backstay.{text}.v1"
 
 
 def read_data(text: str) -> dict[str, Any]:
@@ -71,30 +64,21 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def cloud_event(
     kind: str, subject: str, data: dict[str, Any], message_id: str | None, source: str | None
 ) -> dict[str, Any]:
-    """The command as it goes on the wire."""
-    return {
-        "specversion": "1.0",
-        "id": uuid7() if message_id is None else message_id,
-        "source": f"/cli/{operator()}" if source is None else source,
-        "type": type_name(kind),
-        "subject": subject,
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "datacontenttype": "application/json",
-        "data": data,
-    }
+    """The command as it goes on the wire, from whoever types unless another source is named."""
+    return command_event.cloud_event(
+        kind,
+        subject,
+        data,
+        command_event.uuid7() if message_id is None else message_id,
+        f"/cli/{operator()}" if source is None else source,
+    )
 
 
 def judged(event: dict[str, Any]) -> Command:
     """The command in `event`; InvalidMessage, naming the field, if intake would refuse it."""
     import handlers
-    from domain.contracts import Rejected
-    from domain.message import Envelope
-    from workers.judge import judge_with
 
-    verdict = judge_with(handlers.subscriptions())(Envelope(json.dumps(event).encode()))
-    if isinstance(verdict, Rejected):
-        raise InvalidMessage(verdict.sentence, code=verdict.reason)
-    return verdict.command
+    return command_event.judge_event(event, handlers.subscriptions()).command
 
 
 def publish(settings: Settings, event: dict[str, Any]) -> Sent:
@@ -112,13 +96,3 @@ def publish(settings: Settings, event: dict[str, Any]) -> Sent:
     finally:
         publisher.close()
     return Sent(command)
-
-
-def uuid7() -> str:
-    """A fresh UUIDv7 (RFC 9562): 48 bits of milliseconds, then random, so that ids sort by age."""
-    stamp = time.time_ns() // 1_000_000
-    number = stamp << 80 | int.from_bytes(os.urandom(10))
-    number = number & ~(0xF << 76) | 0x7 << 76
-    number = number & ~(0x3 << 62) | 0x2 << 62
-    digits = f"{number:032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -28,9 +28,9 @@ def _group(about: str, *modules: str) -> Branch:
 
 #: In the order of `backstay --help`. A group's commands stand in the order of its modules.
 BRANCHES: dict[str, Branch] = {
-    "serve": _command("run everything in one process: migrate, worker, health", "node"),
+    "serve": _command("run everything in one process: migrate, worker, HTTP", "node"),
     "worker": _command("run this node: intake, executors, relay, sweeper", "node"),
-    "web": _command("answer HTTP without working", "node"),
+    "web": _command("serve the HTTP API and the console, without working", "node"),
     "migrate": _command("bring the database's schema up to date", "node"),
     "publish": _command("send any command; with --wait follow it to its outcome", "publish"),
     "operations": _group("what is going on, why it waits, how it ended", "operations", "explaining"),
@@ -46,6 +46,7 @@ BRANCHES: dict[str, Branch] = {
     "versions": _group("publish versions of applications, and look at them", "versions"),
     "plan": _group("what an upgrade or a rollback would do", "plan"),
     "keys": _group("the key ring, and the keys of tenants", "keys"),
+    "tokens": _group("who may use the HTTP API and the console", "tokens"),
     "config": _group("the configuration in effect, and where it is from", "config"),
     "doctor": _command("check every part, with the next step for each finding", "doctor"),
     "replicas": _command("how far each further store of snapshots is", "replicas"),

@@ -1,1 +1,1 @@
-"""HTTP for machines that watch this process: health and metrics. It changes nothing and shows no data."""
+"""HTTP: what watches this process, the API for programs and the console for people."""

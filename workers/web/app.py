@@ -1,40 +1,106 @@
-"""What is served over HTTP: `/livez`, `/readyz`, `/metrics`, and archives to holders of a signed address.
+"""What is served over HTTP: health and metrics for machines, the API for programs, the console for people.
 
-Apart from the server because this is the contract and that is sockets and threads. Answers about health hold the
-names and findings of checks and figures, never an id or the content of a message, so they need no login; bind
-them to an address that only the platform reaches all the same.
+Apart from the server because this is the contract and that is sockets and threads. `/livez`, `/readyz` and `/metrics`
+hold the names and findings of checks and figures, never an id or the content of a message, so they need no login; bind
+them to an address that only the platform reaches all the same. Everything under `/api/v1` and every page needs one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from domain.errors import BackstayError
 from workers.health import Check, Health, run
 from workers.metrics import CONTENT_TYPE
+from workers.web import api, login, pages
+from workers.web.access import NotAuthenticated
+from workers.web.desk import Desk
 from workers.web.downloads import Downloads
+from workers.web.hardening import Hardened
+from workers.web.problems import Problem
+
+Asgi = Callable[..., Any]
 
 
-def build_app(health: Health, render: Callable[[], bytes], downloads: Downloads | None = None) -> Starlette:
-    """An ASGI application. A health answer is `{"ok": bool, "findings": [{"name", "ok", "detail"}]}`,
-    200 when all is fine and 503 when not; `/metrics` is always 200."""
+def build_app(
+    health: Health, render: Callable[[], bytes], downloads: Downloads | None = None, desk: Desk | None = None
+) -> Asgi:
+    """An ASGI application; without a desk it serves machines only. A health answer is
+    `{"ok": bool, "findings": [{"name", "ok", "detail"}]}`, 200 when all is fine and 503 when not; `/metrics` is
+    always 200."""
+    app = FastAPI(
+        title="Backstay",
+        version="1",
+        summary="Snapshots of services, their restoration, upgrades and rollbacks.",
+        description=api.DESCRIPTION,
+        docs_url=None,  # both pages would fetch their scripts from elsewhere
+        redoc_url=None,
+        openapi_url=None if desk is None else "/api/v1/openapi.json",
+        redirect_slashes=False,
+    )
 
     # Plain functions: Starlette runs them in threads, so a slow database delays nobody else.
     def metrics(_request: Request) -> Response:
         return Response(render(), media_type=CONTENT_TYPE)
 
-    routes = [
+    app.router.routes += [
         Route("/livez", _answer(health.live)),
         Route("/readyz", _answer(health.ready)),
         Route("/metrics", metrics),
     ]
     if downloads is not None:
-        routes.append(Route("/exports/{snapshot_id}", downloads.endpoint))
-    return Starlette(routes=routes)
+        app.router.routes.append(Route("/exports/{snapshot_id}", downloads.endpoint))
+    tls = False
+    if desk is not None:
+        app.state.desk = desk
+        tls = (desk.settings.public_url or "").startswith("https://")
+        app.include_router(api.router())
+        app.include_router(login.router())
+        app.include_router(pages.router())
+    _tell_errors(app)
+    return Hardened(app, tls=tls)
+
+
+def _tell_errors(app: FastAPI) -> None:
+    """Every error becomes a problem document, or for a browser that looks at pages, a page."""
+
+    def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, BackstayError)
+        if isinstance(error, NotAuthenticated) and not _is_api(request) and request.method == "GET":
+            return RedirectResponse(login.address(request), status_code=303)
+        return _tell(request, Problem.of(error))
+
+    def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return _tell(request, Problem.of_faults(error.errors()))
+
+    def framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _tell(request, Problem.of_status(error.status_code), dict(error.headers or {}))
+
+    def bug(request: Request, _error: Exception) -> Response:
+        return _tell(request, Problem(500, "internal-error", "Backstay made an error of its own", "see its log"))
+
+    app.add_exception_handler(BackstayError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(Exception, bug)
+
+
+def _tell(request: Request, problem: Problem, more: dict[str, str] | None = None) -> Response:
+    is_page = not _is_api(request) and "text/html" in request.headers.get("accept", "")
+    return pages.failure(request, problem) if is_page else problem.response(more)
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
 
 
 def _answer(checks: Sequence[Check]) -> Callable[[Request], Response]:

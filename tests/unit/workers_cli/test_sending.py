@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from domain.errors import InvalidMessage
-from workers.cli.sending import cloud_event, judged, read_data, type_name, uuid7
+from workers.cli.sending import cloud_event, judged, read_data
+from workers.command_event import type_name, uuid7
 
 SUBJECT = "tenant/acme/service/web"
 

@@ -1,0 +1,171 @@
+"""Who may do what over HTTP: the roles, the actions, and the one table that joins them.
+
+Apart from the requests because this is data and pure decisions, tested cell by cell. A caller has a role in each of
+some tenants, or in `*`, which is every tenant and the installation itself. What is not in the table is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.errors import Refused
+
+#: In a token's roles: all tenants, and what belongs to none of them.
+EVERYWHERE = "*"
+
+
+class Role(StrEnum):
+    """What somebody is trusted with; each role may do all that those before it may."""
+
+    VIEWER = "viewer"  # look
+    OPERATOR = "operator"  # change what can be put back
+    ADMIN = "admin"  # change what cannot be put back, and see what is secret
+
+
+class Action(StrEnum):
+    """Something that a request wants to do."""
+
+    OPERATIONS_READ = "operations.read"
+    OPERATIONS_CANCEL = "operations.cancel"
+    OPERATIONS_RETRY = "operations.retry"  # a STUCK one is put back once more
+    OPERATIONS_RESOLVE = "operations.resolve"  # a STUCK one ends by a person's word
+    SERVICES_READ = "services.read"
+    SERVICES_REGISTER = "services.register"
+    SERVICES_UPGRADE = "services.upgrade"
+    SERVICES_ROLLBACK = "services.rollback"
+    VERSIONS_READ = "versions.read"
+    VERSIONS_PUBLISH = "versions.publish"
+    VERSIONS_HOLD = "versions.hold"
+    SNAPSHOTS_READ = "snapshots.read"
+    SNAPSHOTS_CREATE = "snapshots.create"
+    SNAPSHOTS_VERIFY = "snapshots.verify"
+    SNAPSHOTS_RESTORE = "snapshots.restore"
+    SNAPSHOTS_PIN = "snapshots.pin"
+    SNAPSHOTS_EXPORT = "snapshots.export"  # hands data out
+    SNAPSHOTS_IMPORT = "snapshots.import"
+    SNAPSHOTS_DELETE = "snapshots.delete"
+    RETENTION_APPLY = "retention.apply"
+    RETENTION_CHANGE = "retention.change"
+    SCHEDULES_READ = "schedules.read"
+    SCHEDULES_CHANGE = "schedules.change"
+    DEAD_LETTERS_READ = "dead-letters.read"
+    DEAD_LETTERS_RAW = "dead-letters.raw"  # messages as they came, with what may be secret in them
+    DEAD_LETTERS_REPLAY = "dead-letters.replay"
+    DEAD_LETTERS_EDIT = "dead-letters.edit"
+    DEAD_LETTERS_DISCARD = "dead-letters.discard"
+    NODES_READ = "nodes.read"
+    NODES_CHANGE = "nodes.change"
+    SETTINGS_READ = "settings.read"
+    AUDIT_READ = "audit.read"
+
+
+#: The least role that may do it.
+LEAST: Mapping[Action, Role] = {
+    Action.OPERATIONS_READ: Role.VIEWER,
+    Action.OPERATIONS_CANCEL: Role.OPERATOR,
+    Action.OPERATIONS_RETRY: Role.OPERATOR,
+    Action.OPERATIONS_RESOLVE: Role.ADMIN,
+    Action.SERVICES_READ: Role.VIEWER,
+    Action.SERVICES_REGISTER: Role.ADMIN,
+    Action.SERVICES_UPGRADE: Role.OPERATOR,
+    Action.SERVICES_ROLLBACK: Role.OPERATOR,
+    Action.VERSIONS_READ: Role.VIEWER,
+    Action.VERSIONS_PUBLISH: Role.ADMIN,
+    Action.VERSIONS_HOLD: Role.OPERATOR,
+    Action.SNAPSHOTS_READ: Role.VIEWER,
+    Action.SNAPSHOTS_CREATE: Role.OPERATOR,
+    Action.SNAPSHOTS_VERIFY: Role.OPERATOR,
+    Action.SNAPSHOTS_RESTORE: Role.OPERATOR,
+    Action.SNAPSHOTS_PIN: Role.OPERATOR,
+    Action.SNAPSHOTS_EXPORT: Role.ADMIN,
+    Action.SNAPSHOTS_IMPORT: Role.ADMIN,
+    Action.SNAPSHOTS_DELETE: Role.ADMIN,
+    Action.RETENTION_APPLY: Role.ADMIN,
+    Action.RETENTION_CHANGE: Role.ADMIN,
+    Action.SCHEDULES_READ: Role.VIEWER,
+    Action.SCHEDULES_CHANGE: Role.OPERATOR,
+    Action.DEAD_LETTERS_READ: Role.VIEWER,
+    Action.DEAD_LETTERS_RAW: Role.ADMIN,
+    Action.DEAD_LETTERS_REPLAY: Role.OPERATOR,
+    Action.DEAD_LETTERS_EDIT: Role.ADMIN,
+    Action.DEAD_LETTERS_DISCARD: Role.OPERATOR,
+    Action.NODES_READ: Role.VIEWER,
+    Action.NODES_CHANGE: Role.ADMIN,
+    Action.SETTINGS_READ: Role.OPERATOR,
+    Action.AUDIT_READ: Role.OPERATOR,
+}
+
+#: What belongs to the installation: a role in a tenant is not enough.
+OF_NO_TENANT = frozenset({Action.NODES_READ, Action.NODES_CHANGE, Action.SETTINGS_READ})
+
+#: What publishing a command of this type is. One that is missing here cannot be given over HTTP.
+COMMANDS: Mapping[str, Action] = {
+    "apply-retention": Action.RETENTION_APPLY,
+    "cancel-operation": Action.OPERATIONS_CANCEL,
+    "create-snapshot": Action.SNAPSHOTS_CREATE,
+    "delete-snapshot": Action.SNAPSHOTS_DELETE,
+    "export-record": Action.SNAPSHOTS_EXPORT,
+    "export-snapshot": Action.SNAPSHOTS_EXPORT,
+    "hold-version": Action.VERSIONS_HOLD,
+    "import-record": Action.SNAPSHOTS_IMPORT,
+    "import-snapshot": Action.SNAPSHOTS_IMPORT,
+    "pin-snapshot": Action.SNAPSHOTS_PIN,
+    "publish-version": Action.VERSIONS_PUBLISH,
+    "register-service": Action.SERVICES_REGISTER,
+    "restore-snapshot": Action.SNAPSHOTS_RESTORE,
+    "rollback": Action.SERVICES_ROLLBACK,
+    "set-retention": Action.RETENTION_CHANGE,
+    "upgrade-service": Action.SERVICES_UPGRADE,
+    "verify-snapshot": Action.SNAPSHOTS_VERIFY,
+}
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+class NotAllowed(Refused):
+    """The caller's role does not allow it."""
+
+    code = "not-allowed"
+    next_step = "ask somebody with that role, or for a token that has it: `backstay tokens create --help`"
+
+
+class NotAuthenticated(Refused):
+    """The request does not say who it is from."""
+
+    code = "not-authenticated"
+    next_step = "send `Authorization: Bearer TOKEN`; `backstay tokens create` makes one"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request is from. `via` is how they came, and stands in the source of their commands."""
+
+    name: str
+    roles: Mapping[str, Role]  # by tenant, or EVERYWHERE
+    via: str = "api"  # or console
+    csrf: str = field(default="", repr=False)  # what a form of this session must send back; none without a session
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of what they ask for."""
+        return f"/{self.via}/{self.name}"
+
+    def may(self, action: Action, tenant: str | None) -> bool:
+        """Whether they may do this in that tenant; None is the installation, or a thing that belongs to nobody."""
+        anywhere = self.roles.get(EVERYWHERE)
+        here = None if tenant is None or action in OF_NO_TENANT else self.roles.get(tenant)
+        return any(role is not None and _RANK[role] >= _RANK[LEAST[action]] for role in (anywhere, here))
+
+    def require(self, action: Action, tenant: str | None) -> None:
+        """NotAllowed, saying which role it takes, unless they may."""
+        if not self.may(action, tenant):
+            where = "for the whole installation" if tenant is None else f"in tenant {tenant}"
+            raise NotAllowed(f"{action.value} {where} takes the role {LEAST[action].value}, which {self.name} has not")
+
+    def tenants(self, action: Action) -> list[str] | None:
+        """Where they may do this: tenants by name, or None for everywhere. For lists."""
+        if self.may(action, None):
+            return None
+        return sorted(tenant for tenant in self.roles if tenant != EVERYWHERE and self.may(action, tenant))
