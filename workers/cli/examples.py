@@ -102,7 +102,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backstay tokens create grafana --role viewer",
     ),
     "tokens list": ("backstay tokens list",),
-    "tokens revoke": ("backstay tokens revoke 0192f0c1-6f5e-7d3a-9b1c-2f6d8a4e7b90",),
+    "tokens revoke": ("backstay tokens revoke TOKEN_ID",),
     "versions list": ("backstay versions list --tenant acme",),
     "versions publish": ("backstay versions publish v2.toml --tenant acme --group-key acme.shop --version v2.0",),
     "plan upgrade": (
