@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from domain.contracts import Accepted, Claim
@@ -23,7 +24,10 @@ from domain.decoding import request_hash
 from domain.identity import Subject
 from domain.message import Command
 from workers.bootstrap import System
+from workers.cli.answers import ANSWERS
+from workers.cli.answers.work import Failure
 from workers.cli.app import build
+from workers.cli.schema import schema_of
 from workers.config import load
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +66,10 @@ class CommandLine:
         found = CliRunner().invoke(build(), list(arguments), input=stdin)
         if found.exception is not None and not isinstance(found.exception, SystemExit):
             raise found.exception
-        return Answer(found.exit_code, found.stdout, found.stderr)
+        answer = Answer(found.exit_code, found.stdout, found.stderr)
+        if "--json" in arguments and answer.out:
+            check_document(arguments, answer.document())
+        return answer
 
     def accept(self, kind: str = "create-snapshot", service: str = "web", message_id: str = "m1", **data: Any) -> str:
         """Put an operation into the inbox, as intake would; its id."""
@@ -75,6 +82,20 @@ class CommandLine:
         """Begin the oldest operation, as a worker would."""
         (claim,) = self.system.database.ledger.claim("n1", "n1|boot|ns|1|1", 1, 60_000)
         return claim
+
+
+def check_document(arguments: Sequence[str], document: dict[str, Any]) -> None:
+    """Hold a document that a command has printed against the type that workers/cli/answers/ declares for it."""
+    path = next((path for path in (" ".join(arguments[:2]), arguments[0]) if path in ANSWERS), None)
+    expected = Failure if "error" in document else ANSWERS.get(path or "")
+    if expected is None:  # tests/unit/workers_cli/test_app.py says which rows are missing
+        return
+    found = {"error": document["error"]} if "error" in document else document
+    errors = [
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
+        for error in Draft202012Validator(schema_of(expected, strict=True)).iter_errors(found)
+    ]
+    assert not errors, f"{' '.join(arguments)} prints what workers/cli/answers/ does not say: {errors}"
 
 
 def program(arguments: Sequence[str], environment: dict[str, str], **options: Any) -> subprocess.Popen[str]:

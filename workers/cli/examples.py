@@ -136,6 +136,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backstay messages",
         "backstay messages --json | jq '.messages[] | select(.type == \"backstay.create-snapshot.v1\")'",
     ),
+    "schema": (
+        "backstay schema operations show",
+        "backstay schema --json > schemas.json",
+    ),
     "completion bash": ("source <(backstay completion bash)   # in ~/.bashrc",),
     "completion zsh": ("source <(backstay completion zsh)   # in ~/.zshrc, after compinit",),
     "completion fish": ("backstay completion fish > ~/.config/fish/completions/backstay.fish",),

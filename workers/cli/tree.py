@@ -51,6 +51,7 @@ BRANCHES: dict[str, Branch] = {
     "doctor": _command("check every part, with the next step for each finding", "doctor"),
     "replicas": _command("how far each further store of snapshots is", "replicas"),
     "messages": _command("the message types, with examples and schemas", "messages"),
+    "schema": _command("the JSON Schema of what a command answers with --json", "schema"),
     "completion": _group("completion of commands and options, for a shell", "completion"),
     "demo": _command("the promise shown on a real tree, kill -9 included", "demo"),
 }  # fmt: skip

@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 import typer
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 import workers.cli
+from workers.cli.answers import ANSWERS
 from workers.cli.app import build
 from workers.cli.completion import candidates
 from workers.cli.examples import EXAMPLES
+from workers.cli.schema import schema_of
 from workers.cli.tree import BRANCHES
 
 ROOT = Path(__file__).parents[3]
@@ -81,6 +84,22 @@ def parse(line: str) -> None:
 def test_every_command_that_answers_has_json() -> None:
     lacking = [path for path, command in commands() if not any("--json" in param.opts for param in command.params)]
     assert set(lacking) == WITHOUT_JSON
+
+
+def test_every_document_is_declared_and_every_field_of_it_has_a_schema() -> None:
+    assert {path for path, _ in commands()} - WITHOUT_JSON == ANSWERS.keys()
+    answer = CliRunner().invoke(build(), ["schema", "--json"])
+    schemas = json.loads(answer.stdout)["schemas"]
+    assert schemas.keys() == ANSWERS.keys()
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_a_strict_schema_notices_a_field_that_nobody_has_documented() -> None:
+    document = {"migrated": True, "new": 1}
+    assert Draft202012Validator(schema_of(ANSWERS["migrate"])).is_valid(document)
+    assert not Draft202012Validator(schema_of(ANSWERS["migrate"], strict=True)).is_valid(document)
+    assert not Draft202012Validator(schema_of(ANSWERS["migrate"])).is_valid({})
 
 
 @pytest.mark.parametrize("words", ["", "operations", "snapshots restore", "publish", "dead-letters replay", "doctor"])
