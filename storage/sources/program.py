@@ -27,6 +27,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOOK_EVERY = 0.5
 #: Characters of standard error that are told.
 MOST_SAID = 300
+#: Bytes of standard error that lie on the disk at most, about; what is older is let go.
+MOST_KEPT = 16 << 20
 
 
 class Program:
@@ -73,7 +75,7 @@ class Program:
         poll.register(handle, select.POLLIN | select.POLLHUP)
         while done < len(view):
             check()
-            self._mind_time()
+            self._mind()
             if not poll.poll(LOOK_EVERY * 1000):
                 continue
             found = os.readv(handle, [view[done:]])
@@ -90,7 +92,7 @@ class Program:
                 break
             except subprocess.TimeoutExpired:
                 check()
-                self._mind_time()
+                self._mind()
         if code == TRY_AGAIN:
             raise SourceUnavailable(f"{self._name} asks to be run again later{self._said()}")
         if code:
@@ -107,7 +109,11 @@ class Program:
             self._process.stdout.close()
         self._errors.close()
 
-    def _mind_time(self) -> None:
+    def _mind(self) -> None:
+        """What may grow without end: its time, and what it says."""
+        handle = self._errors.fileno()
+        if os.fstat(handle).st_blocks * 512 > MOST_KEPT:
+            os.ftruncate(handle, 0)  # it writes on where it was, behind a hole
         if time.monotonic() > self._ends:
             raise self._failed(f"did not end within {self._seconds:g} s")
 
@@ -121,7 +127,7 @@ class Program:
     def _said(self) -> str:
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - 4 * MOST_SAID))
-        text = self._errors.read().decode("utf-8", "replace").strip()
+        text = self._errors.read().decode("utf-8", "replace").strip("\0 \n")
         shown = "".join(c if c.isprintable() else " " for c in text)[-MOST_SAID:]
         return f": {shown}" if shown else ""
 

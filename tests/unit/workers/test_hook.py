@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import eventually
 from workers import hook
 
 
@@ -56,7 +57,7 @@ def test_a_hook_that_hangs_is_killed_with_its_children(tmp_path: Path, monkeypat
     assert not result.passed
     assert result.output.startswith("no answer within")
     child = int(result.output.rpartition(";")[2])
-    assert not _alive(child)
+    eventually(lambda: not _alive(child), what="the child is gone")
 
 
 def test_a_program_that_is_not_there_fails_with_a_reason(tmp_path: Path) -> None:
