@@ -54,7 +54,7 @@ class Context:
     sources: Sources
     hooks: Hooks
     places: Places
-    count: Callable[..., None]  # count("region_ignored", region=…, …) for metrics
+    count: Callable[..., None]  # count("region_ignored", region=…, …) for metrics; a number may follow the name
     identity_files: tuple[str, ...] = ()  # patterns of what a clone of a service must not take over
     undoing_handed_over: bool = False  # an earlier holder may have been putting things back
     #: Clean-up that must wait until the outcome is durable. Best effort: the sweeper repeats it.

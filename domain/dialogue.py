@@ -7,6 +7,7 @@ before the region knows a newer fence; and every try leaves a line for whoever h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from domain.contracts import Clock, Watch
 from domain.errors import LeaseLost, RegionUnavailable
 from domain.failpoint import failpoint
 from domain.journal import Journal
-from domain.region import Call, Place, Region, Repeat, Reply
+from domain.region import Call, Place, Region, Repeat, Reply, Trouble
 from domain.retry import region_call
 
 #: Seconds of lease that must be left beyond the longest call.
@@ -44,9 +45,18 @@ class Said:
 class Dialogue:
     """Used by one thread, for one attempt."""
 
-    def __init__(self, region: Region, journal: Journal, watch: Watch, breakers: Breakers, clock: Clock) -> None:
+    def __init__(
+        self,
+        region: Region,
+        journal: Journal,
+        watch: Watch,
+        breakers: Breakers,
+        clock: Clock,
+        count: Callable[..., None],
+    ) -> None:
+        """`count(name, …)` is for metrics: every try, by what its reply was taken for."""
         self._region, self._journal, self._watch = region, journal, watch
-        self._breakers, self._clock = breakers, clock
+        self._breakers, self._clock, self._count = breakers, clock, count
         self._sealed: set[tuple[str, int]] = set()
 
     def send(self, place: Place, call: Call, *, sent_before: bool = False, undoing: bool = False) -> Said:
@@ -59,6 +69,7 @@ class Dialogue:
             answer = classify(call, reply, sent_before=said.unknown, undoing=undoing)
             said.answer, said.reply = answer, reply
             said.tries.append(_line(reply, answer))
+            self._note(place, call, reply, answer)
             if answer.verdict is Verdict.FENCED:
                 raise LeaseLost(f"the region has seen a later holder of service {place.service_id}")
             if answer.verdict is Verdict.UNKNOWN:
@@ -78,6 +89,7 @@ class Dialogue:
         def once() -> Answer:
             reply = self._try(place, SEAL)
             answer = classify(SEAL, reply, undoing=True)
+            self._note(place, SEAL, reply, answer)
             if answer.verdict is Verdict.FENCED:
                 raise LeaseLost(f"the region has seen a later holder of service {place.service_id}")
             return answer
@@ -119,6 +131,12 @@ class Dialogue:
         failpoint("region.after-call")
         self._breakers.record(place.region, answered=reply.trouble is None and reply.status < 500)
         return reply
+
+    def _note(self, place: Place, call: Call, reply: Reply, answer: Answer) -> None:
+        result = "ignored" if answer.verdict in (Verdict.EXISTS, Verdict.LEFT_OUT) else answer.verdict.value
+        self._count("region_requests", region=place.region, call=call.name, result=result)
+        if reply.trouble is not Trouble.NOT_SENT:
+            self._count("region_seconds", reply.took_ms / 1000, region=place.region)
 
     def _retrying(self, place: Place, repeat: Repeat) -> Any:
         worth = {Verdict.NOT_SENT} if repeat is Repeat.ONCE else {Verdict.NOT_SENT, Verdict.UNKNOWN}

@@ -38,7 +38,9 @@ class Saga:
 
     def __init__(self, context: Context, course: Course) -> None:
         self.context, self.course, self.journal = context, course, context.journal
-        self.dialogue = Dialogue(context.region, context.journal, context.watch, context.breakers, context.clock)
+        self.dialogue = Dialogue(
+            context.region, context.journal, context.watch, context.breakers, context.clock, context.count
+        )
         #: Calls that an earlier holder may have sent without having seen a reply.
         self.inherited = {
             step.ordinal

@@ -1,7 +1,6 @@
 """What one attempt works with: the ports of the process, and the context of the claimed operation.
 
-Apart from the executor, which decides how an attempt ends, because this is only wiring: nothing here
-calls a port.
+Apart from the executor, which decides how an attempt ends, because this is only wiring and counting.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from domain.health import HookResult
 from domain.journal import TOUCHED, Journal, is_neutral
 from domain.lease import Lease
 from domain.operation import State
-from domain.outcome import Item
+from domain.outcome import Item, Outcome
 from domain.region import Region
 from domain.subscription import Subscription
 from workers.clock import SystemClock
@@ -108,6 +107,17 @@ def context_of(
         identity_files=ports.identity_files,
         undoing_handed_over=claim.takeover and operation.state is State.COMPENSATING,
     )
+
+
+def measure(count: Callable[..., None], attempt: Attempt, outcome: Outcome) -> None:
+    """What metrics tell of an end that has been settled."""
+    operation = attempt.claim.operation
+    seconds = max(0.0, (attempt.context.now_ms() - operation.created_at) / 1000)
+    count("operation_seconds", seconds, kind=operation.kind, outcome=outcome.event_name())
+    if outcome.state in (State.ROLLED_BACK, State.STUCK):
+        count("compensations", kind=operation.kind, outcome=outcome.event_name())
+    if outcome.code == "poison":
+        count("poison")
 
 
 def not_put_back(journal: Journal) -> tuple[Item, ...]:

@@ -168,6 +168,9 @@ class Settings:
     public_url: str | None = _setting(
         "BACKSTAY_PUBLIC_URL", _url("http", "https"), "where `backstay web` is reached from outside, for download links"
     )
+    metrics_services: int = _setting(
+        "BACKSTAY_METRICS_SERVICES", _seconds, "services that metrics name, those with the oldest data; 0: none"
+    )
     log_level: str = _setting("BACKSTAY_LOG_LEVEL", _level, "debug, info, warning or error")
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -255,6 +258,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "public_url": None,
         "verify_days": None,
         "reader_grace_seconds": "21600",
+        "metrics_services": "200",
         "log_level": "info",
     }
 

@@ -34,7 +34,7 @@ from domain.operation import Budget, Operation, State
 from domain.outcome import Outcome
 from domain.retry import backoff_ms, within_call
 from domain.subscription import Subscription
-from workers.attempt import Attempt, Ports, context_of, not_put_back
+from workers.attempt import Attempt, Ports, context_of, measure, not_put_back
 
 log = structlog.get_logger("executor")
 
@@ -72,6 +72,8 @@ class Executor:
             fence=operation.fence,
         ):
             log.info("operation.claimed", takeover=claim.takeover, state=operation.state.value)
+            if claim.abandoned:
+                self._ports.count("takeovers", why="lease-ended")
             try:
                 how = self._run(claim, asked_at)
             finally:
@@ -194,6 +196,7 @@ class Executor:
         if operation.attempts + 1 < most:
             delay = backoff_ms(self._budget, operation.attempts, self._draw)
             self._ports.ledger.retry_later(attempt.claim, delay, code, sentence)
+            self._ports.count("retries", kind=operation.kind, code=code)
             log.warning("operation.retry", code=code, detail=sentence, delay_ms=delay)
             return None
         given_up = BackstayError(
@@ -233,6 +236,7 @@ class Executor:
         if used + 1 < self._budget.max_undo_attempts:
             delay = backoff_ms(self._budget, used, self._draw)
             self._ports.ledger.retry_later(attempt.claim, delay, "undo-failed", type(error).__name__)
+            self._ports.count("retries", kind=operation.kind, code="undo-failed")
             return None
         trace = "".join(traceback.format_exception(error))
         open_items = not_put_back(attempt.context.journal)
@@ -262,6 +266,7 @@ class Executor:
         for retry in within_call(seconds=max(1.0, attempt.lease.left() - 1.0)):
             with retry:
                 self._ports.ledger.settle(attempt.claim, outcome)
+        measure(self._ports.count, attempt, outcome)
         for clean_up in attempt.context.after_settle:
             try:
                 clean_up()

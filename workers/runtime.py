@@ -77,6 +77,12 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None], progress:
     )
 
 
+def metrics_of(system: System, clock: Clock) -> Metrics:
+    """The counters of a process, and the gauges of the installation."""
+    figures = functools.partial(system.database.figures, system.settings.metrics_services)
+    return Metrics(figures, lambda: clock.wall_ms() / 1000)
+
+
 def settings_patterns(text: str | None) -> tuple[str, ...]:
     """Patterns, one for each part between colons."""
     return tuple(filter(None, (text or "").split(":")))
@@ -95,7 +101,7 @@ class NodeProcess:
         settings, database = system.settings, system.database
         self._settings, self._database = settings, database
         self.clock = SystemClock()
-        self.metrics = Metrics(database.counts)
+        self.metrics = metrics_of(system, self.clock)
         self._giving_up = threading.Event()
         owner = Owner.of_this_process(settings.node)
         self._wake = database.wake()
@@ -140,7 +146,8 @@ class NodeProcess:
             database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store, daily
         )
         report = functools.partial(node_report, settings, self.clock)
-        self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, report)
+        self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, self.metrics, report)
+        self.metrics.watch_intake({"connected": self.ingress.connected, "paused": self.ingress.paused})
         replicated = system.replicated
         self.copier = Copier(database.copies, replicated, tuple(system.replica_stores)) if replicated else None
 
@@ -259,7 +266,7 @@ def run_web(settings: Settings, http: str) -> int:
         return _refuse(trouble)
     health = Health(ready=(probe("database", system.database.round_trip),))
     wake = system.database.wake()
-    server = server_of(system, health, Metrics(system.database.counts), http, wake.set)
+    server = server_of(system, health, metrics_of(system, SystemClock()), http, wake.set)
     told, _ = _listen()
     server.start()
     log.info("http.listening", address=server.address)

@@ -18,6 +18,7 @@ from domain.node import NodeReport
 from domain.operation import TERMINAL
 from workers.daily import Daily
 from workers.loop import Loop
+from workers.metrics import Metrics
 from workers.owner import Owner
 
 log = structlog.get_logger("sweeper")
@@ -60,11 +61,12 @@ class Sweeper:
         clock: Clock,
         version: str,
         wake: Callable[[], None],
+        metrics: Metrics,
         report: Callable[[], NodeReport] = NodeReport,
     ) -> None:
-        """`report` is what the node says of itself with each beat."""
+        """`wake` says that there may be new work; `report` is what the node says of itself with each beat."""
         self._duties, self._owner, self._clock, self._version, self._wake = duties, owner, clock, version, wake
-        self._report, self._drained = report, False
+        self._metrics, self._report, self._drained = metrics, report, False
         self._stopping = threading.Event()
         self._loop = Loop("sweeper", self._sweep)
         self._due: dict[str, float] = {}
@@ -105,6 +107,9 @@ class Sweeper:
                 duty()
             except (BackstayError, OSError) as error:
                 log.warning("sweep.failed", duty=name, detail=str(error))
+                self._metrics.duty_failed(name)
+            else:
+                self._metrics.duty_done(name)
 
     def _beat(self) -> None:
         drained = self._duties.nodes.beat(self._owner.node, self._owner.boot_id, self._version, self._report())
@@ -116,6 +121,7 @@ class Sweeper:
         freed = self._duties.ledger.release_dead(self._owner.is_dead)
         if freed:
             log.warning("sweep.released-leases-of-dead-processes", operations=freed)
+            self._metrics.count("takeovers", freed, why="holder-dead")
             self._wake()
 
     def _expire(self) -> None:

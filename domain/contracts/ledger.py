@@ -21,6 +21,7 @@ class Claim:
     operation: Operation
     takeover: bool  # somebody held it before: look for what they left
     fence: int = 0  # the token of every write; grows when the holder bumps it
+    abandoned: bool = False  # and did not give it back: its lease ran out
 
     def __post_init__(self) -> None:
         """The token begins as the operation's."""

@@ -78,8 +78,7 @@ def claim(
             candidates = [row for row in candidates if not row.exclusive or row.service_id in free]
             seqs = [row.seq for row in candidates]
             taken = connection.execute(TAKE, {"seqs": seqs, "holder": owner, "until": now + lease_ms, "at": now}).all()
-            held_before = {row.seq for row in candidates if row.fence > 0}
-            return _claims(connection, vault, taken, held_before, now)
+            return _claims(connection, vault, taken, {row.seq: row for row in candidates}, now)
     except Conflict:
         return []  # another node was faster with an operation of the same service
 
@@ -121,7 +120,9 @@ def _ready(*, cancels_only: bool = False, begun: bool = False, but: bool = False
         which = or_(is_cancel, and_(state_is(mine, State.RUNNING, State.COMPENSATING), ours))
     now = bindparam("now", type_=BigInteger)
     return (
-        select(mine.c.seq, mine.c.op_id, mine.c.service_id, mine.c.exclusive, mine.c.fence, mine.c.kind)
+        select(
+            mine.c.seq, mine.c.op_id, mine.c.service_id, mine.c.exclusive, mine.c.fence, mine.c.kind, mine.c.lease_until
+        )
         .where(
             claimable(mine),
             mine.c.node == bindparam("node"),
@@ -187,12 +188,13 @@ def _raise_fences(tx: Transactions, connection: Connection, rows: Sequence[Row[A
 
 
 def _claims(
-    connection: Connection, vault: Vault, taken: Sequence[Row[Any]], held_before: set[int], now: int
+    connection: Connection, vault: Vault, taken: Sequence[Row[Any]], before: Mapping[int, Row[Any]], now: int
 ) -> list[Claim]:
     claims = []
     for row in sorted(taken, key=lambda row: row.seq):
         try:
-            claims.append(Claim(read_operation(row, vault), takeover=row.seq in held_before))
+            was = before[row.seq]
+            claims.append(Claim(read_operation(row, vault), takeover=was.fence > 0, abandoned=was.lease_until > 0))
         except BackstayError as error:
             _rest(connection, row, error, now)
     return claims

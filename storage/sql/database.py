@@ -20,6 +20,7 @@ from storage.sql.catalogue import SqlCatalogue
 from storage.sql.copies import SqlCopies
 from storage.sql.dead_letters import SqlDeadLetters
 from storage.sql.engine import open_engine, parse_url
+from storage.sql.figures import figures
 from storage.sql.inbox import SqlInbox
 from storage.sql.ledger import SqlLedger
 from storage.sql.nodes import SqlNodes
@@ -79,6 +80,10 @@ class Database:
         """Figures for metrics: operations {(kind, state): n}, ready, oldest_queued_age, dead_letters,
         outbox_waiting, outbox_oldest_age; ages in milliseconds."""
         return self._questions.counts()
+
+    def figures(self, most_services: int) -> dict[str, Any]:
+        """`counts`, and what else metrics tell; of services only so many, those with the oldest data."""
+        return self._questions.counts() | figures(self._tx, most_services)
 
     def list_operations(
         self,

@@ -257,3 +257,15 @@ def test_a_compensation_is_taken_over_as_a_compensation(bench: Bench) -> None:
     bench.database.ledger.turn_back(claim, Outcome(State.FAILED, "refused"))
     bench.now += LEASE + 1
     assert bench.claim_one().operation.state is State.COMPENSATING
+
+
+def test_a_claim_says_whether_the_last_holder_gave_it_back(bench: Bench) -> None:
+    """Metrics tell of workers that die; a retry in good order is no such thing."""
+    first = bench.running()
+    assert (first.takeover, first.abandoned) == (False, False)
+    bench.database.ledger.retry_later(first, 0, "store-unavailable", "away")
+    second = bench.claim_one()
+    assert (second.takeover, second.abandoned) == (True, False)
+    bench.now += LEASE + 1
+    third = bench.claim_one()
+    assert (third.takeover, third.abandoned) == (True, True)

@@ -49,6 +49,7 @@ class Bench:
         self.database = database
         self.stopping = threading.Event()
         self.ends: list[str] = []
+        self.counted: list[tuple[str, ...]] = []
         self.contexts: list[Context] = []
         self.handle: Callable[[Any, Context], Outcome] = lambda payload, context: Outcome.succeeded("did it")
         self.undo: Callable[[Any, Context], None] | None = None
@@ -62,6 +63,9 @@ class Bench:
     def claim(self) -> Claim | None:
         claims = self.database.ledger.claim("n1", "owner", 1, 60_000)
         return claims[0] if claims else None
+
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        self.counted.append((name, *labels.values()))
 
     def run_once(self) -> None:
         claim = self.claim()
@@ -79,7 +83,7 @@ class Bench:
         ports = Ports(
             database.ledger, database.services, database.catalogue, None, None, clock,  # type: ignore[arg-type]
             None, Breakers(clock, random.Random(1)), database.versions, database.records,  # type: ignore[arg-type]
-            health_hook=lambda service_id: HookResult(True), count=lambda name, **labels: None,
+            health_hook=lambda service_id: HookResult(True), count=self.count,
             sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
             places=NodePlaces({}),
         )  # fmt: skip
@@ -283,6 +287,7 @@ def test_a_command_that_kills_its_workers_is_given_up_as_poison(bench: Bench) ->
     operation = bench.operation(op_id)
     assert (operation.state, operation.error_code) == (State.FAILED, "poison")
     assert bench.contexts == []
+    assert bench.counted == [("operation_seconds", "act", "failed"), ("poison",)]
 
 
 def test_a_stale_worker_cannot_settle_what_another_has_taken_over(bench: Bench) -> None:
@@ -353,6 +358,7 @@ def test_undoing_that_kills_its_workers_is_stuck_and_not_tried_for_ever(bench: B
         bench.database.ledger.release_dead(lambda owner: True)
     bench.run_once()
     assert (bench.operation(op_id).state, bench.operation(op_id).error_code) == (State.STUCK, "poison")
+    assert bench.counted == [("operation_seconds", "act", "stuck"), ("compensations", "act", "stuck"), ("poison",)]
 
 
 def test_a_ledger_that_cannot_settle_is_retried_with_backoff_and_does_not_escape(bench: Bench) -> None:

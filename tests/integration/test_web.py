@@ -42,7 +42,7 @@ def nothing_counted() -> dict[str, Any]:
 def serving(
     health: Health | None = None, counts: Callable[[], dict[str, Any]] = nothing_counted
 ) -> Iterator[tuple[str, Metrics]]:
-    metrics = Metrics(counts)
+    metrics = Metrics(counts, lambda: 2_000_000_000.0)
     server = HttpServer(build_app(health or Health(), metrics.render), ANY_PORT)
     server.start()
     try:
@@ -134,7 +134,7 @@ def test_nothing_else_is_served() -> None:
 
 # ---------------------------------------------------------------- metrics
 def test_what_stands_in_sql_is_read_at_each_scrape(database: Database) -> None:
-    with serving(counts=database.counts) as (address, _):
+    with serving(counts=lambda: database.figures(0)) as (address, _):
         assert samples(address)["backstay_operations_ready"] == 0
         accept(database, "m1")
         database.inbox.accept([Rejected(b"{", "undecodable", "the body is not JSON")])
@@ -146,7 +146,10 @@ def test_what_stands_in_sql_is_read_at_each_scrape(database: Database) -> None:
 
 
 def test_counters_are_those_of_the_process_that_answers(database: Database) -> None:
-    with serving(counts=database.counts) as (first, mine), serving(counts=database.counts) as (second, _):
+    with (
+        serving(counts=lambda: database.figures(0)) as (first, mine),
+        serving(counts=lambda: database.figures(0)) as (second, _),
+    ):
         mine.accepted(3)
         mine.duplicates(2)
         mine.rejected(1)
@@ -170,10 +173,10 @@ def test_a_scrape_without_a_database_says_so_and_keeps_the_counters() -> None:
     assert "backstay_operations_ready" not in found, "a gauge that nobody could read must not be 0"
 
 
-def test_no_id_and_no_tenant_becomes_a_label(database: Database) -> None:
+def test_no_message_becomes_a_label_and_no_tenant_when_no_service_is_to_be_named(database: Database) -> None:
     """A label whose values never end would fill the memory of whatever scrapes it."""
     accept(database, "m-unique")
-    with serving(counts=database.counts) as (address, _):
+    with serving(counts=lambda: database.figures(0)) as (address, _):
         text = get(address, "/metrics")[2]
     assert "m-unique" not in text
     assert "acme" not in text

@@ -1,8 +1,9 @@
 """What is served over HTTP: health and metrics for machines, the API for programs, the console for people.
 
 Apart from the server because this is the contract and that is sockets and threads. `/livez`, `/readyz` and `/metrics`
-hold the names and findings of checks and figures, never an id or the content of a message, so they need no login; bind
-them to an address that only the platform reaches all the same. Everything under `/api/v1` and every page needs one.
+hold the names and findings of checks, and figures, of which some name services; never the content of a message. They
+need no login: bind them to an address that only the platform reaches. Everything under `/api/v1` and every page needs
+one.
 """
 
 from __future__ import annotations

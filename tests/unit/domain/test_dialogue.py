@@ -81,15 +81,19 @@ class Stage:
 
     def __init__(self, *, fenced: bool = False, limits: Limits | None = None) -> None:
         self.clock = FakeClock()
+        self.counted: list[tuple[str, object]] = []
         self.region = ScriptedRegion(self.clock, fenced=fenced)
         self.journal, self.watch = FakeJournal(), FakeWatch()
         self.breakers = Breakers(self.clock, random.Random(1), limits)
         self.dialogue = self.fresh()
 
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        self.counted.append((name, labels.get("result", amount)))
+
     def fresh(self) -> Dialogue:
         """The dialogue of the next attempt in the same process."""
         journal, watch = cast(Journal, self.journal), cast(Watch, self.watch)
-        return Dialogue(self.region, journal, watch, self.breakers, self.clock)
+        return Dialogue(self.region, journal, watch, self.breakers, self.clock, self.count)
 
 
 @pytest.fixture(params=[False, True], ids=["settle", "fenced"])
@@ -101,6 +105,8 @@ def test_a_lost_reply_is_asked_for_again_and_remembered_as_unknown(stage: Stage)
     stage.region.replies = [CUT]
     said = stage.dialogue.send(PLACE, ENV)
     assert (said.answer.verdict, said.unknown, len(said.tries)) == (Verdict.APPLIED, True, 2)
+    told = [result for name, result in stage.counted if name == "region_requests"]
+    assert told.count("unknown") == 1 and told[-1] == "applied"
 
 
 def test_what_certainly_did_not_arrive_is_not_unknown(stage: Stage) -> None:

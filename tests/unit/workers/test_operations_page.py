@@ -6,8 +6,8 @@ import ast
 import fnmatch
 import re
 from pathlib import Path
-from typing import Any
 
+from tests.fakes.figures import FIGURES
 from workers.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -17,20 +17,9 @@ LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 NOT_A_NODE = ROOT / "workers" / "cli"
 
 
-def counts() -> dict[str, Any]:
-    return {
-        "operations": {("create-snapshot", "QUEUED"): 1},
-        "ready": 1,
-        "oldest_queued_age": 1,
-        "dead_letters": 1,
-        "outbox_waiting": 1,
-        "outbox_oldest_age": 1,
-    }
-
-
 def exported() -> set[str]:
-    metrics = Metrics(counts)
-    metrics.ended("create-snapshot", "succeeded")
+    metrics = Metrics(lambda: FIGURES, lambda: 0.0)
+    metrics.watch_intake({"connected": lambda: True})
     names = re.findall(r"^# TYPE (\S+)", metrics.render().decode(), re.MULTILINE)
     return {name for name in names if not name.endswith("_created")}
 

@@ -1,0 +1,111 @@
+"""What a scrape asks of the database: ages, causes, and how well each service's data is backed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from domain.outcome import AddSnapshot, MarkCorrupt, MarkDeleting, MarkSound, SaveService
+from domain.service import Service
+from tests.contract.sql_bench import Bench, accepted, rejected, snapshot
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    with Bench.opened(database_url) as opened:
+        yield opened
+
+
+def registered(bench: Bench, *names: str) -> None:
+    for name in names:
+        bench.make(SaveService(Service(name, "acme", name, name, "n1")))
+
+
+def taken(bench: Bench, snapshot_id: str, service: str, at: int, **more: Any) -> None:
+    bench.make(AddSnapshot(snapshot(snapshot_id, service_id=service, taken_at=at, **more)))
+
+
+def backed_up(bench: Bench, most: int = 10) -> list[tuple[str, int, int | None]]:
+    rows = bench.database.figures(most)["backed_up"]
+    return [(service, at, verified) for _, service, at, verified in rows]
+
+
+def test_the_services_with_the_oldest_data_come_first_and_only_so_many(bench: Bench) -> None:
+    registered(bench, "a", "b", "c", "never")
+    for name, at in (("a", 300), ("b", 100), ("c", 200)):
+        taken(bench, f"s-{name}", name, at)
+    taken(bench, "s-a-old", "a", 50)
+    assert backed_up(bench) == [("b", 100, None), ("c", 200, None), ("a", 300, None)]
+    assert backed_up(bench, 1) == [("b", 100, None)]
+    assert backed_up(bench, 0) == []
+
+
+def test_a_service_without_data_in_a_snapshot_is_counted_and_not_named(bench: Bench) -> None:
+    registered(bench, "a", "never", "configured")
+    taken(bench, "s1", "a", 100)
+    taken(bench, "s2", "configured", 100, include=("configuration",))
+    found = bench.database.figures(10)
+    assert (found["services"], found["services_without_snapshot"]) == (3, 2)
+    assert [row[1] for row in found["backed_up"]] == ["a"]
+
+
+def test_what_cannot_be_restored_does_not_count_as_backed_up(bench: Bench) -> None:
+    registered(bench, "web")
+    for number in (1, 2, 3):
+        taken(bench, f"s{number}", "web", number * 100)
+    bench.make(MarkDeleting("s3"))
+    bench.make(MarkCorrupt("s2", "a chunk is missing"))
+    assert backed_up(bench) == [("web", 100, None)]
+    assert bench.database.figures(1)["snapshots"] == {"available": 1, "corrupt": 1, "deleting": 1}
+
+
+def test_only_reading_back_counts_as_verified(bench: Bench) -> None:
+    registered(bench, "web")
+    taken(bench, "s1", "web", 100)
+    found = bench.database.catalogue.get("s1")
+    assert found is not None
+    bench.make(MarkSound("s1", "exists", found.changed_at))
+    assert backed_up(bench) == [("web", 100, None)]
+    bench.now += 1_000
+    found = bench.database.catalogue.get("s1")
+    assert found is not None
+    bench.make(MarkSound("s1", "hash", found.changed_at))
+    assert backed_up(bench) == [("web", 100, bench.now)]
+
+
+def test_dead_letters_are_counted_by_reason_and_by_cause(bench: Bench) -> None:
+    bench.database.inbox.accept([rejected(b"{"), rejected(b"[")])
+    bench.accept(accepted("m1"))
+    bench.fail(bench.claim(limit=1)[0])
+    found = bench.database.figures(1)
+    assert sum(found["dead_letters_by_reason"].values()) == found["dead_letters"] == 3
+    assert found["dead_letters_by_reason"]["invalid"] == 2
+    assert found["dead_letter_groups"] == 2
+
+
+def test_the_oldest_operation_under_way_has_an_age_and_a_queued_one_has_not(bench: Bench) -> None:
+    bench.accept(accepted("m1", "a"))
+    bench.now += 1_000
+    assert bench.database.figures(1)["oldest_running_age"] == 0
+    bench.claim(limit=1)
+    assert bench.database.figures(1)["oldest_running_age"] == 1_000
+
+
+def test_nodes_tell_when_they_were_last_seen(bench: Bench) -> None:
+    bench.database.nodes.beat("n1", "boot", "1")
+    seen = bench.now
+    bench.now += 5_000
+    assert bench.database.figures(1)["nodes"] == {"n1": seen}
+
+
+def test_garbage_is_late_only_from_when_it_may_be_removed(bench: Bench) -> None:
+    registered(bench, "web")
+    taken(bench, "s1", "web", 100)
+    assert bench.database.figures(1)["garbage_due"] == 0
+    bench.make(MarkDeleting("s1"))
+    bench.now += 2_000
+    found = bench.database.figures(1)
+    assert found["garbage_due"] >= 1
+    assert found["garbage_oldest_age"] == 2_000
