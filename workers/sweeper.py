@@ -113,8 +113,10 @@ class Sweeper:
 
     def _beat(self) -> None:
         drained = self._duties.nodes.beat(self._owner.node, self._owner.boot_id, self._version, self._report())
-        if drained != self._drained:
-            log.warning("node.drained" if drained else "node.undrained")
+        if drained and not self._drained:
+            log.warning("node.drained")
+        elif self._drained and not drained:
+            log.warning("node.undrained")
         self._drained = drained
 
     def _release_dead(self) -> None:

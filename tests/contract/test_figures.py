@@ -93,8 +93,10 @@ def test_the_oldest_operation_under_way_has_an_age_and_a_queued_one_has_not(benc
     assert bench.database.figures(1)["oldest_running_age"] == 1_000
 
 
-def test_nodes_tell_when_they_were_last_seen(bench: Bench) -> None:
+def test_nodes_that_take_work_tell_when_they_were_last_seen(bench: Bench) -> None:
     bench.database.nodes.beat("n1", "boot", "1")
+    bench.database.nodes.beat("drained", "boot", "1")
+    bench.database.nodes.drain("drained", "anna", "new disks")
     seen = bench.now
     bench.now += 5_000
     assert bench.database.figures(1)["nodes"] == {"n1": seen}
