@@ -47,6 +47,7 @@ class Program:
     ) -> None:
         """Start it; it may run for so many seconds. `keep_open`: files that it inherits."""
         self._name, self._ends, self._seconds = name, time.monotonic() + seconds, seconds
+        self._former = b""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         try:
             self._process = subprocess.Popen(
@@ -113,6 +114,7 @@ class Program:
         """What may grow without end: its time, and what it says."""
         handle = self._errors.fileno()
         if os.fstat(handle).st_blocks * 512 > MOST_KEPT:
+            self._former = self._tail()
             os.ftruncate(handle, 0)  # it writes on where it was, behind a hole
         if time.monotonic() > self._ends:
             raise self._failed(f"did not end within {self._seconds:g} s")
@@ -124,10 +126,13 @@ class Program:
             next_step="run the program by hand as the worker's user, mend it, and publish the command again",
         )
 
+    def _tail(self) -> bytes:
+        # With an offset of our own: the program shares that of the file.
+        handle, most = self._errors.fileno(), 4 * MOST_SAID
+        return self._former + os.pread(handle, most, max(0, os.fstat(handle).st_size - most)).replace(b"\0", b"")
+
     def _said(self) -> str:
-        self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - 4 * MOST_SAID))
-        text = self._errors.read().decode("utf-8", "replace").strip("\0 \n")
+        text = self._tail()[-4 * MOST_SAID :].decode("utf-8", "replace").strip()
         shown = "".join(c if c.isprintable() else " " for c in text)[-MOST_SAID:]
         return f": {shown}" if shown else ""
 

@@ -14,7 +14,8 @@ def test_of_endless_errors_only_the_last_lie_on_the_disk(monkeypatch: pytest.Mon
     """FZ-08."""
     monkeypatch.setattr(program, "MOST_KEPT", 1 << 20)
     # Its output is more than a pipe holds, so it goes on only as fast as it is read.
-    script = "for part in 1 2 3 4 5 6; do head -c 1048576 /dev/urandom >&2; head -c 200000 /dev/zero; done; echo 'no table' >&2; exit 3"
+    part = "head -c 1048576 /dev/urandom >&2; head -c 200000 /dev/zero"
+    script = f"for part in 1 2 3 4 5 6; do {part}; done; echo 'no table' >&2; exit 3"
     view = memoryview(bytearray(4096))
     with program.running("the program", ["sh", "-c", script], {}, 60.0, stdout=-1) as running:
         while running.fill(view, lambda: None):
