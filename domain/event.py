@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.operation import Operation
 from domain.outcome import Outcome
+from domain.tenant_sentence import tenant_sentence
 
 SOURCE = "/backstay"
 
@@ -54,6 +55,11 @@ def progress_event(operation: Operation, figures: dict[str, int], event_id: str,
     )
 
 
+def ended_document(operation: Operation, outcome: Outcome) -> dict[str, Any]:
+    """The end of an operation as its row and its event keep it: for operators, and apart from that for the tenant."""
+    return outcome.document() | {"tenant_sentence": tenant_sentence(operation, outcome)}
+
+
 def outcome_event(operation: Operation, outcome: Outcome, event_id: str, time_ms: int) -> dict[str, Any]:
     """The one terminal event of an operation."""
     return cloud_event(
@@ -62,7 +68,7 @@ def outcome_event(operation: Operation, outcome: Outcome, event_id: str, time_ms
         f"tenant/{operation.tenant_id}/service/{operation.service_id}",
         time_ms,
         {"operation_id": operation.op_id, "command_id": operation.message_id, "command_source": operation.source}
-        | outcome.document(),
+        | ended_document(operation, outcome),
         causationid=operation.message_id,
         correlationid=operation.correlation_id,
         traceparent=operation.traceparent,

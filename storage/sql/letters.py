@@ -20,6 +20,7 @@ from domain.identity import Subject, check_name
 from domain.message import Command
 from domain.operation import Operation
 from domain.outcome import Outcome
+from domain.tenant_sentence import NOT_UNDERSTOOD
 from storage.sql.ids import new_id
 from storage.sql.outbox import tell
 from storage.sql.sealed import Vault, to_json
@@ -169,6 +170,7 @@ def _tell_publisher(connection: Connection, item: Rejected, letter_id: str, now:
         "outcome": "failed",
         "code": item.reason,
         "sentence": item.sentence,
+        "tenant_sentence": NOT_UNDERSTOOD,
     }
     payload = cloud_event(event_id, f"{kind}.failed", item.subject or "", now, data, causationid=item.message_id)
     tell(connection, Event(event_id, letter_id, topic(kind, "failed", tenant), item.reply_to, payload), now)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from sqlalchemy import update
 
+from domain.event import ended_document
 from domain.operation import State
 from domain.outcome import Change, Outcome
 from storage.sql.changes import apply
@@ -56,7 +57,7 @@ def resolve(
             connection.execute(
                 update(operation)
                 .where(operation.c.op_id == op_id)
-                .values(outcome=to_json(outcome.document()), error_code=outcome.code)
+                .values(outcome=to_json(ended_document(stuck, outcome)), error_code=outcome.code)
             )
             apply(tx, connection, vault, stuck, changes, now)
             tell_outcome(connection, stuck, outcome, now)

@@ -12,7 +12,7 @@ from sqlalchemy import Case, Connection, and_, case, exists, or_, select, update
 
 from domain.contracts import Claim, Event
 from domain.errors import Cancelled, DeadlineExceeded
-from domain.event import outcome_event, topic
+from domain.event import ended_document, outcome_event, topic
 from domain.operation import TERMINAL, Operation, State
 from domain.outcome import Outcome
 from storage.sql.changes import apply
@@ -41,7 +41,7 @@ def settle(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> No
             connection,
             claim,
             state=outcome.state.value,
-            outcome=to_json(outcome.document()),
+            outcome=to_json(ended_document(claim.operation, outcome)),
             error_code=outcome.code,
             error_sentence=None,
             lease_until=0,
@@ -188,7 +188,6 @@ def _end_unstarted(connection: Connection, op_id: str, outcome: Outcome, now: in
         .where(operation.c.op_id == op_id, state_is(operation, State.QUEUED))
         .values(
             state=State.CANCELLED.value,
-            outcome=to_json(outcome.document()),
             error_code=outcome.code,
             cancel_requested=1,
             updated_at=now,
@@ -197,7 +196,11 @@ def _end_unstarted(connection: Connection, op_id: str, outcome: Outcome, now: in
     ).first()
     if ended is None:
         return False
-    tell_outcome(connection, closed_operation(ended), outcome, now)
+    was = closed_operation(ended)
+    connection.execute(
+        update(operation).where(operation.c.op_id == op_id).values(outcome=to_json(ended_document(was, outcome)))
+    )
+    tell_outcome(connection, was, outcome, now)
     return True
 
 

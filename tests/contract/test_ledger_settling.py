@@ -154,3 +154,32 @@ def test_what_has_ended_stays_as_it_is(bench: Bench) -> None:
 def test_cancelling_what_does_not_exist_is_nothing(bench: Bench) -> None:
     assert bench.database.ledger.request_cancel("none") is None
     assert bench.database.ledger.get("none") is None
+
+
+def _told(bench: Bench, op_id: str) -> tuple[str, str]:
+    """What the row keeps for the tenant, and what the newest event of the operation says."""
+    kept = bench.get(op_id).outcome
+    events = [event for event in bench.database.outbox.take(100, 0) if event.op_id == op_id]
+    assert kept is not None
+    return kept["tenant_sentence"], events[-1].payload["data"]["tenant_sentence"]
+
+
+def test_every_way_to_an_end_keeps_and_tells_the_tenant_s_sentence(bench: Bench) -> None:
+    """It is the same in the row and in the event, also for what no worker ends."""
+    done = bench.running("a")
+    bench.succeed(done)
+    assert _told(bench, done.operation.op_id) == ("The snapshot was made and checked.",) * 2
+    unstarted = bench.accept_one(service="b")
+    bench.database.ledger.request_cancel(unstarted)
+    assert _told(bench, unstarted) == ("The snapshot was cancelled; nothing was changed.",) * 2
+    late = bench.accept_one(service="d", deadline_ms=bench.now + 5)
+    bench.now += 10
+    bench.database.ledger.expire()
+    assert _told(bench, late) == ("The snapshot could not be done in time; nothing was changed.",) * 2
+    stuck = bench.running("c")
+    bench.database.ledger.settle(stuck, Outcome(State.STUCK, "it is broken", code="undo-failed"))
+    bench.database.ledger.resolve_stuck(stuck.operation.op_id, "accept", "anna", "by hand")
+    assert (
+        _told(bench, stuck.operation.op_id)
+        == ("The snapshot could not end by itself; an operator has put everything back as it was.",) * 2
+    )

@@ -117,6 +117,7 @@ def show_outcome(screen: Screen, document: dict[str, Any]) -> None:
     styles = {"succeeded": "green", "rolled-back": "yellow", "cancelled": "yellow"}
     screen.line(f"{document['outcome']}: {document['sentence']}", styles.get(document["outcome"], "red"))
     screen.facts([("operation", document["operation_id"]), ("code", document["error_code"])])
+    screen.facts([("for the tenant", document["tenant_sentence"])])
     screen.facts(list(document["figures"].items()))
     for item in document["items"]:
         screen.line(_item(document, item), "" if document["complete"] else "yellow")

@@ -44,6 +44,7 @@ class Operation(TypedDict):
     error_code: Annotated[str | None, "why; before the end that of the last attempt"]
     sentence: Annotated[str | None, "what happened"]
     next_step: Annotated[str | None, "what to do"]
+    tenant_sentence: Annotated[str | None, "what happened, in words that can be passed on to the tenant"]
     complete: Annotated[bool | None, "false when items were left out"]
     items: Annotated[list[Finding], "what was left out; of a dry run what would change"]
     figures: Annotated[dict[str, Any], "counts, bytes and ids, by command: `snapshot_id`, `files`, …"]
