@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from domain.chronicle import Told
 from domain.contracts import DeadLetter, Wake
 from domain.operation import Operation, State
 from domain.service import Service
@@ -107,6 +108,10 @@ class Database:
     def find_dead_letters(self, source: str, message_id: str) -> list[DeadLetter]:
         """Dead letters about messages with that key, newest first, without raw bytes."""
         return self.dead_letters.about(source, message_id)
+
+    def told(self, op_id: str) -> list[Told]:
+        """The events about an operation, oldest first."""
+        return self._questions.told(op_id)
 
     def waits_for(self, operation: Operation) -> str:
         """One sentence: what has to happen before the operation goes on."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Text, and_, func, literal, or_, select
 
+from domain.chronicle import Told
 from domain.node import place_sentence
 from domain.operation import TERMINAL, Operation, State
 from storage.sql.capacity import held_by
@@ -107,6 +108,12 @@ class Questions:
                 "outbox_waiting": waiting,
                 "outbox_oldest_age": max(0, now - oldest_event) if waiting else 0,
             }
+
+    def told(self, op_id: str) -> list[Told]:
+        """The events about an operation, oldest first."""
+        wanted = select(outbox.c.topic, outbox.c.created_at, outbox.c.sent_at).where(outbox.c.op_id == op_id)
+        with self._tx.read() as connection:
+            return [Told(*row) for row in connection.execute(wanted.order_by(outbox.c.seq))]
 
     def waits_for(self, op_id: str) -> str:
         """One sentence: what has to happen before the operation goes on. "" if it does not exist."""

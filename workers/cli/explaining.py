@@ -6,14 +6,16 @@ the only command that says what is true: who said it is kept with the operation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from domain.chronicle import Moment, attempts, choices, chronicle
 from domain.errors import Refused
 from domain.explain import Line, story, summary
 from domain.operation import Operation, State
-from workers.cli.documents import moment, operation_document
+from workers.cli.documents import ENDED, moment, operation_document
 from workers.cli.exits import Exit
 from workers.cli.operations import Id, find, group
 from workers.cli.session import AsJson, Session, operator, session
@@ -21,21 +23,34 @@ from workers.cli.session import AsJson, Session, operator, session
 
 @group.command()
 def explain(operation_id: Id, as_json: AsJson = False) -> None:
-    """Tell an operation step by step: calls, replies, retries, what was ignored, what was put back."""
+    """Tell an operation from its acceptance on: steps, replies, what was put back, how it ended, and what to do next."""
     with session(as_json) as here:
         database = here.database()
         operation = find(database, operation_id)
         steps = database.ledger.steps(operation_id)
-        lines = story(steps)
-        here.screen.document(operation_document(operation, None) | {"story": [line.document() for line in lines]})
-        for sentence in summary(operation, steps):
+        letters = database.find_dead_letters(operation.source, operation.message_id)
+        waits_for = None if operation.state in ENDED else database.waits_for(operation)
+        lines, moments = story(steps), chronicle(operation, database.told(operation_id), letters)
+        may = choices(operation, letters)
+        document = {
+            "story": [line.document() for line in lines],
+            "chronicle": [{"at": moment(one.at), "what": one.what} for one in moments],
+            "choices": may,
+        }
+        here.screen.document(operation_document(operation, waits_for) | document)
+        sentences = [*summary(operation, steps), f"it waits for {waits_for}" if waits_for else "", attempts(operation)]
+        for sentence in filter(None, sentences):
             here.screen.line(sentence)
         for item in (operation.outcome or {}).get("items", ()):
             here.screen.line(f"{item['code']}: {item['name']}: {item['sentence']}", "yellow")
         _evidence(here, operation)
         here.screen.line("")
+        _tell_moments(here, moments[:1])
         for line in lines:
             _tell(here, line)
+        _tell_moments(here, moments[1:])
+        for choice in may:
+            here.screen.line(f"next: {choice}")
 
 
 @group.command()
@@ -95,6 +110,11 @@ def _ask(here: Session, how: str, yes: bool) -> None:
 def _evidence(here: Session, operation: Operation) -> None:
     evidence = (operation.outcome or {}).get("figures", {}).get("evidence") or {}
     here.screen.facts([(f"evidence: {name}", value) for name, value in evidence.items()])
+
+
+def _tell_moments(here: Session, moments: Sequence[Moment]) -> None:
+    for one in moments:
+        here.screen.line(f"     {moment(one.at)}  {one.what}")
 
 
 def _tell(here: Session, line: Line) -> None:

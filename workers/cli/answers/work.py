@@ -93,10 +93,19 @@ class StoryLine(TypedDict):
     ended_at: Annotated[int, "milliseconds since 1970"]
 
 
+class Moment(TypedDict):
+    """Something that happened to an operation as a whole."""
+
+    at: Time | None
+    what: str
+
+
 class OperationStory(Operation):
     """An operation with its story."""
 
-    story: list[StoryLine]
+    story: Annotated[list[StoryLine], "its steps"]
+    chronicle: Annotated[list[Moment], "accepted, ended, told, put aside: oldest first"]
+    choices: Annotated[list[str], "commands that make sense now, each with what it does"]
 
 
 class OperationResolved(Operation):
