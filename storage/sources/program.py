@@ -129,10 +129,11 @@ class Program:
     def _tail(self) -> bytes:
         # With an offset of our own: the program shares that of the file.
         handle, most = self._errors.fileno(), 4 * MOST_SAID
-        return self._former + os.pread(handle, most, max(0, os.fstat(handle).st_size - most)).replace(b"\0", b"")
+        last = os.pread(handle, most, max(0, os.fstat(handle).st_size - most)).replace(b"\0", b"")
+        return (self._former + last)[-most:]
 
     def _said(self) -> str:
-        text = self._tail()[-4 * MOST_SAID :].decode("utf-8", "replace").strip()
+        text = self._tail().decode("utf-8", "replace").strip()
         shown = "".join(c if c.isprintable() else " " for c in text)[-MOST_SAID:]
         return f": {shown}" if shown else ""
 
