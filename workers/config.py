@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from domain.errors import InvalidMessage
-from domain.identity import check_name
 from domain.place import PlaceSettings
 from domain.source import HookSettings, SourceSettings
+from workers import values
 from workers.regions import RegionSettings, parse_regions
 from workers.replicas import parse_policy, parse_replicas
 from workers.sources import parse_hooks, parse_places, parse_sources
@@ -32,64 +31,6 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-def _text(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be empty")
-    return value
-
-
-def _path(value: str) -> str:
-    return os.path.abspath(os.path.expanduser(_text(value)))
-
-
-def _node(value: str) -> str:
-    try:
-        return check_name(value, "node")
-    except InvalidMessage as error:
-        raise ValueError(str(error)) from None
-
-
-def _count(value: str) -> int:
-    if not value.isdigit() or not 1 <= int(value) <= 1_000_000:
-        raise ValueError("must be a whole number from 1 to 1000000")
-    return int(value)
-
-
-def _seconds(value: str) -> int:
-    if not value.isdigit() or int(value) > 10_000_000:
-        raise ValueError("must be a whole number from 0 to 10000000")
-    return int(value)
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        scheme = value.partition(":")[0].partition("+")[0]
-        if scheme not in schemes:
-            raise ValueError(f"must be a URL with one of the schemes {', '.join(schemes)}")
-        return value
-
-    return check
-
-
-def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT")
-    return value
-
-
-def _switch(value: str) -> bool:
-    if value.lower() not in ("on", "off"):
-        raise ValueError("must be on or off")
-    return value.lower() == "on"
-
-
-def _level(value: str) -> str:
-    if value.lower() not in ("debug", "info", "warning", "error"):
-        raise ValueError("must be debug, info, warning or error")
-    return value.lower()
-
-
 def _setting(env: str, parse: Callable[[str], Any], about: str, *, secret: bool = False) -> Any:
     return field(metadata={"env": env, "parse": parse, "about": about, "secret": secret})
 
@@ -98,20 +39,22 @@ def _setting(env: str, parse: Callable[[str], Any], about: str, *, secret: bool 
 class Settings:
     """Everything that can be set. `origins` says where each value came from."""
 
-    data_dir: str = _setting("BACKSTAY_DATA_DIR", _path, "where the embedded database, spool and store live")
+    data_dir: str = _setting("BACKSTAY_DATA_DIR", values.path, "where the embedded database, spool and store live")
     database_url: str = _setting(
-        "DATABASE_URL", _url("sqlite", "postgresql", "postgres"), "SQL, the queue of truth", secret=True
+        "DATABASE_URL", values.url("sqlite", "postgresql", "postgres"), "SQL, the queue of truth", secret=True
     )
     broker_url: str = _setting(
         "BROKER_URL",
-        _url("spool", "amqp", "amqps", "redisstream", "redisstreams"),
+        values.url("spool", "amqp", "amqps", "redisstream", "redisstreams"),
         "where commands arrive and events leave",
         secret=True,
     )
-    store_url: str = _setting("BACKSTAY_STORE_URL", _url("file", "s3"), "where snapshots are kept", secret=True)
-    node: str = _setting("BACKSTAY_NODE", _node, "the name of this host")
-    apps_root: str = _setting("BACKSTAY_APPS_ROOT", _path, "the directory that holds the services' directories")
-    region_url: str | None = _setting("BACKSTAY_REGION_URL", _url("http", "https"), "the platform's control plane")
+    store_url: str = _setting("BACKSTAY_STORE_URL", values.url("file", "s3"), "where snapshots are kept", secret=True)
+    node: str = _setting("BACKSTAY_NODE", values.node, "the name of this host")
+    apps_root: str = _setting("BACKSTAY_APPS_ROOT", values.path, "the directory that holds the services' directories")
+    region_url: str | None = _setting(
+        "BACKSTAY_REGION_URL", values.url("http", "https"), "the platform's control plane"
+    )
     regions: dict[str, RegionSettings] | None = _setting(  # noqa: RUF009 - a descriptor, as all others here
         "BACKSTAY_REGIONS", parse_regions, "regions by name as JSON, or tables [regions.NAME] of the file", secret=True
     )
@@ -144,34 +87,47 @@ class Settings:
         parse_policy,
         "all: available once every replica has it; primary: at once",
     )
-    health_hook: str | None = _setting("BACKSTAY_HEALTH_HOOK", _path, "program that is asked whether a service is well")
+    health_hook: str | None = _setting(
+        "BACKSTAY_HEALTH_HOOK", values.path, "program that is asked whether a service is well"
+    )
     identity_files: str | None = _setting(
-        "BACKSTAY_IDENTITY_FILES", _text, "gitignore-like patterns, separated by colons, that a clone leaves out"
+        "BACKSTAY_IDENTITY_FILES", values.text, "gitignore-like patterns, separated by colons, that a clone leaves out"
     )
     secret_keys: str | None = _setting(
-        "BACKSTAY_SECRET_KEYS", _text, "key ring: id:base64[,id:base64…], the first one seals", secret=True
+        "BACKSTAY_SECRET_KEYS", values.text, "key ring: id:base64[,id:base64…], the first one seals", secret=True
     )
-    encryption: bool = _setting("BACKSTAY_ENCRYPTION", _switch, "on or off: whether new snapshots are sealed")
-    processes: int = _setting("BACKSTAY_PROCESSES", _count, "worker processes of this node")
-    threads: int = _setting("BACKSTAY_THREADS", _count, "operations at once in each process")
-    lease_seconds: int = _setting("BACKSTAY_LEASE_SECONDS", _count, "how long a silent worker keeps an operation")
-    shutdown_seconds: int = _setting("BACKSTAY_SHUTDOWN_SECONDS", _count, "how long a stopping worker may finish")
-    backlog_limit: int = _setting("BACKSTAY_BACKLOG_LIMIT", _count, "queued operations beyond which intake pauses")
-    index_label: str = _setting("BACKSTAY_INDEX_LABEL", _text, "the label whose value stands in compatibility keys")
-    http: str = _setting("BACKSTAY_HTTP", _address, "address of health and metrics")
+    encryption: bool = _setting("BACKSTAY_ENCRYPTION", values.switch, "on or off: whether new snapshots are sealed")
+    processes: int = _setting("BACKSTAY_PROCESSES", values.count, "worker processes of this node")
+    threads: int = _setting("BACKSTAY_THREADS", values.count, "operations at once in each process")
+    lease_seconds: int = _setting("BACKSTAY_LEASE_SECONDS", values.count, "how long a silent worker keeps an operation")
+    shutdown_seconds: int = _setting("BACKSTAY_SHUTDOWN_SECONDS", values.count, "how long a stopping worker may finish")
+    backlog_limit: int = _setting(
+        "BACKSTAY_BACKLOG_LIMIT", values.count, "queued operations beyond which intake pauses"
+    )
+    index_label: str = _setting(
+        "BACKSTAY_INDEX_LABEL", values.text, "the label whose value stands in compatibility keys"
+    )
+    http: str = _setting("BACKSTAY_HTTP", values.address, "address of health and metrics")
     verify_days: int | None = _setting(
-        "BACKSTAY_VERIFY_DAYS", _count, "in so many days every snapshot is read back once; unset: none is by itself"
+        "BACKSTAY_VERIFY_DAYS",
+        values.count,
+        "in so many days every snapshot is read back once; unset: none is by itself",
+    )
+    history_days: int | None = _setting(
+        "BACKSTAY_HISTORY_DAYS", values.history, "days after which ended operations are forgotten; unset: never"
     )
     reader_grace_seconds: int = _setting(
-        "BACKSTAY_READER_GRACE_SECONDS", _seconds, "how long a deleted snapshot's objects stay for who reads them"
+        "BACKSTAY_READER_GRACE_SECONDS", values.seconds, "how long a deleted snapshot's objects stay for who reads them"
     )
     public_url: str | None = _setting(
-        "BACKSTAY_PUBLIC_URL", _url("http", "https"), "where `backstay web` is reached from outside, for download links"
+        "BACKSTAY_PUBLIC_URL",
+        values.url("http", "https"),
+        "where `backstay web` is reached from outside, for download links",
     )
     metrics_services: int = _setting(
-        "BACKSTAY_METRICS_SERVICES", _seconds, "services that metrics name, those with the oldest data; 0: none"
+        "BACKSTAY_METRICS_SERVICES", values.seconds, "services that metrics name, those with the oldest data; 0: none"
     )
-    log_level: str = _setting("BACKSTAY_LOG_LEVEL", _level, "debug, info, warning or error")
+    log_level: str = _setting("BACKSTAY_LOG_LEVEL", values.level, "debug, info, warning or error")
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -199,27 +155,27 @@ def load(environ: Mapping[str, str] | None = None, **overrides: str | None) -> S
 
 
 def _build(chosen: dict[str, tuple[str, str]], data_dir: str, problems: list[str]) -> Settings:
-    defaults = _defaults(_path(data_dir))
-    values: dict[str, Any] = {}
+    defaults = _defaults(values.path(data_dir))
+    built: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for item in (item for item in fields(Settings) if item.metadata):
         text, origins[item.name] = chosen.get(item.name, (defaults[item.name], "default"))
         try:
-            values[item.name] = None if text is None else item.metadata["parse"](text)
+            built[item.name] = None if text is None else item.metadata["parse"](text)
         except ValueError as error:
             problems.append(f"{item.metadata['env']} ({origins[item.name]}): {error}")
-            values[item.name] = None
-    shared = not str(values["database_url"]).startswith("sqlite")
-    if shared and values["secret_keys"] is None:
+            built[item.name] = None
+    shared = not str(built["database_url"]).startswith("sqlite")
+    if shared and built["secret_keys"] is None:
         problems.append(
             "BACKSTAY_SECRET_KEYS: must be set when the database is shared, so that every node can open what "
             "another sealed; `backstay config new-key` prints one"
         )
-    if values["store_url"] in (values["replicas"] or {}).values():
+    if built["store_url"] in (built["replicas"] or {}).values():
         problems.append("BACKSTAY_REPLICAS: a replica is the store itself; give it a place of its own")
     if problems:
         raise ConfigError(problems)
-    return Settings(**values, origins=origins)
+    return Settings(**built, origins=origins)
 
 
 def _home(environ: Mapping[str, str]) -> str:
@@ -257,6 +213,7 @@ def _defaults(data_dir: str) -> dict[str, str | None]:
         "http": "127.0.0.1:8321",
         "public_url": None,
         "verify_days": None,
+        "history_days": None,
         "reader_grace_seconds": "21600",
         "metrics_services": "200",
         "log_level": "info",

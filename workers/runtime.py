@@ -143,7 +143,15 @@ class NodeProcess:
             database.services, database.catalogue, database.inbox, self.clock, self._wake.set, settings.verify_days
         )
         duties = Duties(
-            database.ledger, database.catalogue, database.nodes, system.archive, system.trees, system.store, daily
+            database.ledger,
+            database.catalogue,
+            database.nodes,
+            system.archive,
+            system.trees,
+            system.store,
+            daily,
+            database.history,
+            settings.history_days,
         )
         report = functools.partial(node_report, settings, self.clock)
         self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, self.metrics, report)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from domain.contracts import Archive, Catalogue, Clock, Ledger, Nodes, ObjectStore, Trees
+from domain.contracts import Archive, Catalogue, Clock, History, Ledger, Nodes, ObjectStore, Pruned, Trees
 from domain.errors import BackstayError
 from domain.node import NodeReport
 from domain.operation import TERMINAL
@@ -32,8 +32,11 @@ TIDY_SECONDS = 60.0
 #: Seconds between looks for unfinished uploads, and the age at which one certainly has no owner.
 UPLOADS_SECONDS = 3600.0
 UPLOAD_AGE_SECONDS = 86_400
+#: Seconds between looks for operations that are old enough to be forgotten, and how many go in one transaction.
+HISTORY_SECONDS = 3600.0
+HISTORY_BATCH = 500
 
-
+DAY_MS = 86_400_000
 #: Seconds between looks whether a new day has begun.
 DAILY_SECONDS = 300.0
 
@@ -49,6 +52,8 @@ class Duties:
     trees: Trees
     store: ObjectStore
     daily: Daily
+    history: History
+    history_days: int | None = None
 
 
 class Sweeper:
@@ -98,6 +103,7 @@ class Sweeper:
             ("staging", TIDY_SECONDS, self.discard_staging),
             ("daily", DAILY_SECONDS, self._ask_for_daily_work),
             ("uploads", UPLOADS_SECONDS, self._sweep_uploads),
+            ("history", HISTORY_SECONDS, self._prune_history),
         ):
             now = self._clock.boottime()
             if now < self._due.get(name, 0.0) or self._stopping.is_set():
@@ -165,3 +171,15 @@ class Sweeper:
         removed = self._duties.store.sweep(UPLOAD_AGE_SECONDS)
         if removed:
             log.info("sweep.unfinished-uploads-removed", uploads=removed)
+
+    def _prune_history(self) -> None:
+        if self._duties.history_days is None:
+            return
+        total = Pruned()
+        while not self._stopping.is_set():
+            gone = self._duties.history.prune(self._duties.history_days * DAY_MS, HISTORY_BATCH)
+            total += gone
+            if gone.operations < HISTORY_BATCH:
+                break
+        if total.operations:
+            log.info("sweep.history-pruned", operations=total.operations, steps=total.steps, events=total.events)

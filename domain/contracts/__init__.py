@@ -9,6 +9,7 @@ from __future__ import annotations
 from domain.contracts.access import Token, Tokens
 from domain.contracts.clock import Clock
 from domain.contracts.copies import Copied, Copies, Owed
+from domain.contracts.history import History, Pruned
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
 from domain.contracts.ledger import Claim, Ledger
 from domain.contracts.places import Places
@@ -33,6 +34,7 @@ __all__ = [
     "Event",
     "Fill",
     "Garbage",
+    "History",
     "Hooks",
     "Inbox",
     "Ledger",
@@ -43,6 +45,7 @@ __all__ = [
     "Outbox",
     "Owed",
     "Places",
+    "Pruned",
     "Receipt",
     "Rejected",
     "Services",

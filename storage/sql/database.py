@@ -22,6 +22,7 @@ from storage.sql.copies import SqlCopies
 from storage.sql.dead_letters import SqlDeadLetters
 from storage.sql.engine import open_engine, parse_url
 from storage.sql.figures import figures
+from storage.sql.history import SqlHistory
 from storage.sql.inbox import SqlInbox
 from storage.sql.ledger import SqlLedger
 from storage.sql.nodes import SqlNodes
@@ -51,6 +52,7 @@ class Database:
         self.services = SqlServices(self._tx, vault)
         self.catalogue = SqlCatalogue(self._tx)
         self.copies = SqlCopies(self._tx)
+        self.history = SqlHistory(self._tx)
         self.outbox = SqlOutbox(self._tx)
         self.dead_letters = SqlDeadLetters(self._tx, vault)
         self.nodes = SqlNodes(self._tx)

@@ -88,6 +88,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "retention remove": ("backstay retention remove shop",),
     "retention plan": ("backstay retention plan shop",),
     "retention apply": ("backstay retention apply shop",),
+    "history prune": (
+        "backstay history prune --older-than 365 --dry-run",
+        "backstay history prune --older-than 365",
+    ),
     "store repack": (
         "backstay store repack SERVICE_ID --dry-run",
         "backstay store repack SERVICE_ID --below-percent 30",

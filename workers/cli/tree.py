@@ -40,6 +40,7 @@ BRANCHES: dict[str, Branch] = {
     ),
     "retention": _group("which snapshots of a service are kept", "retention"),
     "store": _group("the room that snapshots take in the store", "store"),
+    "history": _group("what has ended long ago, and forgetting it", "history"),
     "catalogue": _group("the index of snapshots against what lies in the store", "catalogue"),
     "nodes": _group("which nodes there are, and taking one out of work and back", "nodes"),
     "services": _group("make services known, and look at them", "services"),

@@ -45,6 +45,7 @@ ANSWERS: dict[str, Any] = {
     "retention remove": work.Operation,
     "retention plan": snapshots.RetentionPlan,
     "retention apply": work.Operation,
+    "history prune": installation.HistoryPruned,
     "catalogue rebuild": snapshots.Catalogue,
     "catalogue check": snapshots.Catalogue,
     "services apply": work.Operation,

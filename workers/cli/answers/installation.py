@@ -234,6 +234,15 @@ class Replicas(TypedDict):
     replicas: list[Replica]
 
 
+class HistoryPruned(TypedDict):
+    """What was forgotten, or with `dry_run` would be."""
+
+    dry_run: bool
+    operations: int
+    steps: Annotated[int, "of those operations"]
+    events: Annotated[int, "of those operations; all had been sent"]
+
+
 class Script(TypedDict):
     """The completion of a shell."""
 
