@@ -16,7 +16,7 @@ from domain.contracts.places import Places
 from domain.contracts.rows import Catalogue, Garbage, Services, UpgradeRecords, Versions
 from domain.contracts.sources import Fill, Hooks, Source, Sources
 from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, SnapshotRequest, Trees
-from domain.contracts.telling import DeadLetter, DeadLetters, Event, Nodes, Outbox, Wake
+from domain.contracts.telling import DeadLetter, DeadLetters, Event, Moves, Nodes, Outbox, Wake
 from domain.contracts.watch import Watch
 from domain.node import NodeSeen
 
@@ -38,6 +38,7 @@ __all__ = [
     "Hooks",
     "Inbox",
     "Ledger",
+    "Moves",
     "NodeSeen",
     "Nodes",
     "ObjectInfo",

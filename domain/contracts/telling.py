@@ -104,6 +104,19 @@ class Nodes(Protocol):
         """All nodes ever seen and not forgotten, by name."""
 
 
+class Moves(Protocol):
+    """What a person decides about an operation whose node is lost or drained."""
+
+    def move(self, op_id: str, to: str, by: str, reason: str) -> list[str]:
+        """The operation goes to another node, and so do the services that it holds on the former one, with whatever
+        else waits for their directories; those services. Nothing is copied. Refused, with nothing changed, when
+        somebody works on it, its node takes work, or it may have changed files there."""
+
+    def give_up(self, op_id: str, by: str, reason: str) -> None:
+        """An operation that only a lost node could finish or put back becomes STUCK, so that a person can say how
+        it ended; told by its event and a dead letter."""
+
+
 class Wake(Protocol):
     """Something to wait on for new work; a missed wake only costs the poll interval."""
 

@@ -25,6 +25,7 @@ from storage.sql.figures import figures
 from storage.sql.history import SqlHistory
 from storage.sql.inbox import SqlInbox
 from storage.sql.ledger import SqlLedger
+from storage.sql.moving import SqlMoves
 from storage.sql.nodes import SqlNodes
 from storage.sql.outbox import SqlOutbox
 from storage.sql.questions import Questions
@@ -57,6 +58,7 @@ class Database:
         self.dead_letters = SqlDeadLetters(self._tx, vault)
         self.nodes = SqlNodes(self._tx)
         self.tokens = SqlTokens(self._tx)
+        self.moves = SqlMoves(self._tx, vault, self.nodes)
         self.versions = SqlVersions(self._tx, vault)
         self.records = SqlUpgradeRecords(self._tx)
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from domain.contracts import Accepted
+from domain.decoding import request_hash
+from domain.identity import Subject
+from domain.message import Command
 from domain.node import Disk, NodeReport
+from domain.outcome import Outcome, SaveService
+from domain.service import Service
 from tests.command_line import CommandLine
 
 
@@ -55,3 +61,36 @@ def test_a_living_node_is_not_forgotten_and_an_unknown_one_not_found(cli: Comman
     assert "stop its worker first" in alive.err
     unknown = cli.run("nodes", "show", "n7", "--json")
     assert (unknown.code, unknown.document()["error"]["code"]) == (10, "unknown-node")
+
+
+# ---------------------------------------------------------------- operations that are bound to a lost node
+def _bound(cli: CommandLine) -> str:
+    """A command for the service `web`, which lives on n9, a drained node that has ended its work."""
+    database = cli.system.database
+    cli.accept("register-service", "web", "register")
+    saved = Service("web", "acme", "web", "web", node="n9")
+    database.ledger.settle(cli.claim(), Outcome.succeeded("registered", changes=(SaveService(saved),)))
+    database.nodes.beat("n9", "boot", "1")
+    database.nodes.drain("n9", "root@ops", "burnt")
+    command = Command("/test", "bound", "create-snapshot", 1, Subject("acme", "web"), {})
+    (receipt,) = database.inbox.accept([Accepted(command, request_hash(command), exclusive=True, local=True)])
+    assert receipt.op_id is not None
+    return receipt.op_id
+
+
+def test_an_operation_says_that_its_node_is_lost_and_moves_when_that_is_meant(cli: CommandLine) -> None:
+    op_id = _bound(cli)
+    waits = cli.run("operations", "show", op_id, "--json").document()["waits_for"]
+    assert "root@ops has drained (burnt)" in waits and "backstay operations move" in waits
+    asked = cli.run("operations", "move", op_id, "--to", "n1", stdin="n\n")
+    assert asked.code == 2 and "Nothing is copied" in asked.err
+    moved = cli.run("operations", "move", op_id, "--to", "n1", "--yes", "--json").document()
+    assert (moved["node"], moved["moved_services"]) == ("n1", ["web"])
+
+
+def test_what_cannot_be_moved_or_given_up_says_what_to_do_instead(cli: CommandLine) -> None:
+    op_id = _bound(cli)
+    away = cli.run("operations", "move", op_id, "--to", "n8", "--yes")
+    assert away.code == 10 and "next: `backstay nodes list`" in away.err
+    alive = cli.run("operations", "give-up", op_id, "--yes")
+    assert alive.code == 1 and f"`backstay operations cancel {op_id}`" in alive.err

@@ -43,6 +43,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backstay operations resolve OPERATION_ID --retry",
         "backstay operations resolve OPERATION_ID --accept --reason 'the port was closed by hand'",
     ),
+    "operations move": ("backstay operations move OPERATION_ID --to web-2 --reason 'web-1 burnt'",),
+    "operations give-up": ("backstay operations give-up OPERATION_ID --reason 'web-1 burnt'",),
     "dead-letters list": (
         "backstay dead-letters list",
         "backstay dead-letters list --all --json",
