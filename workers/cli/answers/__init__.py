@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.cli.answers import installation, letters, snapshots, work
+from workers.cli.answers import installation, letters, nodes, snapshots, work
 
 #: Command -> the document that it prints when it has done what it was asked for. An error is a `work.Failure`.
 ANSWERS: dict[str, Any] = {
@@ -21,6 +21,8 @@ ANSWERS: dict[str, Any] = {
     "operations watch": work.Operation,
     "operations explain": work.OperationStory,
     "operations resolve": work.OperationResolved,
+    "operations move": nodes.OperationMoved,
+    "operations give-up": work.Operation,
     "dead-letters list": letters.DeadLetters,
     "dead-letters show": letters.DeadLetterWhole,
     "dead-letters replay": letters.DeadLetterReplayed,
@@ -48,6 +50,11 @@ ANSWERS: dict[str, Any] = {
     "history prune": installation.HistoryPruned,
     "catalogue rebuild": snapshots.Catalogue,
     "catalogue check": snapshots.Catalogue,
+    "nodes list": nodes.Nodes,
+    "nodes show": nodes.NodeWhole,
+    "nodes drain": nodes.Node,
+    "nodes undrain": nodes.Node,
+    "nodes forget": nodes.NodeForgotten,
     "services apply": work.Operation,
     "services list": installation.Services,
     "services show": installation.ServiceWhole,
