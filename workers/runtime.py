@@ -12,80 +12,40 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import FrameType
 
 import dramatiq
 import structlog
 
 import handlers
-from domain.breaker import Breakers
-from domain.contracts import Clock
 from domain.errors import BackstayError
 from domain.operation import Budget
 from domain.subscription import Subscription
 from workers import log as logging
 from workers import processes
 from workers.abilities import abilities, unfit
-from workers.attempt import Ports
 from workers.bootstrap import System, check_packages, version
 from workers.broker import SPARE, SqlBroker
 from workers.clock import SystemClock
 from workers.config import Settings
 from workers.copier import Copier
-from workers.daily import Daily
 from workers.executor import Executor
 from workers.health import Finding, Health, probe
-from workers.hook import hook_runner
 from workers.ingress import Ingress
 from workers.judge import judge_with
-from workers.metrics import Metrics
 from workers.node_report import node_report
 from workers.owner import Owner
 from workers.progress import ProgressBoard
 from workers.relay import Relay
 from workers.serving import server_of
-from workers.sweeper import Duties, Sweeper
+from workers.sweeper import Sweeper
+from workers.wiring import duties_of, metrics_of, ports_of
 
 log = structlog.get_logger("runtime")
 
 #: Seconds without a turn after which a consumer counts as hung.
 HUNG_SECONDS = 30.0
-
-
-def ports_of(system: System, clock: Clock, count: Callable[..., None], progress: ProgressBoard) -> Ports:
-    """What the handlers of this process work with."""
-    database = system.database
-    return Ports(
-        ledger=database.ledger,
-        services=database.services,
-        catalogue=database.catalogue,
-        archive=system.archive,
-        trees=system.trees,
-        clock=clock,
-        region=system.region,
-        breakers=Breakers(clock, random.Random()),
-        versions=database.versions,
-        records=database.records,
-        health_hook=hook_runner(system.settings.health_hook),
-        sources=system.sources,
-        hooks=system.hooks,
-        places=system.places,
-        count=count,
-        identity_files=settings_patterns(system.settings.identity_files),
-        progress=progress,
-    )
-
-
-def metrics_of(system: System, clock: Clock) -> Metrics:
-    """The counters of a process, and the gauges of the installation."""
-    figures = functools.partial(system.database.figures, system.settings.metrics_services)
-    return Metrics(figures, lambda: clock.wall_ms() / 1000)
-
-
-def settings_patterns(text: str | None) -> tuple[str, ...]:
-    """Patterns, one for each part between colons."""
-    return tuple(filter(None, (text or "").split(":")))
 
 
 class NodeProcess:
@@ -139,20 +99,7 @@ class NodeProcess:
             clock=self.clock,
         )
         self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock, progress=progress)
-        daily = Daily(
-            database.services, database.catalogue, database.inbox, self.clock, self._wake.set, settings.verify_days
-        )
-        duties = Duties(
-            database.ledger,
-            database.catalogue,
-            database.nodes,
-            system.archive,
-            system.trees,
-            system.store,
-            daily,
-            database.history,
-            settings.history_days,
-        )
+        duties = duties_of(system, self.clock, self._wake.set)
         report = functools.partial(node_report, settings, self.clock)
         self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, self.metrics, report)
         self.metrics.watch_intake({"connected": self.ingress.connected, "paused": self.ingress.paused})

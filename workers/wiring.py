@@ -1,0 +1,73 @@
+"""What the parts of a node's process work with, taken from what bootstrap has opened.
+
+Apart from the runtime, which starts and stops the parts: here nothing runs yet. One function for each part that
+needs more than two ports.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+
+from domain.breaker import Breakers
+from domain.contracts import Clock
+from workers.attempt import Ports
+from workers.bootstrap import System
+from workers.daily import Daily
+from workers.hook import hook_runner
+from workers.metrics import Metrics
+from workers.progress import ProgressBoard
+from workers.sweeper import Duties
+
+
+def ports_of(system: System, clock: Clock, count: Callable[..., None], progress: ProgressBoard) -> Ports:
+    """What the handlers of this process work with."""
+    database = system.database
+    return Ports(
+        ledger=database.ledger,
+        services=database.services,
+        catalogue=database.catalogue,
+        archive=system.archive,
+        trees=system.trees,
+        clock=clock,
+        region=system.region,
+        breakers=Breakers(clock, random.Random()),
+        versions=database.versions,
+        records=database.records,
+        health_hook=hook_runner(system.settings.health_hook),
+        sources=system.sources,
+        hooks=system.hooks,
+        places=system.places,
+        count=count,
+        identity_files=_patterns(system.settings.identity_files),
+        progress=progress,
+    )
+
+
+def metrics_of(system: System, clock: Clock) -> Metrics:
+    """The counters of a process, and the gauges of the installation."""
+    figures = functools.partial(system.database.figures, system.settings.metrics_services)
+    return Metrics(figures, lambda: clock.wall_ms() / 1000)
+
+
+def _patterns(text: str | None) -> tuple[str, ...]:
+    """Patterns, one for each part between colons."""
+    return tuple(filter(None, (text or "").split(":")))
+
+
+def duties_of(system: System, clock: Clock, wake: Callable[[], None]) -> Duties:
+    """What the sweeper of this process looks after."""
+    settings, database = system.settings, system.database
+    daily = Daily(database.services, database.catalogue, database.inbox, clock, wake, settings.verify_days)
+    return Duties(
+        database.ledger,
+        database.catalogue,
+        database.nodes,
+        system.archive,
+        system.trees,
+        system.store,
+        daily,
+        database.history,
+        settings.history_days,
+    )
