@@ -33,7 +33,8 @@ def live_directory(service: Service, context: Context) -> str:
         raise NotFound(
             f"service {service.service_id} has no directory {service.directory} on node {context.node}",
             code="directory-not-found",
-            next_step="restore a snapshot into it, or register the service with its real directory",
+            next_step=f"bring {path} back on that node, restore a snapshot into it, or register the service with its "
+            "real directory; then ask again",
         )
     return path
 

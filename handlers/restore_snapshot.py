@@ -119,9 +119,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         wish = Wish(include, _mode(command), _selection(command, context), command.target.directory, command.verify)
         figures, items = replacing.replace(wish, context, service, snapshot)
     except Damaged as error:
-        # Whatever says `available` can be restored, so this one must stop saying it.
-        marked = MarkCorrupt(snapshot.snapshot_id, str(error))
-        return dataclasses.replace(Outcome.failed(error), changes=(marked,))
+        return _damaged(snapshot, error)
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
     # What was restored in part was read in part, and so was what the node still had.
     had = figures.get("reused", 0) + figures.get("kept", 0)
@@ -137,6 +135,17 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         snapshot_id=snapshot.snapshot_id,
         **figures,
         **replica,
+    )
+
+
+def _damaged(snapshot: Snapshot, error: Damaged) -> Outcome:
+    """Whatever says `available` can be restored, so this one must stop saying it; and which ones there are."""
+    return dataclasses.replace(
+        Outcome.failed(error),
+        sentence=f"snapshot {snapshot.snapshot_id} of service {snapshot.service_id} cannot be restored: {error}",
+        next_step=f"`backstay snapshots list --service {snapshot.service_id}` shows the others: restore one that is "
+        "available; keep this one for inspection",
+        changes=(MarkCorrupt(snapshot.snapshot_id, str(error)),),
     )
 
 

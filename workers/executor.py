@@ -158,7 +158,7 @@ class Executor:
         poisonous = operation.claims_no_progress > self._budget.max_claims
         if operation.state is State.COMPENSATING:
             reason = Outcome.turned_back(operation.outcome)
-            stuck = replace(reason, state=State.STUCK, code="poison", sentence=str(poison))
+            stuck = _stuck(attempt, replace(reason, code="poison", sentence=str(poison)))
             return stuck if poisonous else self._compensate(attempt, reason)
         try:
             attempt.payload = self._parse(attempt.subscription, operation.data)
@@ -212,7 +212,7 @@ class Executor:
         if not attempt.context.journal.touched():
             return outcome
         if attempt.subscription.undo is None:
-            return replace(outcome, state=State.STUCK)
+            return _stuck(attempt, outcome)
         self._ports.ledger.turn_back(attempt.claim, outcome)
         return self._compensate(attempt, outcome)
 
@@ -240,7 +240,7 @@ class Executor:
             return None
         trace = "".join(traceback.format_exception(error))
         open_items = not_put_back(attempt.context.journal)
-        return replace(reason, state=State.STUCK, code="undo-failed", traceback=trace, items=open_items)
+        return _stuck(attempt, replace(reason, code="undo-failed", traceback=trace, items=open_items))
 
     # ------------------------------------------------------------ settle
     def _finish(self, attempt: Attempt, outcome: Outcome) -> str:
@@ -284,3 +284,13 @@ class Executor:
         if subscription.closing:
             changes += subscription.closing(payload, context, outcome)
         return replace(outcome, changes=changes)
+
+
+def _stuck(attempt: Attempt, reason: Outcome) -> Outcome:
+    """That outcome for a person, with the way out of it."""
+    op_id = attempt.claim.operation.op_id
+    way_out = (
+        f"`backstay operations explain {op_id}` tells what is open; put the cause right, then "
+        f"`backstay operations resolve {op_id} --retry`"
+    )
+    return replace(reason, state=State.STUCK, next_step=way_out)

@@ -65,7 +65,8 @@ class Program:
             raise Refused(
                 f"{name} could not be started: {error.strerror}",
                 code="source-failed",
-                next_step="correct the node's configuration, or install the program there",
+                next_step=f"install {arguments[0]} on the node, or correct its configuration and restart it; "
+                "then ask again",
             ) from error
 
     def fill(self, view: memoryview, check: Callable[[], None]) -> int:

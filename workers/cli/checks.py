@@ -165,7 +165,7 @@ def work(here: Session) -> Report:
             "work",
             "fail",
             f"{len(stuck)} stuck: {ids}",
-            f"`backstay operations show {stuck[0].op_id}` tells what could not be put back",
+            f"`backstay operations explain {stuck[0].op_id}` tells what could not be put back, and why",
         )
     counts = data.counts()
     age = counts["oldest_queued_age"] / 1000

@@ -63,6 +63,14 @@ def operation_document(operation: Operation, waits_for: str | None) -> dict[str,
     }
 
 
+def item_line(document: dict[str, Any], item: dict[str, Any]) -> str:
+    """One item of an operation for people: of a success what it does not hold, else what was found."""
+    why = f": {item['sentence']}" if item["sentence"] else ""
+    if document["outcome"] == "succeeded" and not document["complete"]:
+        return f"left out: {item['name']} ({item['code']}){why}"
+    return f"{item['code']}: {item['name']}{why}"
+
+
 def step_document(step: Step) -> dict[str, Any]:
     """A journalled step, without what it may hold of a configuration."""
     return {

@@ -149,5 +149,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "completion bash": ("source <(backstay completion bash)   # in ~/.bashrc",),
     "completion zsh": ("source <(backstay completion zsh)   # in ~/.zshrc, after compinit",),
     "completion fish": ("backstay completion fish > ~/.config/fish/completions/backstay.fish",),
-    "demo": ("backstay demo",),
+    "demo": (
+        "backstay demo",
+        "backstay demo --broken   # for practice: find and repair, with what the screens say",
+    ),
 }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from domain.errors import DatabaseUnavailable
-from workers.cli.documents import ENDED, letter_document, operation_document
+from workers.cli.documents import ENDED, item_line, letter_document, operation_document
 from workers.cli.exits import Exit, of_outcome
 from workers.cli.screen import Screen
 
@@ -120,17 +120,9 @@ def show_outcome(screen: Screen, document: dict[str, Any]) -> None:
     screen.facts([("for the tenant", document["tenant_sentence"])])
     screen.facts(list(document["figures"].items()))
     for item in document["items"]:
-        screen.line(_item(document, item), "" if document["complete"] else "yellow")
+        screen.line(item_line(document, item), "" if document["complete"] else "yellow")
     if document["next_step"]:
         screen.line(f"next: {document['next_step']}")
-
-
-def _item(document: dict[str, Any], item: dict[str, Any]) -> str:
-    """One item: of a success what it does not hold, else what was found."""
-    why = f": {item['sentence']}" if item["sentence"] else ""
-    if document["outcome"] == "succeeded" and not document["complete"]:
-        return f"left out: {item['name']} ({item['code']}){why}"
-    return f"{item['code']}: {item['name']}{why}"
 
 
 @contextmanager

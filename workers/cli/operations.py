@@ -12,7 +12,7 @@ import typer
 
 from domain.errors import NotFound
 from domain.operation import Operation, State
-from workers.cli.documents import ENDED, moment, operation_document, page, step_document
+from workers.cli.documents import ENDED, item_line, moment, operation_document, page, step_document
 from workers.cli.exits import Exit
 from workers.cli.screen import Screen
 from workers.cli.session import AsJson, Before, Limit, Session, session
@@ -133,12 +133,14 @@ def _table(screen: Screen, documents: list[dict[str, Any]]) -> None:
 
 def _details(screen: Screen, document: dict[str, Any]) -> None:
     left_out = {"operation_id", "items", "figures", "progress", "steps", "data_fields"}
+    if document["outcome"] != "succeeded":
+        left_out.add("complete")  # of what did not happen nothing is left out
     screen.line(f"operation {document['operation_id']}", "bold")
     screen.facts([(name.replace("_", " "), value) for name, value in document.items() if name not in left_out])
     screen.facts([("data fields", ", ".join(document["data_fields"]))])
     screen.facts([(name, value) for name, value in ((document["progress"] or {}) | document["figures"]).items()])
     for item in document["items"]:
-        screen.line(f"left out: {item['name']} ({item['code']}): {item['sentence']}", "yellow")
+        screen.line(item_line(document, item), "yellow")
     rows = [(s["ordinal"], s["kind"], s["state"], _brief(s["request"]), _brief(s["reply"])) for s in document["steps"]]
     screen.line("")
     screen.table(("STEP", "KIND", "STATE", "REQUEST", "REPLY"), rows, "no steps in the journal")

@@ -20,6 +20,8 @@ from domain.configuration import Configuration
 TENANT = "acme"
 #: The region's own id of the tenant; ids have 32 digits there.
 _TENANT_ID = "ac" * 16
+#: Where `python -m workers` is found when Backstay is not installed.
+HOME = Path(__file__).parents[2]
 _SECTIONS = ("envs", "ports", "volumes", "probes")
 Rows = dict[str, Any]
 
@@ -29,7 +31,7 @@ class Region:
 
     def __enter__(self) -> Region:
         command = [sys.executable, "-m", "workers.region_double", "--port", "0", "--fenced"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME, start_new_session=True)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
         return self
@@ -49,6 +51,10 @@ class Region:
     def script(self, *rules: dict[str, Any]) -> None:
         """What shall go wrong from now on; nothing when empty."""
         self._ask("script", list(rules))
+
+    def renew_token(self, token: str, refusal: str) -> None:
+        """From now on let in only whoever has this token, and tell everybody else `refusal`."""
+        self._ask("token", {"token": token, "refusal": refusal})
 
     def held(self, alias: str) -> Rows:
         """What the region holds of the service, in the shape of `as_region`."""

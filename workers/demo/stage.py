@@ -24,11 +24,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from domain.operation import TERMINAL, State
 from workers.bootstrap import System
 from workers.config import load
-from workers.demo.region import Region
+from workers.demo.region import HOME, Region
 
 ENDED = TERMINAL | {State.STUCK}
-#: Where `python -m workers` is found when Backstay is not installed.
-HOME = Path(__file__).parents[2]
 
 
 class NotTrue(Exception):
@@ -41,14 +39,12 @@ class Demo:
     def __init__(self, home: Path, console: Console, region: Region) -> None:
         self.home, self.console, self.region = home, console, region
         self.subject = "tenant/acme/service/shop"
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("BACKSTAY_")} | {
+        self.environment = inherited() | {
             "BACKSTAY_DATA_DIR": str(home),
             "BACKSTAY_NODE": "demo-1",
             "BACKSTAY_LOG_LEVEL": "info",
             "BACKSTAY_REGIONS": json.dumps({"demo": region.settings()}),
         }
-        for name in ("DATABASE_URL", "BROKER_URL"):
-            self.environment.pop(name, None)
         self.settings = load(self.environment)
         self.node: subprocess.Popen[bytes] | None = None
         self.system = System(self.settings)
@@ -136,6 +132,12 @@ class Demo:
         """One line of the story."""
         mark = "[green]✓[/]" if self.console.is_terminal else "ok "
         self.console.print(f"{mark} {text}", highlight=False, soft_wrap=True)
+
+
+def inherited() -> dict[str, str]:
+    """The environment without anything that configures Backstay."""
+    ours = ("BACKSTAY_", "DATABASE_URL", "BROKER_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def digest(tree: Path) -> str:

@@ -27,7 +27,7 @@ def main() -> int:
     """Tell the story; 0 when all of it was true."""
     console = Console()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the node would stay behind
-    with _home() as home, Region() as region:
+    with temporary_home() as home, Region() as region:
         demo = Demo(home, console, region)
         try:
             snapshots.tell(demo)
@@ -44,7 +44,8 @@ def main() -> int:
 
 
 @contextmanager
-def _home() -> Iterator[Path]:
+def temporary_home() -> Iterator[Path]:
+    """A directory that goes again."""
     home = Path(tempfile.mkdtemp(prefix="backstay-demo-"))
     try:
         yield home

@@ -36,6 +36,7 @@ class RegionServer(ThreadingHTTPServer):
         self.state, self.latency_ms = state, latency_ms
         self.log: list[dict[str, Any]] = []
         self._script, self._lock, self._file = Script([]), threading.Lock(), state_file
+        self._token, self._refusal = "", ""
         if state_file and os.path.exists(state_file):
             with open(state_file, encoding="utf-8") as file:
                 state.root = json.load(file)
@@ -51,6 +52,13 @@ class RegionServer(ThreadingHTTPServer):
         with self._lock:
             return self._script.fault(method, path) or Fault()
 
+    def refused(self, authorization: str) -> Answer | None:
+        """401 for whoever does not have the token that was set; None is let in."""
+        with self._lock:
+            if not self._token or authorization == self._token:
+                return None
+            return Answer(401, json.dumps({"msg": self._refusal}).encode())
+
     def apply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         """Let the state answer, log it, keep it."""
         with self._lock:
@@ -64,19 +72,21 @@ class RegionServer(ThreadingHTTPServer):
             self._note(method, path, headers, body, status, applied=False)
 
     def control(self, method: str, name: str, body: bytes) -> Answer:
-        """`/_double/log|state|script|reset`."""
+        """`/_double/log|state|script|token|reset`."""
         with self._lock:
             given: Any = json.loads(body) if body else None
             if (method, name) == ("GET", "log"):
                 return Answer(200, json.dumps(self.log).encode())
             if (method, name) == ("GET", "state"):
                 return Answer(200, json.dumps(self.state.snapshot()).encode())
-            if method != "POST" or name not in ("script", "state", "reset"):
+            if method != "POST" or name not in ("script", "state", "token", "reset"):
                 return Answer(404)
             if name == "script":
                 self._script = Script(given)
             elif name == "state":
                 self.state.put(given)
+            elif name == "token":
+                self._token, self._refusal = given["token"], given["refusal"]
             else:
                 self.state.reset()
                 self.log, self._script = [], Script([])
@@ -120,6 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reply(Answer(400, json.dumps({"msg": str(error)}).encode()))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
+        if refused := self.server.refused(headers.get("authorization", "")):
+            self.server.note_unapplied(self.command, self.path, headers, body, refused.status)
+            self._reply(refused)
+            return
         fault = self.server.fault(self.command, self.path)
         self._misbehave(fault, (self.command, self.path, headers, body))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.cli.answers import installation, letters, nodes, snapshots, work
+from workers.cli.answers import access, installation, letters, nodes, snapshots, work
 
 #: Command -> the document that it prints when it has done what it was asked for. An error is a `work.Failure`.
 ANSWERS: dict[str, Any] = {
@@ -71,6 +71,9 @@ ANSWERS: dict[str, Any] = {
     "doctor": installation.Doctor,
     "store repack": work.Operation,
     "replicas": installation.Replicas,
+    "tokens create": access.TokenMade,
+    "tokens list": access.Tokens,
+    "tokens revoke": access.TokenRevoked,
     "messages": installation.MessageTypes,
     "schema": installation.Schemas,
     "completion bash": installation.Script,
