@@ -155,7 +155,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: str | None) -> S
 
 
 def _build(chosen: dict[str, tuple[str, str]], data_dir: str, problems: list[str]) -> Settings:
-    defaults = _defaults(values.path(data_dir))
+    defaults = default_values(values.path(data_dir))
     built: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for item in (item for item in fields(Settings) if item.metadata):
@@ -184,7 +184,7 @@ def _home(environ: Mapping[str, str]) -> str:
     return "/var/lib/backstay" if os.geteuid() == 0 else "~/.local/share/backstay"
 
 
-def _defaults(data_dir: str) -> dict[str, str | None]:
+def default_values(data_dir: str) -> dict[str, str | None]:
     name = re.sub(r"[^a-z0-9._-]+", "-", socket.gethostname().lower()).strip("._-")[:63]
     return {
         "data_dir": data_dir,
