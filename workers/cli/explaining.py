@@ -23,7 +23,7 @@ from workers.cli.session import AsJson, Session, operator, session
 
 @group.command()
 def explain(operation_id: Id, as_json: AsJson = False) -> None:
-    """Tell an operation from its acceptance on: steps, replies, what was put back, how it ended, and what to do next."""
+    """Tell an operation from its acceptance on: steps, replies, what was put back, how it ended, what to do next."""
     with session(as_json) as here:
         database = here.database()
         operation = find(database, operation_id)
