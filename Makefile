@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Each worker of the suite starts servers of its own, so more of them than this cost more than they save.
 TEST_WORKERS ?= 2
 
-.PHONY: help demo test lint format types bench whats-here lock clean
+.PHONY: help demo test lint format types bench whats-here reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: $(VENV)/.dev ## the measurements behind docs/performance.md
 
 whats-here: $(VENV)/.dev ## what docs/whats-here.md lacks, and what it lists that is gone (ARGS=--add writes it)
 	@$(BIN)/python -m tests.architecture.whats_here $(ARGS)
+
+reference: $(VENV)/.dev ## which pages of docs/reference/ are not what the code says (ARGS=--write writes them)
+	@$(BIN)/python -m tests.documentation.reference $(ARGS)
 
 lock: ## the locks anew from pyproject.toml (needs uv)
 	@.ci/lock
