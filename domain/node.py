@@ -32,6 +32,16 @@ class Disk:
     total: int
 
 
+def low_on_room(disks: Mapping[str, Disk], keep_free: int | None) -> str:
+    """Why no data work may begin, or "": a disk has less room than data work has to leave. Without `keep_free` that
+    is a twentieth of the disk, and never more than 1 GiB."""
+    for disk in disks.values():
+        kept = min(1 << 30, disk.total // 20) if keep_free is None else keep_free
+        if disk.free < kept:
+            return f"{disk.path} has {disk.free / 1e9:.2f} GB free, and {kept / 1e9:.2f} GB have to stay free"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeReport:
     """What a node says of itself with every beat; for people, and for the reasons why something waits."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from domain.ability import Ability
 from domain.contracts import Archive, Hooks, ObjectStore, Places, Sources, Trees
 from domain.errors import Refused
-from domain.failpoint import failpoint
 from domain.region import Region
 from domain.service import Service
 from domain.source import HookSettings
+from workers import ring_file
 from workers.clock import SystemClock
 from workers.config import Settings
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from storage.archive import TenantKeys as TenantKeys  # and these
     from storage.sealing import KeyRing
     from storage.sql import Database as Database  # named again so that commands can annotate
+    from storage.throttle import Budget
 
 NEW_ENTRY = (
     "`backstay keys rotate --entry` prints a new one: append it to BACKSTAY_SECRET_KEYS on every node and restart "
@@ -80,14 +81,14 @@ class System:
         if self.settings.secret_keys is not None:
             return KeyRing.parse(self.settings.secret_keys)
         path = os.path.join(self.settings.data_dir, "secret.keys")
-        return KeyRing.parse(_embedded_keys(path), lambda: _embedded_keys(path))
+        return KeyRing.parse(ring_file.read_or_make(path, new_key), lambda: ring_file.read_or_make(path, new_key))
 
     @cached_property
     def database(self) -> Database:
         """SQL, whatever its state; callers that need the schema ask `check_schema`."""
         from storage.sql import open_database
 
-        _make_private(self.settings.data_dir)
+        ring_file.make_private(self.settings.data_dir)
         readers_ms = self.settings.reader_grace_seconds * 1000
         return open_database(self.settings.database_url, self.keyring, readers_ms=readers_ms)
 
@@ -114,7 +115,7 @@ class System:
     @cached_property
     def archive(self) -> Archive:
         """Snapshots in the store, and in its replicas if there are any."""
-        return self.replicated or self._archive_in(self.store)
+        return self.replicated or self._archive_in(self._limited(self.store))
 
     @cached_property
     def replicated(self) -> ReplicatedArchive | None:
@@ -123,10 +124,12 @@ class System:
             return None
         from storage.archive import ReplicatedArchive, TenantKeys
 
-        replicas = {name: (self._archive_in(store), store) for name, store in self.replica_stores.items()}
+        copies = {name: self._limited(store) for name, store in self.replica_stores.items()}
+        replicas = {name: (self._archive_in(store), store) for name, store in copies.items()}
+        primary = self._limited(self.store)
         return ReplicatedArchive(
-            self._archive_in(self.store),
-            self.store,
+            self._archive_in(primary),
+            primary,
             TenantKeys(self.store, self.keyring),
             replicas,
             wait_for_copies=self.settings.replica_policy == "all",
@@ -136,7 +139,33 @@ class System:
         from storage.archive import open_archive
 
         cache = os.path.join(self.settings.data_dir, "cache")
-        return open_archive(store, self.keyring, encryption=self.settings.encryption, cache_dir=cache)
+        return open_archive(
+            store,
+            self.keyring,
+            encryption=self.settings.encryption,
+            cache_dir=cache,
+            keep_free=self.settings.keep_free,
+        )
+
+    def _limited(self, store: ObjectStore) -> ObjectStore:
+        """The store, taking and giving no more bytes than this process may; all of them share the two budgets."""
+        if self._budgets == (None, None):
+            return store
+        from storage.throttle import ThrottledStore
+
+        return ThrottledStore(store, *self._budgets)
+
+    @cached_property
+    def _budgets(self) -> tuple[Budget | None, Budget | None]:
+        """This process's part of what the node may send and fetch."""
+        settings = self.settings
+        if settings.upload_limit is None and settings.download_limit is None:
+            return None, None
+        from storage.throttle import Budget
+
+        up, down = settings.upload_limit, settings.download_limit
+        share = settings.processes
+        return (None if up is None else Budget(up // share)), (None if down is None else Budget(down // share))
 
     @cached_property
     def tenant_keys(self) -> TenantKeys:
@@ -174,8 +203,8 @@ class System:
                 next_step=NEW_ENTRY,
             )
         path = os.path.join(self.settings.data_dir, "secret.keys")
-        text, entry = _embedded_keys(path), self.new_ring_entry()
-        _replace(path, f"{entry},{text}\n")
+        text, entry = ring_file.read_or_make(path, new_key), self.new_ring_entry()
+        ring_file.replace(path, f"{entry},{text}\n")
         return entry.partition(":")[0]
 
     @cached_property
@@ -226,54 +255,3 @@ class System:
         """Close connections; files need no closing."""
         if "database" in self.__dict__:
             self.database.close()
-
-
-def _make_private(directory: str) -> None:
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-
-
-def _replace(path: str, text: str) -> None:
-    """Replace a secret file, durably and in one step."""
-    fresh = f"{path}.{os.getpid()}"
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    failpoint("keys.before-rotate")
-    os.replace(fresh, path)
-    failpoint("keys.after-rotate")
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _embedded_keys(path: str) -> str:
-    """The text of the key file; written durably before anything can be sealed with it."""
-    from storage.sealing import KeyRing
-
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        pass
-    _make_private(os.path.dirname(path))
-    fresh = f"{path}.{os.getpid()}"
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(KeyRing.generate_text() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(fresh, path)  # never over a key that another process has just made
-    except FileExistsError:
-        pass
-    finally:
-        os.unlink(fresh)
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    with open(path, encoding="ascii") as file:
-        return file.read().strip()

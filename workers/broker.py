@@ -8,7 +8,7 @@ through the inbox. Acknowledging means nothing, because settling has already sai
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dramatiq
@@ -17,6 +17,7 @@ from dramatiq.middleware import Middleware
 
 from domain.contracts import Claim, Clock, Ledger, Wake
 from domain.errors import DatabaseUnavailable, LeaseLost
+from domain.node import NO_SLOTS
 
 log = structlog.get_logger("broker")
 
@@ -46,11 +47,14 @@ class SqlBroker(dramatiq.Broker):
         owner: str,
         slots: int,
         lease_ms: int,
+        kind_slots: Mapping[str, int] = NO_SLOTS,
     ) -> None:
+        """`kind_slots`: most at once, of a kind, in all processes of the node together."""
         # The list is explicit and short: retries, deadlines and results are durable in the row.
         super().__init__(middleware=[StopClaiming()])
         self.ledger, self.wake, self.clock = ledger, wake, clock
         self.node, self.owner, self.slots, self.lease_ms = node, owner, slots, lease_ms
+        self._kind_slots = kind_slots
         self.draining = threading.Event()
         self.turned_at = clock.boottime()  # when the consumer last went round; for health
         self._run = run
@@ -88,7 +92,10 @@ class SqlBroker(dramatiq.Broker):
         if free <= -SPARE:
             return []
         limit, cancels_only = (free, False) if free > 0 else (SPARE, True)
-        for claim in self.ledger.claim(self.node, self.owner, limit, self.lease_ms, cancels_only=cancels_only):
+        taken = self.ledger.claim(
+            self.node, self.owner, limit, self.lease_ms, cancels_only=cancels_only, slots=self._kind_slots
+        )
+        for claim in taken:
             with self._mutex:
                 runs_here = claim.operation.op_id in self._held
                 if not runs_here:

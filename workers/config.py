@@ -17,7 +17,7 @@ from typing import Any
 
 from domain.place import PlaceSettings
 from domain.source import HookSettings, SourceSettings
-from workers import values
+from workers import limits, values
 from workers.regions import RegionSettings, parse_regions
 from workers.replicas import parse_policy, parse_replicas
 from workers.sources import parse_hooks, parse_places, parse_sources
@@ -101,6 +101,14 @@ class Settings:
     threads: int = _setting("BACKSTAY_THREADS", values.count, "operations at once in each process")
     lease_seconds: int = _setting("BACKSTAY_LEASE_SECONDS", values.count, "how long a silent worker keeps an operation")
     shutdown_seconds: int = _setting("BACKSTAY_SHUTDOWN_SECONDS", values.count, "how long a stopping worker may finish")
+    slots: dict[str, int] | None = _setting(  # noqa: RUF009
+        "BACKSTAY_SLOTS", limits.slots, "most operations at once on this node, by kind and of `all`: KIND=N,all=N"
+    )
+    upload_limit: int | None = _setting("BACKSTAY_UPLOAD_LIMIT", limits.rate, "bytes per second to the store, as 20M")
+    download_limit: int | None = _setting("BACKSTAY_DOWNLOAD_LIMIT", limits.rate, "bytes per second from the store")
+    keep_free: int | None = _setting(
+        "BACKSTAY_KEEP_FREE", limits.size, "room that data work leaves on a disk, as 5G; unset: a twentieth, at most 1G"
+    )
     backlog_limit: int = _setting(
         "BACKSTAY_BACKLOG_LIMIT", values.count, "queued operations beyond which intake pauses"
     )
@@ -208,6 +216,10 @@ def default_values(data_dir: str) -> dict[str, str | None]:
         "threads": "4",
         "lease_seconds": "60",
         "shutdown_seconds": "25",
+        "slots": None,
+        "upload_limit": None,
+        "download_limit": None,
+        "keep_free": None,
         "backlog_limit": "10000",
         "index_label": "owner",
         "http": "127.0.0.1:8321",

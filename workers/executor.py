@@ -8,6 +8,7 @@ that lies in the operation.
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 import traceback
@@ -17,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from domain import pulse
 from domain.contracts import Claim
 from domain.errors import (
     BackstayError,
@@ -35,8 +37,12 @@ from domain.outcome import Outcome
 from domain.retry import backoff_ms, within_call
 from domain.subscription import Subscription
 from workers.attempt import Attempt, Ports, context_of, measure, not_put_back
+from workers.room import check_room
 
 log = structlog.get_logger("executor")
+
+#: Seconds of lease that are kept while a thread waits for bandwidth.
+PULSE_SECONDS = 10.0
 
 
 class Executor:
@@ -54,11 +60,13 @@ class Executor:
         draw: random.Random,
         stopping: threading.Event,
         ended: Callable[[str, str], None],
+        low_on_room: Callable[[], str] = str,
     ) -> None:
-        """`stopping` makes running work give its operation back; `ended(kind, how)` counts ends."""
+        """`stopping` makes running work give its operation back; `ended(kind, how)` counts ends. `low_on_room`
+        says why no data work may begin on this node, or ""."""
         self._ports, self._subscriptions, self._parse = ports, subscriptions, parse
         self._node, self._lease_ms, self._budget, self._draw = node, lease_ms, budget, draw
-        self._stopping, self._ended = stopping, ended
+        self._stopping, self._ended, self._low_on_room = stopping, ended, low_on_room
 
     def run(self, claim: Claim, asked_at: float) -> None:
         """Work on `claim`, which was asked for at `asked_at` of the injected clock."""
@@ -93,7 +101,8 @@ class Executor:
             if subscription is None:
                 return self._pass_on(claim)
             attempt = self._prepare(claim, asked_at, subscription)
-            outcome = self._decide(attempt)
+            with pulse.during(functools.partial(attempt.context.watch.keep, PULSE_SECONDS)):
+                outcome = self._decide(attempt)
             return self._finish(attempt, outcome) if outcome else "retry"
         except LeaseLost as error:
             log.warning("operation.lease-lost", detail=str(error))
@@ -165,6 +174,7 @@ class Executor:
             if poisonous:
                 raise poison
             attempt.context.watch.check()
+            check_room(attempt, self._node, self._low_on_room)
             return attempt.subscription.handle(attempt.payload, attempt.context)
         except (Cancelled, DeadlineExceeded) as error:
             return self._end_early(attempt, Outcome.cancelled(error))

@@ -7,9 +7,10 @@ and nothing else; one that cannot be read is left out.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 
 from domain.contracts import Clock
-from domain.node import Disk, NodeReport
+from domain.node import ALL_KINDS, Disk, NodeReport, low_on_room
 from workers.config import Settings
 
 
@@ -25,8 +26,23 @@ def disks_of(settings: Settings) -> dict[str, Disk]:
     return found
 
 
+def misspelt_slots(slots: Mapping[str, int], known: Collection[str]) -> str:
+    """What is wrong with the kinds that slots are given for, or "": a limit on nothing would be no limit."""
+    unknown = sorted(set(slots) - {*known, ALL_KINDS})
+    return f"BACKSTAY_SLOTS: there is no kind {unknown[0]}; `backstay messages` lists them" if unknown else ""
+
+
 def node_report(settings: Settings, clock: Clock) -> NodeReport:
     """The report of this moment."""
+    disks = disks_of(settings)
     return NodeReport(
-        processes=settings.processes, threads=settings.threads, disks=disks_of(settings), wall_ms=clock.wall_ms()
+        processes=settings.processes,
+        threads=settings.threads,
+        slots=settings.slots or {},
+        bandwidth={
+            way: rate for way, rate in (("up", settings.upload_limit), ("down", settings.download_limit)) if rate
+        },
+        disks=disks,
+        low_on_room=low_on_room(disks, settings.keep_free),
+        wall_ms=clock.wall_ms(),
     )

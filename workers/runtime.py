@@ -34,7 +34,7 @@ from workers.executor import Executor
 from workers.health import Finding, Health, probe
 from workers.ingress import Ingress
 from workers.judge import judge_with
-from workers.node_report import node_report
+from workers.node_report import misspelt_slots, node_report
 from workers.owner import Owner
 from workers.progress import ProgressBoard
 from workers.relay import Relay
@@ -78,6 +78,7 @@ class NodeProcess:
             draw=random.Random(),
             stopping=self._giving_up,
             ended=self._ended,
+            low_on_room=lambda: node_report(settings, self.clock).low_on_room,
         )
         self.broker = SqlBroker(
             database.ledger,
@@ -88,6 +89,7 @@ class NodeProcess:
             owner=str(owner),
             slots=settings.threads,
             lease_ms=settings.lease_seconds * 1000,
+            kind_slots=settings.slots or {},
         )
         self.worker = dramatiq.Worker(self.broker, worker_threads=settings.threads + SPARE, worker_timeout=500)
         self.ingress = Ingress(
@@ -166,6 +168,8 @@ def run_worker(settings: Settings, *, http: str | None, migrate: bool) -> int:
     brings the schema up to date first and serves the API and the console too."""
     logging.configure(settings.log_level, settings.node)
     check_packages()
+    if misspelt := misspelt_slots(settings.slots or {}, handlers.subscriptions()):
+        return _refuse(misspelt)
     system = System(settings)
     if migrate:
         system.database.migrate()

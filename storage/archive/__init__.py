@@ -37,15 +37,18 @@ def open_archive(
     threads: int | None = None,
     wall_ms: Callable[[], int] = _wall_ms,
     opener: Opener = open_beneath,
+    keep_free: int | None = None,
 ) -> Archive:
     """Snapshots in `store`. Touches nothing yet.
 
     `encryption` seals what is made from now on; what is stored is read either way. `cache_dir` may be lost at any
     time; None keeps no copies. `threads` compress, or write. `wall_ms` dates snapshots and `opener(name, directory)`
-    opens the files that are read: for tests.
+    opens the files that are read: for tests. `keep_free` bytes stay free where a tree is staged.
     """
     threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
-    return StoreArchive(Tools(store, TenantKeys(store, keyring), encryption, cache_dir, threads, wall_ms, opener))
+    return StoreArchive(
+        Tools(store, TenantKeys(store, keyring), encryption, cache_dir, threads, wall_ms, opener, keep_free)
+    )
 
 
 def open_trees(apps_root: str) -> Trees:

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from domain import pulse
 from domain.contracts import Buffer, ObjectStore
 from storage.archive import layout
 from storage.archive.layout import MIB
@@ -52,7 +53,7 @@ class Segments:
         if number not in self._kept:
             self._look_ahead()
             waiting = self._ready.pop(number, None)
-            self._keep(number, self._fetch(number) if waiting is None else waiting.result())
+            self._keep(number, self._fetch(number) if waiting is None else _result(waiting))
             self._look_ahead()
         self._kept.move_to_end(number)
         return self._kept[number]
@@ -80,3 +81,14 @@ class Segments:
         stored = memoryview(self._store.get(key, int(row["offset"]), int(row["stored"])))
         plain: Buffer = opener.open(stored, row)
         return plain
+
+
+def _result(waiting: Future[Buffer]) -> Buffer:
+    """What the other thread fetches; it may have to wait for bandwidth, while this one says that it lives."""
+    while True:
+        try:
+            return waiting.result(timeout=0.25)
+        except TimeoutError:
+            if waiting.done():
+                return waiting.result()
+            pulse.beat()

@@ -64,7 +64,16 @@ class StoreArchive:
         found = self._selected(manifest_key, selection, target)
         tools = self._tools
         order = stage.Order(
-            tools.store, tools.cache_dir, tools.threads, found, manifest_key, target, staging, mode, verify
+            tools.store,
+            tools.cache_dir,
+            tools.threads,
+            found,
+            manifest_key,
+            target,
+            staging,
+            mode,
+            verify,
+            tools.keep_free,
         )
         return stage.stage(order, watch)
 

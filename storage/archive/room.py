@@ -15,10 +15,10 @@ from storage.archive.layout import GIB
 _PART, _MOST = 20, 1 * GIB
 
 
-def check_room(directory: int, bytes_needed: int, names_needed: int) -> None:
+def check_room(directory: int, bytes_needed: int, names_needed: int, keep_free: int | None = None) -> None:
     """Raise Refused(code="no-room") unless the tree fits into the file system of the open directory."""
     found = os.fstatvfs(directory)
-    reserve = min(_MOST, found.f_blocks * found.f_frsize // _PART)
+    reserve = min(_MOST, found.f_blocks * found.f_frsize // _PART) if keep_free is None else keep_free
     free = found.f_bavail * found.f_frsize
     # Every file wastes half a block on average, and every name needs an inode.
     needed = bytes_needed + names_needed * found.f_frsize // 2 + reserve

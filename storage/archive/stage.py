@@ -47,6 +47,7 @@ class Order:
     staging: str
     mode: RestoreMode
     verify: bool  # read the tree again
+    keep_free: int | None = None  # bytes that stay free beside the target; None: a part of the file system
 
 
 def stage(order: Order, watch: Watch) -> Staged:
@@ -66,7 +67,8 @@ def stage(order: Order, watch: Watch) -> Staged:
             with _live(order.target) as live:
                 sources = [look(tree, root, ours=True) for root in place.left]
                 sources += [look(tree, root, ours=False) for root in live]
-                check_room(parent, max(0, needed - sum(source.room for source in sources)), len(tree.names))
+                room = max(0, needed - sum(source.room for source in sources))
+                check_room(parent, room, len(tree.names), order.keep_free)
                 root = place.begin()
                 failpoint("stage.before-write")
                 building = Building(order.store, order.found, root, order.threads, watch, marks)

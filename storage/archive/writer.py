@@ -52,6 +52,7 @@ class Tools:
     threads: int
     wall_ms: Callable[[], int]
     opener: Opener
+    keep_free: int | None = None
 
 
 def create(tools: Tools, request: SnapshotRequest, watch: Watch, feed: Feed | None = None) -> ManifestSummary:

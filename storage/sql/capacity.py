@@ -49,17 +49,17 @@ def capacity(connection: Connection, node: str, slots: Mapping[str, int], now: i
     drained = bool(connection.scalar(locked))
     if not slots:
         return Capacity(drained)
-    kinds = connection.scalars(
-        select(operation.c.kind).where(
-            held(operation),
-            operation.c.lease_until >= now,
-            held_by(operation, literal(f"{node}|", Text)),
-            operation.c.kind != UNLIMITED,
-        )
-    ).all()
+    kinds = held_kinds(connection, node, now)
     used = Counter(kinds)
     left = {kind: most - (len(kinds) if kind == ALL_KINDS else used[kind]) for kind, most in slots.items()}
     return Capacity(drained, left)
+
+
+def held_kinds(connection: Connection, node: str, now: int) -> list[str]:
+    """The kinds of what the processes of a node hold, each as often as it is held."""
+    ours = held_by(operation, literal(f"{node}|", Text))
+    found = select(operation.c.kind).where(held(operation), operation.c.lease_until >= now, ours)
+    return list(connection.scalars(found.where(operation.c.kind != UNLIMITED)))
 
 
 def held_by(table: FromClause, prefix: ColumnElement[str]) -> ColumnElement[bool]:

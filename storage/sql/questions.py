@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, Text, and_, func, literal, or_, select
 
 from domain.chronicle import Told
-from domain.node import place_sentence
+from domain.contracts import NodeSeen
+from domain.node import ALL_KINDS, place_sentence
 from domain.operation import TERMINAL, Operation, State
-from storage.sql.capacity import held_by
+from storage.sql.capacity import held_by, held_kinds
 from storage.sql.nodes import SqlNodes
 from storage.sql.rows import closed_operation
 from storage.sql.states import claimable, held, reserving, state_is, unfinished
@@ -132,7 +133,7 @@ class Questions:
             if asked.next_attempt_at > now:
                 why = row.error_sentence or asked.error_code or "an earlier attempt failed"
                 return f"its next attempt in {_seconds(asked.next_attempt_at - now)} ({why})"
-            return _blocker(connection, asked) or _place(connection, self._nodes, asked)
+            return _blocker(connection, asked) or _place(connection, self._nodes, asked, now)
 
 
 def _blocker(connection: Connection, asked: Operation) -> str:
@@ -154,15 +155,28 @@ def _blocker(connection: Connection, asked: Operation) -> str:
     return f"operation {first.op_id} of the same service ({first.kind}, {first.state}){then}"
 
 
-def _place(connection: Connection, nodes: SqlNodes, asked: Operation) -> str:
+def _place(connection: Connection, nodes: SqlNodes, asked: Operation, now: int) -> str:
     """It is ready: who could take it."""
     if asked.node is not None:
-        return place_sentence(asked.node, next(iter(nodes.read(connection, asked.node)), None))
+        seen = next(iter(nodes.read(connection, asked.node)), None)
+        return _full(connection, asked, seen, now) or place_sentence(asked.node, seen)
     known = nodes.read(connection)
     if known and all(node.away or node.drained_at for node in known):
         away = sum(node.away for node in known)
         return f"a node that takes work: of {len(known)} known, {away} are away and {len(known) - away} drained"
     return "a free worker on any node"
+
+
+def _full(connection: Connection, asked: Operation, seen: NodeSeen | None, now: int) -> str:
+    """That the node has no slot left for this kind, or ""."""
+    if seen is None or seen.away or not seen.report.slots:
+        return ""
+    held_now = held_kinds(connection, seen.node, now)
+    for name, used in ((asked.kind, held_now.count(asked.kind)), (ALL_KINDS, len(held_now))):
+        most = seen.report.slots.get(name)
+        if most is not None and used >= most:
+            return f"a free slot for {name} on node {seen.node}: {used} of {most} are taken"
+    return ""
 
 
 def _seconds(milliseconds: int) -> str:

@@ -160,3 +160,12 @@ def test_a_full_kind_does_not_hide_what_is_behind_it(bench: Bench) -> None:
     slots = {"create-snapshot": 1}
     assert len(_claim(bench, 1, slots=slots)) == 1
     assert [claim.operation.message_id for claim in _claim(bench, 1, slots=slots)] == ["restore"]
+
+
+def test_what_waits_for_a_slot_says_so(bench: Bench) -> None:
+    bench.database.nodes.beat("n1", "boot", "1.0", NodeReport(slots={"create-snapshot": 1}))
+    for number in range(2):
+        bench.accept_one(f"take-{number}", f"s{number}", node="n1")
+    assert len(_claim(bench, slots={"create-snapshot": 1})) == 1
+    (waiting,) = bench.database.list_operations(service_id="s1")
+    assert bench.database.waits_for(waiting) == "a free slot for create-snapshot on node n1: 1 of 1 are taken"

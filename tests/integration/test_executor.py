@@ -53,6 +53,7 @@ class Bench:
         self.contexts: list[Context] = []
         self.handle: Callable[[Any, Context], Outcome] = lambda payload, context: Outcome.succeeded("did it")
         self.undo: Callable[[Any, Context], None] | None = None
+        self.low_on_room = ""
 
     def accept(self, message_id: str = "m1", **attributes: Any) -> str:
         command = Command("/test", message_id, "act", 1, Subject("acme", SERVICE), {}, **attributes)
@@ -77,7 +78,7 @@ class Bench:
             self.contexts.append(context)
             return self.handle(payload, context)
 
-        subscription = Subscription(Nothing, handle, undo=self.undo)
+        subscription = Subscription(Nothing, handle, undo=self.undo, local=lambda payload: bool(self.low_on_room))
         database = self.database
         clock = SystemClock()
         ports = Ports(
@@ -97,6 +98,7 @@ class Bench:
             draw=random.Random(1),
             stopping=self.stopping,
             ended=lambda kind, how: self.ends.append(how),
+            low_on_room=lambda: self.low_on_room,
         )
         executor.run(claim, clock.boottime())
 
@@ -389,3 +391,29 @@ def test_a_bug_s_message_is_sealed_in_the_letter_and_not_in_the_log(
     bench.run_once()
     assert any("operation.bug" in line and "KeyError" in line for line in heard.lines)
     assert not any("canary-77" in line for line in heard.lines)
+
+
+# ---------------------------------------------------------------- room
+def test_work_on_files_waits_for_room_says_so_and_costs_no_attempt(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.low_on_room = "/srv/apps has 0.10 GB free, and 1.00 GB have to stay free"
+    bench.run_once()
+    waiting = bench.operation(op_id)
+    assert (bench.ends, bench.contexts, waiting.attempts) == (["postponed"], [], 0)
+    assert "0.10 GB free" in bench.database.waits_for(waiting)
+
+
+def test_what_has_touched_something_goes_on_without_room(bench: Bench) -> None:
+    op_id = bench.accept()
+
+    def begin_then_go_on(payload: Any, context: Context) -> Outcome:
+        if not context.journal.steps():
+            context.journal.begin("swap", {})
+            raise StoreUnavailable("not now")
+        return Outcome.succeeded("did it")
+
+    bench.handle = begin_then_go_on
+    bench.run_once()
+    bench.low_on_room = "/srv/apps is full"
+    bench.run_once()
+    assert bench.operation(op_id).state is State.SUCCEEDED
