@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from domain.breaker import Breakers
 from domain.contracts import (
     Archive,
+    Calendar,
     Catalogue,
     Clock,
     Hooks,
     Places,
+    Schedules,
     Services,
     Sources,
     Trees,
@@ -54,6 +56,8 @@ class Context:
     sources: Sources
     hooks: Hooks
     places: Places
+    schedules: Schedules
+    calendar: Calendar
     count: Callable[..., None]  # count("region_ignored", region=…, …) for metrics; a number may follow the name
     identity_files: tuple[str, ...] = ()  # patterns of what a clone of a service must not take over
     undoing_handed_over: bool = False  # an earlier holder may have been putting things back

@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.operation import Operation
 from domain.outcome import Outcome
+from domain.recovery_point import RecoveryPoint
 from domain.tenant_sentence import tenant_sentence
 
 SOURCE = "/backstay"
@@ -58,6 +59,22 @@ def progress_event(operation: Operation, figures: dict[str, int], event_id: str,
 def ended_document(operation: Operation, outcome: Outcome) -> dict[str, Any]:
     """The end of an operation as its row and its event keep it: for operators, and apart from that for the tenant."""
     return outcome.document() | {"tenant_sentence": tenant_sentence(operation, outcome)}
+
+
+def recovery_point_event(point: RecoveryPoint, missed: bool, event_id: str) -> dict[str, Any]:
+    """A service has missed the goal for its newest good snapshot, or meets it again."""
+    return cloud_event(
+        event_id,
+        f"rpo.{'missed' if missed else 'met'}",
+        f"tenant/{point.tenant_id}/service/{point.service_id}",
+        point.at,
+        {
+            "service_id": point.service_id,
+            "goal_seconds": point.goal_seconds,
+            "age_seconds": point.age_seconds,
+            "sentence": point.sentence(),
+        },
+    )
 
 
 def outcome_event(operation: Operation, outcome: Outcome, event_id: str, time_ms: int) -> dict[str, Any]:

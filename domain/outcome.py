@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.errors import BackstayError
 from domain.operation import State
+from domain.schedule_changes import PauseSchedule, RemoveSchedule, SaveDrill, SaveSchedule
 from domain.service import Service
 from domain.snapshot import Export, Snapshot
 from domain.upgrade_record import UpgradeRecord
@@ -207,6 +208,10 @@ Change = (
     | SaveVersion
     | SaveRecord
     | HoldVersion
+    | SaveSchedule
+    | RemoveSchedule
+    | PauseSchedule
+    | SaveDrill
 )
 
 

@@ -25,6 +25,8 @@ class Service:
     document: dict[str, Any] = field(default_factory=dict, repr=False)
     sources: tuple[str, ...] = ()  # names of data that is not in the directory; the node knows what they are
     retention: dict[str, Any] = field(default_factory=dict)  # which snapshots are kept; empty: all of them
+    rpo_seconds: int = 0  # how old the newest good snapshot may become; 0: nobody has said
+    rpo_since: int = 0  # UTC milliseconds; when that was said
 
 
 def relative_directory(directory: str) -> str:

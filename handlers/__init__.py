@@ -49,19 +49,24 @@ Id = Annotated[str, pydantic.AfterValidator(_id)]
 
 def parse(subscription: Subscription, data: dict[str, Any]) -> Any:
     """The validated payload; InvalidMessage names the first faulty field and never repeats its value."""
+    return parse_as(subscription.model, data)
+
+
+def parse_as(model: type[Any], data: dict[str, Any]) -> Any:
+    """The same for the data of a command that another one asks for."""
     try:
-        return subscription.model.model_validate(data)
+        return model.model_validate(data)
     except pydantic.ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(["data", *(str(part) for part in first["loc"])])
-        raise InvalidMessage(f"{field}: {_in_words(first, subscription)}", field=field) from None
+        raise InvalidMessage(f"{field}: {_in_words(first, model)}", field=field) from None
 
 
-def _in_words(fault: Any, subscription: Subscription) -> str:
+def _in_words(fault: Any, model: type[Any]) -> str:
     """What is wrong, in the words of somebody who writes JSON."""
     kind = fault["type"]
     if kind == "extra_forbidden":
-        known = ", ".join(subscription.model.model_fields)
+        known = ", ".join(model.model_fields)
         return f"is no field here; the command has {known}"
     if kind == "missing":
         return "is missing"

@@ -75,6 +75,8 @@ def handle(command: RegisterService, context: Context) -> Outcome:
         share_uuid=configuration.origin.get("share_uuid"),
         document=configuration.document(),
         retention=known.retention if known else {},
+        rpo_seconds=known.rpo_seconds if known else 0,
+        rpo_since=known.rpo_since if known else 0,
         sources=tuple(sorted(set(command.sources))),
     )
     if node == context.node:

@@ -14,12 +14,14 @@ from domain.breaker import Breakers
 from domain.context import Context
 from domain.contracts import (
     Archive,
+    Calendar,
     Catalogue,
     Claim,
     Clock,
     Hooks,
     Ledger,
     Places,
+    Schedules,
     Services,
     Sources,
     Trees,
@@ -57,6 +59,8 @@ class Ports:
     sources: Sources
     hooks: Hooks
     places: Places
+    schedules: Schedules
+    calendar: Calendar
     identity_files: tuple[str, ...] = ()
     progress: ProgressBoard = field(default_factory=lambda: ProgressBoard(SystemClock()))
 
@@ -104,6 +108,8 @@ def context_of(
         sources=ports.sources,
         hooks=ports.hooks,
         places=ports.places,
+        schedules=ports.schedules,
+        calendar=ports.calendar,
         identity_files=ports.identity_files,
         undoing_handed_over=claim.takeover and operation.state is State.COMPENSATING,
     )

@@ -1,7 +1,8 @@
 """What is asked for once a day without anybody publishing it: retention policies, and reading snapshots back.
 
-Apart from the sweeper because it makes commands like any other, with the same outcomes and events. A message's id is
-made of what it is about and of the day, so that any number of nodes ask for it once.
+Apart from schedules because nobody had to make one, and from the sweeper because it makes commands like any other,
+with the same outcomes and events. A message's id is made of what it is about and of the day, so that any number of
+nodes ask for it once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.contracts import Accepted, Catalogue, Clock, Inbox, Services
+from domain.contracts import Accepted, Catalogue, Clock, Inbox, Schedules, Services
 from domain.decoding import request_hash
 from domain.identity import Subject
 from domain.message import Command
@@ -28,10 +29,11 @@ class Daily:
         inbox: Inbox,
         clock: Clock,
         wake: Callable[[], None],
+        schedules: Schedules,
         verify_days: int | None = None,
     ) -> None:
         """`verify_days`: in so many days every snapshot is read back once; None reads none."""
-        self._services, self._catalogue, self._inbox = services, catalogue, inbox
+        self._services, self._catalogue, self._inbox, self._schedules = services, catalogue, inbox, schedules
         self._clock, self._wake, self._verify_days = clock, wake, verify_days
         self._asked_for = ""
 
@@ -49,10 +51,12 @@ class Daily:
         return new
 
     def _retention(self, day: str) -> list[Accepted]:
+        """Of every service with a policy, unless a schedule says when: one that is paused is meant to rest."""
+        scheduled = [one for one in self._schedules.list() if one.kind == "apply-retention"]
         return [
             _accepted("apply-retention", Subject(service.tenant_id, service.service_id), service.service_id, day, {})
             for service in self._services.list(None)
-            if service.retention
+            if service.retention and not any(one.covers(service.tenant_id, service.service_id) for one in scheduled)
         ]
 
     def _verification(self, day: str) -> list[Accepted]:

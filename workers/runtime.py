@@ -38,6 +38,7 @@ from workers.node_report import misspelt_slots, node_report
 from workers.owner import Owner
 from workers.progress import ProgressBoard
 from workers.relay import Relay
+from workers.scheduler import Diary, Scheduler
 from workers.serving import server_of
 from workers.sweeper import Sweeper
 from workers.wiring import duties_of, metrics_of, ports_of
@@ -104,6 +105,8 @@ class NodeProcess:
         duties = duties_of(system, self.clock, self._wake.set)
         report = functools.partial(node_report, settings, self.clock)
         self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, self.metrics, report)
+        diary = Diary.over(database, subscriptions)
+        self.scheduler = Scheduler(diary, owner, self.clock, self._wake.set, self.relay.wake)
         self.metrics.watch_intake({"connected": self.ingress.connected, "paused": self.ingress.paused})
         replicated = system.replicated
         self.copier = Copier(database.copies, replicated, tuple(system.replica_stores)) if replicated else None
@@ -111,6 +114,7 @@ class NodeProcess:
     def start(self) -> None:
         """Everything at once; each part waits by itself for what is not there yet."""
         self.sweeper.start()
+        self.scheduler.start()
         if self.copier:
             self.copier.start()
         self.relay.start()
@@ -133,6 +137,7 @@ class NodeProcess:
         given_back = self.broker.give_back()
         self.relay.stop(timeout=5.0)
         self.sweeper.stop(timeout=1.0)
+        self.scheduler.stop(timeout=1.0)
         if self.copier:
             self.copier.stop(timeout=1.0)
         self._wake.close()

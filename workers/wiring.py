@@ -14,6 +14,7 @@ from domain.breaker import Breakers
 from domain.contracts import Clock
 from workers.attempt import Ports
 from workers.bootstrap import System
+from workers.cron import CronCalendar
 from workers.daily import Daily
 from workers.hook import hook_runner
 from workers.metrics import Metrics
@@ -39,6 +40,8 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None], progress:
         sources=system.sources,
         hooks=system.hooks,
         places=system.places,
+        schedules=database.schedules,
+        calendar=CronCalendar(),
         count=count,
         identity_files=_patterns(system.settings.identity_files),
         progress=progress,
@@ -59,7 +62,9 @@ def _patterns(text: str | None) -> tuple[str, ...]:
 def duties_of(system: System, clock: Clock, wake: Callable[[], None]) -> Duties:
     """What the sweeper of this process looks after."""
     settings, database = system.settings, system.database
-    daily = Daily(database.services, database.catalogue, database.inbox, clock, wake, settings.verify_days)
+    daily = Daily(
+        database.services, database.catalogue, database.inbox, clock, wake, database.schedules, settings.verify_days
+    )
     return Duties(
         database.ledger,
         database.catalogue,

@@ -9,11 +9,13 @@ from __future__ import annotations
 from domain.contracts.access import Token, Tokens
 from domain.contracts.clock import Clock
 from domain.contracts.copies import Copied, Copies, Owed
+from domain.contracts.cron import Calendar
 from domain.contracts.history import History, Pruned
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
 from domain.contracts.ledger import Claim, Ledger
 from domain.contracts.places import Places
 from domain.contracts.rows import Catalogue, Garbage, Services, UpgradeRecords, Versions
+from domain.contracts.scheduling import Drills, Leader, RecoveryPoints, Schedules, Turn
 from domain.contracts.sources import Fill, Hooks, Source, Sources
 from domain.contracts.storing import Archive, Buffer, ObjectInfo, ObjectStore, SnapshotRequest, Trees
 from domain.contracts.telling import DeadLetter, DeadLetters, Event, Moves, Nodes, Outbox, Wake
@@ -24,6 +26,7 @@ __all__ = [
     "Accepted",
     "Archive",
     "Buffer",
+    "Calendar",
     "Catalogue",
     "Claim",
     "Clock",
@@ -31,12 +34,14 @@ __all__ = [
     "Copies",
     "DeadLetter",
     "DeadLetters",
+    "Drills",
     "Event",
     "Fill",
     "Garbage",
     "History",
     "Hooks",
     "Inbox",
+    "Leader",
     "Ledger",
     "Moves",
     "NodeSeen",
@@ -48,7 +53,9 @@ __all__ = [
     "Places",
     "Pruned",
     "Receipt",
+    "RecoveryPoints",
     "Rejected",
+    "Schedules",
     "Services",
     "SnapshotRequest",
     "Source",
@@ -56,6 +63,7 @@ __all__ = [
     "Token",
     "Tokens",
     "Trees",
+    "Turn",
     "UpgradeRecords",
     "Versions",
     "Wake",

@@ -86,6 +86,10 @@ class Catalogue(Protocol):
         longest time: what is left of the share that one day in `days` has to read, after those that were read
         since that time (UTC milliseconds)."""
 
+    def least_read(self, service_id: str, percent: int) -> list[Snapshot]:
+        """That share of the service's available snapshots, at least one if there is any: those that nobody has read
+        back for the longest time, first those never read."""
+
     def export_of(self, snapshot_id: str) -> Export | None:
         """The archive of a snapshot that can still be fetched."""
 

@@ -27,6 +27,8 @@ from storage.sql.transactions import Transactions
 _AVAILABLE = snapshot.c.state == literal_column("'available'")
 _LISTED = snapshot.c.state != literal_column("'deleting'")
 _NEWEST_FIRST = (snapshot.c.taken_at.desc(), snapshot.c.snapshot_id.desc())
+#: When somebody has last read the snapshot back; NULL when nobody ever did.
+_READ_AT = case((snapshot.c.verified_level.in_(sorted(READ_BACK)), snapshot.c.verified_at))
 #: Keys per statement, well below the parameter limit of either database.
 _CHUNK = 500
 
@@ -83,9 +85,7 @@ class SqlCatalogue:
 
     def longest_unread(self, days: int, since: int) -> list[Snapshot]:
         """See the port."""
-        read_back = func.coalesce(
-            case((snapshot.c.verified_level.in_(sorted(READ_BACK)), snapshot.c.verified_at)), snapshot.c.taken_at
-        )
+        read_back = func.coalesce(_READ_AT, snapshot.c.taken_at)
         with self._tx.read() as connection:
             total = connection.execute(select(func.count()).select_from(snapshot).where(_AVAILABLE)).scalar_one()
             done = connection.execute(
@@ -98,6 +98,17 @@ class SqlCatalogue:
                 .where(_AVAILABLE, read_back <= self._tx.now(connection) - days * 86_400_000)
                 .order_by(read_back, snapshot.c.snapshot_id)
                 .limit(max(0, -(-total // days) - done))
+            ).all()
+        return [read_snapshot(row, (), ()) for row in rows]
+
+    def least_read(self, service_id: str, percent: int) -> list[Snapshot]:
+        """See the port."""
+        of_service = (_LISTED, _AVAILABLE, snapshot.c.service_id == service_id)
+        order = (func.coalesce(_READ_AT, 0), snapshot.c.taken_at, snapshot.c.snapshot_id)
+        with self._tx.read() as connection:
+            total = connection.scalar(select(func.count()).select_from(snapshot).where(*of_service)) or 0
+            rows = connection.execute(
+                select(snapshot).where(*of_service).order_by(*order).limit(-(-total * percent // 100))
             ).all()
         return [read_snapshot(row, (), ()) for row in rows]
 

@@ -35,6 +35,7 @@ from domain.outcome import (
     SaveVersion,
     SetPacks,
 )
+from domain.schedule_changes import PauseSchedule, RemoveSchedule, SaveDrill, SaveSchedule
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql import verdicts
@@ -42,6 +43,7 @@ from storage.sql.copies import mark_damaged, owe_again, under_way
 from storage.sql.exports import Discard, drop_exports, extend_export, save_export
 from storage.sql.recovering import adopt
 from storage.sql.rows import label_values, service_values, snapshot_values
+from storage.sql.scheduling import pause_schedule, remove_schedule, save_drill, save_schedule
 from storage.sql.sealed import Vault
 from storage.sql.services import overlapping
 from storage.sql.states import state_is
@@ -103,6 +105,14 @@ def apply(
                 save_record(tx, connection, upgraded, now)
             case HoldVersion():
                 hold_version(tx, connection, doing, change, now)
+            case SaveSchedule():
+                save_schedule(tx, connection, doing, change, now)
+            case RemoveSchedule():
+                remove_schedule(connection, doing, change, now)
+            case PauseSchedule():
+                pause_schedule(connection, doing, change, now)
+            case SaveDrill():
+                save_drill(connection, change, now)
             case AbandonSnapshot(manifest_key, pack_prefix):
                 _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now, rest_ms=LATE_WRITES_MS)
                 discard_prefix(tx, connection, pack_prefix, now)

@@ -20,6 +20,7 @@ from storage.sql import migrate
 from storage.sql.catalogue import SqlCatalogue
 from storage.sql.copies import SqlCopies
 from storage.sql.dead_letters import SqlDeadLetters
+from storage.sql.drills import SqlDrills
 from storage.sql.engine import open_engine, parse_url
 from storage.sql.figures import figures
 from storage.sql.history import SqlHistory
@@ -29,7 +30,9 @@ from storage.sql.moving import SqlMoves
 from storage.sql.nodes import SqlNodes
 from storage.sql.outbox import SqlOutbox
 from storage.sql.questions import Questions
+from storage.sql.recovery_points import SqlRecoveryPoints
 from storage.sql.rewrap import Rewrapping
+from storage.sql.schedules import SqlSchedules
 from storage.sql.sealed import Sealer, Vault
 from storage.sql.services import SqlServices
 from storage.sql.tokens import SqlTokens
@@ -61,6 +64,9 @@ class Database:
         self.moves = SqlMoves(self._tx, vault, self.nodes)
         self.versions = SqlVersions(self._tx, vault)
         self.records = SqlUpgradeRecords(self._tx)
+        self.schedules = SqlSchedules(self._tx, self.inbox)
+        self.recovery_points = SqlRecoveryPoints(self._tx)
+        self.drills = SqlDrills(self._tx)
 
     def migrate(self) -> None:
         """Bring the schema to this program's revision; safe when several nodes do it at once."""

@@ -39,12 +39,15 @@ class SqlInbox:
         if not batch:
             return []
         with self._tx.write("accept") as connection:
-            now = self._tx.now(connection)
-            firsts = self._insert(connection, [item for item in batch if isinstance(item, Accepted)], now)
-            receipts = [self._receipt(connection, item, firsts, now) for item in batch]
+            receipts = self.enter(connection, batch, self._tx.now(connection))
             if any(receipt.status == "accepted" for receipt in receipts):
                 self._tx.ring(connection)
         return receipts
+
+    def enter(self, connection: Connection, batch: Sequence[Accepted | Rejected], now: int) -> list[Receipt]:
+        """The same within the caller's transaction; whoever calls it tells that there may be new work."""
+        firsts = self._insert(connection, [item for item in batch if isinstance(item, Accepted)], now)
+        return [self._receipt(connection, item, firsts, now) for item in batch]
 
     def backlog(self) -> int:
         """How many operations are QUEUED, counted up to 100 000."""

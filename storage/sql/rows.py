@@ -135,6 +135,8 @@ def _service(row: Row[Any], document: dict[str, Any]) -> Service:
         document=document,
         retention=json.loads(row.retention or "{}"),
         sources=tuple(json.loads(row.sources or "[]")),
+        rpo_seconds=row.rpo_seconds,
+        rpo_since=row.rpo_since,
     )
 
 
@@ -153,6 +155,8 @@ def service_values(record: Service, now: int, vault: Vault) -> dict[str, Any]:
         "share_uuid": record.share_uuid,
         "retention": to_json(record.retention) if record.retention else "",
         "sources": to_json(list(record.sources)) if record.sources else "",
+        "rpo_seconds": record.rpo_seconds,
+        "rpo_since": record.rpo_since,
         "updated_at": now,
     }
 

@@ -29,7 +29,6 @@ SCHEMA_REVISION = "0007"
 #: Which letters an identical message is counted on; an upsert must repeat the index's condition.
 RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
 
-
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -55,6 +54,8 @@ service = Table(
     Column("share_uuid", ForeignText),
     Column("retention", Text, nullable=False, server_default=""),  # JSON; empty: everything is kept
     Column("sources", Text, nullable=False, server_default=""),  # JSON list of names; empty: none
+    number("rpo_seconds"),  # how old the newest good snapshot may become; 0: nobody has said
+    number("rpo_since"),
     Index("service_tenant", "tenant_id", "service_id"),
     partial("service_group", "tenant_id", "group_id", where="group_id IS NOT NULL"),
 )

@@ -13,6 +13,7 @@ HOMES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "blake3": ("storage/archive/digest.py", "the digest is part of the stored format"),
     "boto3": (("storage/objects/s3.py", "storage/s3_errors.py"), "one backend speaks S3"),
     "botocore": (("storage/objects/s3.py", "storage/s3_errors.py"), "one backend speaks S3"),
+    "cronsim": ("workers/cron.py", "one meaning of a cron expression"),
     "cryptography": (("storage/sealing.py", "storage/data_key.py"), "all sealing is reviewed in one place"),
     "dramatiq": ("workers/", "the runtime that calls the executor; handlers must not know it"),
     "fastapi": ("workers/web/", "only the web process speaks HTTP"),

@@ -30,6 +30,7 @@ from storage.places import NodePlaces
 from storage.sealing import KeyRing
 from storage.sources import open_hooks, open_sources
 from storage.sql import Database, open_database
+from tests.fakes.even_calendar import EvenCalendar
 from workers.attempt import Ports
 from workers.clock import SystemClock
 from workers.executor import Executor
@@ -86,7 +87,7 @@ class Bench:
             None, Breakers(clock, random.Random(1)), database.versions, database.records,  # type: ignore[arg-type]
             health_hook=lambda service_id: HookResult(True), count=self.count,
             sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
-            places=NodePlaces({}),
+            places=NodePlaces({}), schedules=database.schedules, calendar=EvenCalendar(),
         )  # fmt: skip
         executor = Executor(
             ports,

@@ -26,6 +26,7 @@ from domain.region import Call, Place
 from domain.source import HookSettings
 from storage.places import NodePlaces
 from storage.sources import open_hooks, open_sources
+from tests.fakes.even_calendar import EvenCalendar
 from tests.simulation import shop
 from tests.simulation.archive import MemoryArchive
 from tests.simulation.floor import Floor
@@ -243,7 +244,7 @@ class World:
             versions=database.versions, records=database.records,
             health_hook=lambda service: HookResult(True, ""), count=lambda *_, **__: None,
             sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
-            places=NodePlaces({}),
+            places=NodePlaces({}), schedules=database.schedules, calendar=EvenCalendar(),
         )  # fmt: skip
 
     # ------------------------------------------------------------ what may happen at a point

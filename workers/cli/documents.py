@@ -14,6 +14,7 @@ from domain.contracts import DeadLetter
 from domain.explain import fit
 from domain.node import NodeSeen
 from domain.operation import Operation, State, Step
+from domain.recovery_point import RecoveryPoint
 from domain.service import Service
 from domain.snapshot import Snapshot
 
@@ -107,8 +108,8 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def service_document(service: Service) -> dict[str, Any]:
-    """A service, without its configuration."""
+def service_document(service: Service, point: RecoveryPoint | None = None) -> dict[str, Any]:
+    """A service, without its configuration; `rpo` is null when it was not asked for."""
     return {
         "service_id": service.service_id,
         "tenant_id": service.tenant_id,
@@ -117,6 +118,7 @@ def service_document(service: Service) -> dict[str, Any]:
         "node": service.node,
         "region": service.region,
         "generation": service.generation,
+        "rpo": recovery_document(point) if point else None,
     }
 
 
@@ -147,6 +149,16 @@ def node_document(node: NodeSeen) -> dict[str, Any]:
         },
         "low_on_room": report.low_on_room or None,
         "clock_skew_ms": node.skew_ms,
+    }
+
+
+def recovery_document(point: RecoveryPoint) -> dict[str, Any]:
+    """How much of a service would be lost now, beside how much may be."""
+    return {
+        "newest_at": moment(point.newest_at),
+        "age_seconds": point.age_seconds,
+        "goal_seconds": point.goal_seconds or None,
+        "missed": point.missed,
     }
 
 

@@ -46,10 +46,19 @@ def list_(
 ) -> None:
     """List services."""
     with session(as_json) as here:
-        documents = [service_document(service) for service in here.database().list_services(tenant)]
+        from workers.cli.rpo import words
+
+        points = {point.service_id: point for point in here.database().recovery_points.list(tenant)}
+        services = here.database().list_services(tenant)
+        documents = [service_document(service, points.get(service.service_id)) for service in services]
         here.screen.document({"services": documents, "next": None})
-        rows = [(d["service_id"], d["tenant_id"], d["alias"], d["node"], d["directory"]) for d in documents]
-        here.screen.table(("SERVICE", "TENANT", "ALIAS", "NODE", "DIRECTORY"), rows, "no services")
+        rows = [
+            (one.service_id, one.tenant_id, one.alias, one.node, one.directory, *words(points[one.service_id]))
+            for one in services
+            if one.service_id in points
+        ]
+        titles = ("SERVICE", "TENANT", "ALIAS", "NODE", "DIRECTORY", "LAST SAVED", "GOAL", "")
+        here.screen.table(titles, rows, "no services")
 
 
 @group.command()
@@ -59,12 +68,14 @@ def show(service_id: Annotated[str, typer.Argument(metavar="SERVICE_ID")], as_js
         database = here.database()
         service = find(database, service_id)
         newest = database.catalogue.newest(service_id)
-        document = service_document(service) | {
+        (point,) = database.recovery_points.list(service_id=service_id)
+        document = service_document(service, point) | {
             "has_configuration": bool(service.document),
             "newest_snapshot_id": newest.snapshot_id if newest else None,
         }
         here.screen.document(document)
-        here.screen.facts([(name.replace("_", " "), value) for name, value in document.items()])
+        facts = document | {"rpo": point.sentence() + (": missed" if point.missed else "")}
+        here.screen.facts([(name.replace("_", " "), value) for name, value in facts.items()])
 
 
 def find(database: Database, service_id: str) -> Service:

@@ -39,6 +39,9 @@ BRANCHES: dict[str, Branch] = {
         "find, make, restore and delete snapshots", "snapshots", "exporting", "importing", "records"
     ),
     "retention": _group("which snapshots of a service are kept", "retention"),
+    "schedules": _group("what is asked for by itself, and when", "schedules"),
+    "rpo": _group("how much of each service would be lost now", "rpo"),
+    "drills": _group("restores to a scratch place, measured", "drills"),
     "store": _group("the room that snapshots take in the store", "store"),
     "history": _group("what has ended long ago, and forgetting it", "history"),
     "catalogue": _group("the index of snapshots against what lies in the store", "catalogue"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from domain.contracts import Accepted, Catalogue, Inbox, Services
+import pytest
+
+from domain.contracts import Accepted, Catalogue, Inbox, Schedules, Services
+from domain.schedule import Pause, Schedule
 from domain.service import Service
 from domain.snapshot import Snapshot
 from tests.contract.sql_bench import snapshot
@@ -31,9 +34,22 @@ class FakeCatalogue:
         return [snapshot("s1")]
 
 
-def daily(door: FakeDoor, clock: FakeClock, rung: list[bool], verify_days: int | None = None) -> Daily:
+class FakeSchedules:
+    """Some schedules."""
+
+    def __init__(self, *schedules: Schedule) -> None:
+        self._schedules = list(schedules)
+
+    def list(self) -> list[Schedule]:
+        return self._schedules
+
+
+def daily(
+    door: FakeDoor, clock: FakeClock, rung: list[bool], *schedules: Schedule, verify_days: int | None = None
+) -> Daily:
     services, catalogue, inbox = cast(Services, FakeServices()), cast(Catalogue, FakeCatalogue()), cast(Inbox, door)
-    return Daily(services, catalogue, inbox, clock, lambda: rung.append(True), verify_days)
+    known = cast(Schedules, FakeSchedules(*schedules))
+    return Daily(services, catalogue, inbox, clock, lambda: rung.append(True), known, verify_days)
 
 
 def test_a_policy_is_applied_once_a_day_whoever_asks() -> None:
@@ -52,6 +68,15 @@ def test_the_next_day_it_is_asked_for_again() -> None:
     assert len(door.batches) == 1, "a day that was asked for costs nothing more"
     clock.pass_seconds(86_400)
     assert node.ask() == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "asked"),
+    [("apply-retention", "web", 0), ("apply-retention", "", 0), ("apply-retention", "db", 1), ("restore-drill", "", 1)],
+)
+def test_a_service_whose_retention_has_a_schedule_is_left_to_that(kind: str, service: str, asked: int) -> None:
+    schedule = Schedule("acme", "weekly", kind, "@weekly", service_id=service, pause=Pause("a move", "/cli/anna", 1))
+    assert daily(FakeDoor(), FakeClock(), [], schedule).ask() == asked
 
 
 def test_snapshots_are_read_back_by_themselves_only_where_that_is_wanted() -> None:

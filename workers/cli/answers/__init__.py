@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.cli.answers import access, installation, letters, nodes, snapshots, work
+from workers.cli.answers import access, installation, letters, nodes, scheduling, snapshots, work
 
 #: Command -> the document that it prints when it has done what it was asked for. An error is a `work.Failure`.
 ANSWERS: dict[str, Any] = {
@@ -48,6 +48,18 @@ ANSWERS: dict[str, Any] = {
     "retention plan": snapshots.RetentionPlan,
     "retention apply": work.Operation,
     "history prune": installation.HistoryPruned,
+    "schedules list": scheduling.Schedules,
+    "schedules show": scheduling.ScheduleWhole,
+    "schedules history": scheduling.History,
+    "schedules set": work.Operation,
+    "schedules pause": work.Operation,
+    "schedules resume": work.Operation,
+    "schedules remove": work.Operation,
+    "rpo list": scheduling.RecoveryPoints,
+    "rpo set": work.Operation,
+    "rpo remove": work.Operation,
+    "drills list": scheduling.Drills,
+    "drills run": work.Operation,
     "catalogue rebuild": snapshots.Catalogue,
     "catalogue check": snapshots.Catalogue,
     "nodes list": nodes.Nodes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from workers.cli.answers.scheduling import RecoveryPoint
 from workers.cli.answers.words import Next, Time
 
 
@@ -17,6 +18,7 @@ class Service(TypedDict):
     node: str | None
     region: str | None
     generation: int
+    rpo: Annotated[RecoveryPoint | None, "how much would be lost now"]
 
 
 class ServiceWhole(Service):

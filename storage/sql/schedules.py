@@ -1,0 +1,254 @@
+"""The port `Schedules`: what is due, what it was turned into, and who looks after it.
+
+Apart from `scheduling`, which writes definitions while settling: here rows of nominal times are written, each once,
+and turned into operations in the same transaction that ends them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, delete, or_, select, update
+
+from domain.contracts import Accepted, Leader, Turn
+from domain.operation import State
+from domain.schedule import Firing, FiringState, Schedule
+from storage.sql.inbox import SqlInbox
+from storage.sql.schedule_tables import firing, schedule, scheduler
+from storage.sql.scheduling import schedule_of
+from storage.sql.sealed import to_json
+from storage.sql.states import state_is
+from storage.sql.tables import operation
+from storage.sql.transactions import Transactions
+
+#: The one row of the lease.
+_ONE = "scheduler"
+#: Ids of operations that a row keeps.
+MOST_KEPT = 100
+
+
+class SqlSchedules:
+    """May be shared between threads."""
+
+    def __init__(self, transactions: Transactions, inbox: SqlInbox) -> None:
+        self._tx, self._inbox = transactions, inbox
+
+    # ------------------------------------------------------------ reading
+    def get(self, tenant_id: str, name: str) -> Schedule | None:
+        """See the port."""
+        wanted = select(schedule).where(
+            schedule.c.tenant_id == tenant_id, schedule.c.name == name, schedule.c.removed == 0
+        )
+        with self._tx.read() as connection:
+            row = connection.execute(wanted).first()
+        return None if row is None else schedule_of(row)
+
+    def list(self, tenant_id: str | None = None, service_id: str | None = None) -> builtins.list[Schedule]:
+        """See the port."""
+        wanted = select(schedule).where(schedule.c.removed == 0)
+        if tenant_id is not None:
+            wanted = wanted.where(schedule.c.tenant_id == tenant_id)
+        if service_id is not None:
+            wanted = wanted.where(schedule.c.service_id.in_(["", service_id]))
+        with self._tx.read() as connection:
+            rows = connection.execute(wanted.order_by(schedule.c.tenant_id, schedule.c.name)).all()
+        return [schedule_of(row) for row in rows]
+
+    def due(self, now: int) -> builtins.list[Schedule]:
+        """See the port."""
+        awake = or_(schedule.c.paused == 0, and_(schedule.c.pause_until > 0, schedule.c.pause_until <= now))
+        wanted = select(schedule).where(
+            schedule.c.removed == 0, schedule.c.next_at > 0, schedule.c.next_at <= now, awake
+        )
+        with self._tx.read() as connection:
+            return [schedule_of(row) for row in connection.execute(wanted.order_by(schedule.c.next_at))]
+
+    def ripe(self, now: int, limit: int) -> builtins.list[Firing]:
+        """See the port."""
+        wanted = select(firing).where(firing.c.state == "planned", firing.c.run_at <= now)
+        with self._tx.read() as connection:
+            rows = connection.execute(wanted.order_by(firing.c.run_at, firing.c.service_id).limit(limit)).all()
+        return [_firing(row) for row in rows]
+
+    def history(self, tenant_id: str, name: str, limit: int) -> builtins.list[Firing]:
+        """See the port."""
+        wanted = select(firing).where(firing.c.tenant_id == tenant_id, firing.c.name == name)
+        wanted = wanted.order_by(firing.c.nominal_at.desc(), firing.c.service_id).limit(limit)
+        with self._tx.read() as connection:
+            return [_firing(row) for row in connection.execute(wanted)]
+
+    # ------------------------------------------------------------ what the scheduler does
+    def plan(self, planned: Schedule, next_at: int, firings: Sequence[Firing] = ()) -> int | None:
+        """See the port."""
+        with self._tx.write("schedule-plan") as connection:
+            now = self._tx.now(connection)
+            over = and_(schedule.c.paused == 1, schedule.c.pause_until > 0, schedule.c.pause_until <= now)
+            moved = connection.execute(
+                update(schedule)
+                .where(
+                    schedule.c.tenant_id == planned.tenant_id,
+                    schedule.c.name == planned.name,
+                    schedule.c.next_at == planned.next_at,
+                    schedule.c.seq == planned.seq,
+                    schedule.c.removed == 0,
+                    or_(schedule.c.paused == 0, over) if firings else schedule.c.removed == 0,
+                )
+                .values(next_at=next_at, paused=case((over, 0), else_=schedule.c.paused))
+            ).rowcount
+            if not moved:
+                return None
+            if not firings:
+                return 0
+            rows = [_values(one, now) for one in firings]
+            new = connection.scalars(
+                self._tx.insert(firing).on_conflict_do_nothing().returning(firing.c.service_id), rows
+            ).all()
+            return len(new)
+
+    def ask(self, asked: Firing, items: Sequence[Accepted], *, coalesce: bool, why: str = "") -> FiringState | None:
+        """See the port."""
+        with self._tx.write("schedule-ask") as connection:
+            now = self._tx.now(connection)
+            ended = connection.execute(
+                update(firing).where(*_same(asked), firing.c.state == "planned").values(state="skipped", updated_at=now)
+            ).rowcount
+            if not ended:
+                return None
+            why = self._objection(connection, asked, now) or why
+            state, ids = (FiringState.SKIPPED, []) if why else self._enter(connection, items, coalesce, now)
+            connection.execute(
+                update(firing)
+                .where(*_same(asked))
+                .values(state=state.value, why=why, operations=to_json(ids[:MOST_KEPT]) if ids else "")
+            )
+            if state is FiringState.ASKED:
+                self._tx.ring(connection)
+            return state
+
+    def _enter(
+        self, connection: Connection, items: Sequence[Accepted], coalesce: bool, now: int
+    ) -> tuple[FiringState, builtins.list[str]]:
+        waiting = [_waiting(connection, item) if coalesce else None for item in items]
+        fresh = [item for item, there in zip(items, waiting, strict=True) if there is None]
+        entered = [receipt.op_id or "" for receipt in self._inbox.enter(connection, fresh, now)]
+        ids = [op_id for op_id in waiting if op_id is not None] + entered
+        state = FiringState.ASKED if entered else FiringState.COALESCED if ids else FiringState.SKIPPED
+        return state, ids
+
+    def _objection(self, connection: Connection, asked: Firing, now: int) -> str:
+        """Why nothing is asked for after all; "" if nothing stands against it."""
+        key = (schedule.c.tenant_id == asked.tenant_id, schedule.c.name == asked.name)
+        row = connection.execute(select(schedule).where(*key, schedule.c.removed == 0)).first()
+        if row is None or row.schedule_id != asked.schedule_id:
+            return "the schedule was removed"
+        pause = schedule_of(row).pause
+        return f"paused: {pause.reason}" if pause is not None and pause.holds(now) else ""
+
+    def prune(self, before: int) -> int:
+        """See the port."""
+        with self._tx.write("schedule-prune") as connection:
+            return connection.execute(
+                delete(firing).where(firing.c.updated_at < before, firing.c.state != "planned")
+            ).rowcount
+
+    # ------------------------------------------------------------ the lease
+    def lead(self, owner: str, ttl_ms: int, is_dead: Callable[[str], bool]) -> Turn | None:
+        """See the port."""
+        with self._tx.read() as connection:
+            now, row = self._tx.now(connection), _lease(connection)
+        if row is not None and row.owner != owner and not is_dead(row.owner) and now < row.lease_until <= now + ttl_ms:
+            return None
+        if row is not None and row.owner == owner and 0 <= now - row.looked_at < ttl_ms // 3:
+            return Turn(now, False)  # long enough still: looking must not write all the time
+        with self._tx.write("schedule-lead") as connection:
+            now = self._tx.now(connection)
+            mine = self._tx.insert(scheduler).values(name=_ONE, owner=owner, lease_until=now + ttl_ms, looked_at=now)
+            taken = mine.on_conflict_do_update(
+                index_elements=[scheduler.c.name],
+                set_={"owner": owner, "lease_until": now + ttl_ms, "looked_at": now},
+                where=_unchanged(row),
+            ).returning(scheduler.c.owner)
+            if connection.execute(taken).first() is None:
+                return None  # somebody else was faster
+        return Turn(now, row is not None and now < row.looked_at)
+
+    def step_down(self, owner: str) -> None:
+        """See the port."""
+        with self._tx.write("schedule-step-down") as connection:
+            connection.execute(update(scheduler).where(scheduler.c.owner == owner).values(lease_until=0))
+
+    def leader(self) -> Leader | None:
+        """See the port."""
+        with self._tx.read() as connection:
+            row = _lease(connection)
+            now = self._tx.now(connection)
+        return None if row is None else Leader(row.owner, row.lease_until, row.looked_at, now)
+
+
+def _lease(connection: Connection) -> Row[Any] | None:
+    return connection.execute(select(scheduler).where(scheduler.c.name == _ONE)).first()
+
+
+def _unchanged(row: Row[Any] | None) -> Any:
+    """The lease is as it was read."""
+    if row is None:
+        return scheduler.c.owner == ""  # a row that has come since is somebody else's
+    return and_(scheduler.c.owner == row.owner, scheduler.c.lease_until == row.lease_until)
+
+
+def _waiting(connection: Connection, item: Accepted) -> str | None:
+    """An operation that is the same command and that nobody has begun."""
+    command = item.command
+    return connection.scalar(
+        select(operation.c.op_id)
+        .where(
+            operation.c.service_id == command.subject.service_id,
+            state_is(operation, State.QUEUED),
+            operation.c.kind == command.kind,
+            operation.c.tenant_id == command.subject.tenant_id,
+            operation.c.request_hash == item.request_hash,
+            operation.c.deadline_at == 0,
+        )
+        .order_by(operation.c.seq)
+        .limit(1)
+    )
+
+
+def _same(one: Firing) -> tuple[Any, ...]:
+    return (
+        firing.c.schedule_id == one.schedule_id,
+        firing.c.nominal_at == one.nominal_at,
+        firing.c.service_id == one.service_id,
+    )
+
+
+def _values(one: Firing, now: int) -> dict[str, Any]:
+    return {
+        "schedule_id": one.schedule_id,
+        "nominal_at": one.nominal_at,
+        "service_id": one.service_id,
+        "tenant_id": one.tenant_id,
+        "name": one.name,
+        "run_at": one.run_at,
+        "state": one.state.value,
+        "why": one.why,
+        "updated_at": now,
+    }
+
+
+def _firing(row: Row[Any]) -> Firing:
+    return Firing(
+        schedule_id=row.schedule_id,
+        tenant_id=row.tenant_id,
+        name=row.name,
+        service_id=row.service_id,
+        nominal_at=row.nominal_at,
+        run_at=row.run_at,
+        state=FiringState(row.state),
+        why=row.why,
+        operations=tuple(json.loads(row.operations or "[]")),
+        updated_at=row.updated_at,
+    )

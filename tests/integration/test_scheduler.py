@@ -1,0 +1,266 @@
+"""The scheduler over a real database: each time is asked for once, whoever looks and whatever the clock does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.contracts import Turn
+from domain.errors import InvalidMessage
+from domain.operation import State
+from domain.outcome import MarkSound
+from domain.schedule import CatchUp
+from domain.schedule_changes import RemoveSchedule
+from tests.contract.diary import HOUR, NOON, Node, asked, at, hourly, make, pause, register, resume, saved, set_up
+from tests.contract.sql_bench import Bench
+from tests.fakes.even_calendar import EvenCalendar
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """What the statements do on PostgreSQL is the contract's affair."""
+    with Bench.opened(f"sqlite:///{tmp_path}/backstay.db") as opened:
+        opened.now = NOON
+        register(opened, "web", "db")
+        yield opened
+
+
+def test_each_time_is_asked_for_once_at_its_time(bench: Bench) -> None:
+    set_up(bench, hourly(coalesce=False))
+    node = Node(bench, "n1")
+    for _ in range(10):
+        bench.now += HOUR // 4
+        node.look()
+        node.look()
+    assert asked(bench) == [("web", at(1)), ("web", at(2))]
+    assert node.woken == 2
+
+
+def test_a_schedule_of_the_tenant_is_about_all_of_its_services_of_that_moment(bench: Bench) -> None:
+    set_up(bench, hourly(service_id="", coalesce=False))
+    node = Node(bench, "n1")
+    bench.now += HOUR
+    node.look()
+    register(bench, "api")
+    bench.now += HOUR
+    node.look()
+    assert asked(bench) == [("db", at(1)), ("web", at(1)), ("api", at(2)), ("db", at(2)), ("web", at(2))]
+
+
+def test_commands_are_what_a_publisher_would_have_sent(bench: Bench) -> None:
+    register(bench, "shop", node="n7")
+    set_up(bench, hourly("nightly", service_id="shop", data={"labels": ["by:schedule"]}))
+    bench.now += HOUR
+    Node(bench, "n1").look()
+    (listed,) = [one for one in bench.database.list_operations(limit=50) if one.source.startswith("/backstay/")]
+    operation = bench.get(listed.op_id)
+    assert operation.state is State.QUEUED
+    assert (operation.kind, operation.data, operation.node) == ("create-snapshot", {"labels": ["by:schedule"]}, "n7")
+    assert (operation.source, operation.correlation_id) == ("/backstay/schedules/acme/nightly", f"nightly/{at(1)}")
+
+
+def test_two_nodes_that_both_believe_to_lead_ask_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease is no lock: without it everything is still asked for once."""
+    set_up(bench, hourly(coalesce=False), hourly("tenant", service_id="", coalesce=False, jitter_seconds=60))
+    schedules = bench.database.schedules
+    monkeypatch.setattr(schedules, "lead", lambda *_: Turn(bench.now, False))
+    nodes, draw = [Node(bench, "n1"), Node(bench, "n2")], random.Random(1)
+    for _ in range(41):
+        bench.now += HOUR // 10
+        for node in draw.sample(nodes, 2):
+            node.look()
+    hours = [at(hour) for hour in range(1, 5)]
+    assert sorted(asked(bench)) == sorted([(name, hour) for name in ("web", "web", "db") for hour in hours])
+
+
+@pytest.mark.parametrize("jump", [-30_000, -HOUR - 1, -30 * HOUR, 30 * HOUR])
+@pytest.mark.parametrize("catch_up", [CatchUp.ONE, CatchUp.ALL])
+def test_a_clock_that_jumps_and_comes_back_asks_for_no_time_twice(bench: Bench, jump: int, catch_up: CatchUp) -> None:
+    set_up(bench, hourly(catch_up=catch_up, coalesce=False))
+    nodes = [Node(bench, "n1"), Node(bench, "n2")]
+
+    def pass_hours(count: int) -> None:
+        for _ in range(4 * count):
+            bench.now += HOUR // 4
+            for node in nodes:
+                node.look()
+
+    pass_hours(3)
+    bench.now += jump
+    pass_hours(1)
+    bench.now -= jump
+    pass_hours(4)
+    times = [nominal for _, nominal in asked(bench)]
+    assert len(times) == len(set(times)), "a nominal time was asked for twice"
+    assert {at(hour) for hour in (1, 2, 3)} <= set(times)
+    now = (bench.now - NOON) / HOUR
+    assert set(times) & {at(int(now)), at(int(now) - 1)}, "it goes on after the jump, without waiting for the clock"
+
+
+def test_what_was_missed_while_nobody_looked_is_made_up_for_as_the_policy_says(bench: Bench) -> None:
+    set_up(
+        bench,
+        *(hourly(policy.value, catch_up=policy, coalesce=False, service_id="web") for policy in CatchUp),
+    )
+    bench.now += 5 * HOUR + HOUR // 2
+    Node(bench, "n1").look()
+    by_name = {name: len(bench.database.schedules.history("acme", name, 50)) for name in CatchUp}
+    assert by_name == {CatchUp.NONE: 0, CatchUp.ONE: 1, CatchUp.ALL: 5}
+    bench.now += HOUR // 2
+    Node(bench, "n1").look()
+    assert sum(1 for _, nominal in asked(bench) if nominal == at(6)) == 3
+
+
+def test_a_paused_schedule_asks_for_nothing_and_then_follows_its_policy(bench: Bench) -> None:
+    set_up(bench, hourly(coalesce=False))
+    pause(bench)
+    node = Node(bench, "n1")
+    for _ in range(3):
+        bench.now += HOUR
+        node.look()
+    assert asked(bench) == []
+    resume(bench)
+    node.look()
+    assert asked(bench) == [("web", at(3))]
+
+
+def test_a_pause_ends_by_itself_at_its_time(bench: Bench) -> None:
+    set_up(bench, hourly(catch_up=CatchUp.NONE, coalesce=False))
+    pause(bench, until=NOON + 2 * HOUR + HOUR // 2)
+    node = Node(bench, "n1")
+    for _ in range(3):
+        bench.now += HOUR
+        node.look()
+    assert asked(bench) == [("web", at(3))]
+
+
+def test_resuming_with_what_was_missed_let_pass_begins_with_the_next_time(bench: Bench) -> None:
+    set_up(bench, hourly(coalesce=False))
+    pause(bench)
+    node = Node(bench, "n1")
+    bench.now += 3 * HOUR
+    resume(bench, next_at=NOON + 4 * HOUR)
+    node.look()
+    assert asked(bench) == []
+    bench.now += HOUR
+    node.look()
+    assert asked(bench) == [("web", at(4))]
+
+
+def test_jitter_begins_later_and_a_pause_in_between_is_heeded(bench: Bench) -> None:
+    set_up(bench, hourly(service_id="", jitter_seconds=1800))
+    node = Node(bench, "n1")
+    bench.now += HOUR
+    node.look()
+    before = len(asked(bench))
+    pause(bench)
+    bench.now += HOUR // 2
+    node.look()
+    states = [one.state.value for one in bench.database.schedules.history("acme", "hourly", 10)]
+    assert len(asked(bench)) == before
+    assert sorted(states) == sorted(["asked"] * before + ["skipped"] * (2 - before))
+
+
+def test_a_slow_service_has_one_command_waiting_and_no_more(bench: Bench) -> None:
+    set_up(bench, hourly())
+    node = Node(bench, "n1")
+    bench.now += HOUR
+    node.look()
+    (running,) = bench.claim()
+    for _ in range(5):
+        bench.now += HOUR
+        node.look()
+    assert [nominal for _, nominal in asked(bench)] == [at(1), at(2)]
+    bench.succeed(running)
+    states = [one.state.value for one in bench.database.schedules.history("acme", "hourly", 10)]
+    assert states == ["coalesced"] * 4 + ["asked"] * 2
+
+
+def test_verification_takes_the_snapshots_that_were_not_read_for_the_longest_time(bench: Bench) -> None:
+    ids = {number: f"0192f0c1-7c9a-7c3f-b7a5-00000000000{number}" for number in range(1, 5)}
+    for number in ids:
+        saved(bench, ids[number], taken_at=number)
+    make(bench, MarkSound(ids[1], "hash", bench.now))
+    set_up(bench, hourly(kind="verify-snapshot", data={"percent": 50, "level": "exists"}))
+    bench.now += HOUR
+    Node(bench, "n1").look()
+    listed = [one for one in bench.database.list_operations(limit=50) if one.kind == "verify-snapshot"]
+    data = [bench.get(one.op_id).data for one in reversed(listed)]
+    assert data == [{"snapshot_id": ids[number], "level": "exists"} for number in (2, 3)]
+    assert not listed[0].exclusive
+
+
+def test_what_there_is_nothing_to_do_for_is_skipped_with_the_reason(bench: Bench) -> None:
+    set_up(bench, hourly(kind="verify-snapshot"), hourly("odd", data={"no-such": "field"}))
+    bench.now += HOUR
+    Node(bench, "n1").look()
+    whys = {name: bench.database.schedules.history("acme", name, 1)[0].why for name in ("hourly", "odd")}
+    assert whys["hourly"] == "the service has no snapshot"
+    assert "no-such" in whys["odd"]
+
+
+def test_retention_of_a_tenant_is_about_services_with_a_policy(bench: Bench) -> None:
+    register(bench, "kept", retention={"last": 3})
+    set_up(
+        bench,
+        hourly("own", kind="apply-retention", service_id=""),
+        hourly("given", kind="apply-retention", service_id="", data={"policy": {"last": 9}}),
+    )
+    bench.now += HOUR
+    Node(bench, "n1").look()
+    history = bench.database.schedules.history
+    assert [one.service_id for one in history("acme", "own", 9)] == ["kept"]
+    assert sorted(one.service_id for one in history("acme", "given", 9)) == ["db", "kept", "web"]
+
+
+class Moody(EvenCalendar):
+    """Cannot read the first expression that it is asked about."""
+
+    asked = False
+
+    def after(self, cron: str, zone: str, at: int) -> int:
+        if not self.asked:
+            self.asked = True
+            raise InvalidMessage("no time zone", field="zone")
+        return super().after(cron, zone, at)
+
+
+def test_a_schedule_that_cannot_be_read_keeps_no_other_from_its_time(bench: Bench) -> None:
+    set_up(bench, hourly("broken"), hourly("sound", next_at=NOON + HOUR + 1))
+    node = Node(bench, "n1", Moody())
+    bench.now += HOUR + 1
+    node.look()
+    assert [len(bench.database.schedules.history("acme", name, 9)) for name in ("broken", "sound")] == [0, 1]
+
+
+def test_rows_of_a_schedule_that_was_removed_ask_for_nothing(bench: Bench) -> None:
+    set_up(bench, hourly(jitter_seconds=1800, service_id=""))
+    node = Node(bench, "n1")
+    bench.now += HOUR
+    node.look()
+    before = asked(bench)
+    make(bench, RemoveSchedule("acme", "hourly"))
+    bench.now += HOUR // 2
+    node.look()
+    assert asked(bench) == before
+    assert not [one for one in bench.database.schedules.history("acme", "hourly", 9) if one.state == "planned"]
+
+
+def test_only_the_leader_looks_and_another_follows_when_it_stops(bench: Bench) -> None:
+    set_up(bench, hourly(coalesce=False))
+    first, second = Node(bench, "n1"), Node(bench, "n2")
+    first.look()
+    bench.now += HOUR // 2
+    first.look()
+    second.look()
+    bench.now += HOUR // 2 - 5_000
+    first.look()
+    bench.now += 5_000
+    second.look()
+    assert asked(bench) == [], "the lease is the first node's"
+    first.scheduler.stop()
+    second.look()
+    assert asked(bench) == [("web", at(1))]
