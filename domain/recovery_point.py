@@ -39,6 +39,13 @@ class RecoveryPoint:
         goal = f"; the goal is {in_words(self.goal_seconds)}" if self.goal_seconds else ""
         return f"service {self.service_id} {age}{goal}"
 
+    def words(self) -> tuple[str, str, str]:
+        """Age, goal and verdict, for a line of a list."""
+        age = "never" if self.age_seconds is None else f"{in_words(self.age_seconds)} ago"
+        if not self.goal_seconds:
+            return age, "-", ""
+        return age, in_words(self.goal_seconds), "missed" if self.missed else "ok"
+
 
 def in_words(seconds: int) -> str:
     """The two largest units of a duration, such as `1 d 3 h`."""

@@ -5,16 +5,13 @@ Apart from snapshots because it speaks of services, also of those that have none
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from workers.cli.documents import recovery_document
 from workers.cli.exits import Exit
 from workers.cli.session import AsJson, Session, Timeout, session
-
-if TYPE_CHECKING:
-    from domain.recovery_point import RecoveryPoint
 
 group = typer.Typer(no_args_is_help=True, help="How much of each service would be lost now.")
 
@@ -36,7 +33,7 @@ def list_(
             {"service_id": one.service_id, "tenant_id": one.tenant_id} | recovery_document(one) for one in found
         ]
         here.screen.document({"services": documents, "next": None})
-        rows = [(one.service_id, one.tenant_id, *words(one)) for one in found]
+        rows = [(one.service_id, one.tenant_id, *one.words()) for one in found]
         here.screen.table(("SERVICE", "TENANT", "LAST SAVED", "GOAL", ""), rows, "no services")
         if exit_code and any(one.missed for one in found):
             raise typer.Exit(Exit.FAILED)
@@ -61,16 +58,6 @@ def remove(service_id: ServiceId, timeout: Timeout = 600, as_json: AsJson = Fals
     """Have no goal."""
     with session(as_json) as here:
         _send(here, service_id, {}, timeout)
-
-
-def words(point: RecoveryPoint) -> tuple[str, str, str]:
-    """Age, goal and verdict, for a table."""
-    from domain.recovery_point import in_words
-
-    age = "never" if point.age_seconds is None else f"{in_words(point.age_seconds)} ago"
-    if not point.goal_seconds:
-        return age, "-", ""
-    return age, in_words(point.goal_seconds), "missed" if point.missed else "ok"
 
 
 def _send(here: Session, service_id: str, data: dict[str, int], timeout: float) -> None:

@@ -46,14 +46,12 @@ def list_(
 ) -> None:
     """List services."""
     with session(as_json) as here:
-        from workers.cli.rpo import words
-
         points = {point.service_id: point for point in here.database().recovery_points.list(tenant)}
         services = here.database().list_services(tenant)
         documents = [service_document(service, points.get(service.service_id)) for service in services]
         here.screen.document({"services": documents, "next": None})
         rows = [
-            (one.service_id, one.tenant_id, one.alias, one.node, one.directory, *words(points[one.service_id]))
+            (one.service_id, one.tenant_id, one.alias, one.node, one.directory, *points[one.service_id].words())
             for one in services
             if one.service_id in points
         ]
