@@ -244,12 +244,9 @@ class System:
     def region(self) -> Region:
         """The platform's control planes, by name; BACKSTAY_REGION_URL is the one called `default`."""
         from workers.region_client import HttpRegion
-        from workers.regions import RegionSettings
+        from workers.regions import known_regions
 
-        regions = dict(self.settings.regions or {})
-        if self.settings.region_url is not None:
-            regions.setdefault("default", RegionSettings(name="default", url=self.settings.region_url))
-        return HttpRegion(regions, SystemClock())
+        return HttpRegion(known_regions(self.settings.regions, self.settings.region_url), SystemClock())
 
     def close(self) -> None:
         """Close connections; files need no closing."""

@@ -71,6 +71,17 @@ def inbox(connection: Connection) -> Queue:
     return Queue(INBOX, COMMANDS, routing_key="#", durable=True, queue_arguments=arguments)
 
 
+def queue_state(connection: Connection) -> tuple[int, int | None] | None:
+    """Messages and consumers of the queue of commands, without declaring it; None when it does not exist. Only a
+    broker that speaks AMQP knows its consumers."""
+    channel = connection.channel()
+    try:
+        found = inbox(connection)(channel).queue_declare(passive=True)
+    except connection.channel_errors:
+        return None
+    return found.message_count, found.consumer_count if is_amqp(connection) else None
+
+
 def driver_errors(connection: Connection) -> tuple[type[BaseException], ...]:
     """Everything that a broken connection, or a broker that does not take a message, may raise."""
     return (

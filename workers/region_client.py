@@ -24,7 +24,7 @@ from domain.contracts.clock import Clock
 from domain.errors import Refused
 from domain.failpoint import failpoint
 from domain.region import Call, Place, Reply, Scope, Trouble
-from workers.region_reply import BODY_LIMIT, parse_reply
+from workers.region_reply import BODY_LIMIT, parse_reply, skew_of
 from workers.regions import RegionSettings
 
 FENCE = "X-Backstay-Fence"
@@ -114,6 +114,18 @@ class HttpRegion:
             return Reply(message=f"{call.name}: {answered}"[:500], trouble=trouble, took_ms=took)
         now = self._clock.wall_ms() / 1000
         return parse_reply(*answered, ours=[call.body, settings.token], now=now, took_ms=took)
+
+    def look(self, name: str) -> tuple[int, float | None, str]:
+        """Whether the region answers anything at all: the status, how many seconds our clock is ahead of its, and,
+        when there is no reply, why. Asks for nothing, and needs no right to anything."""
+        settings, sending = self._settings[name], _Sending()
+        _THREAD.sending = sending
+        headers = {"Accept-Encoding": "identity", "User-Agent": "backstay"}
+        answered = self._exchange(settings, sending, ("GET", urlsplit(settings.url).path or "/", None, headers))
+        if isinstance(answered, str):
+            return 0, None, answered
+        status, told, _ = answered
+        return status, skew_of(told, self._clock.wall_ms() / 1000), ""
 
     def longest_call(self, place: Place) -> float:
         """Seconds: connecting and TLS are bounded apart from the call; only name resolution is the system's."""

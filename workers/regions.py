@@ -41,6 +41,14 @@ class RegionSettings:
         return self.tenants.get(tenant_id, {}).get("id", tenant_id)
 
 
+def known_regions(regions: Mapping[str, RegionSettings] | None, url: str | None) -> dict[str, RegionSettings]:
+    """All that are configured, by name; the single `url` is the one called `default`."""
+    known = dict(regions or {})
+    if url is not None:
+        known.setdefault("default", RegionSettings(name="default", url=url))
+    return known
+
+
 _TEXTS = ("url", "token", "ca_file", "cert_file", "key_file")
 _SECONDS = ("connect_seconds", "call_seconds", "settle_seconds", "retry_seconds")
 

@@ -35,6 +35,7 @@ from storage.sql.rewrap import Rewrapping
 from storage.sql.schedules import SqlSchedules
 from storage.sql.sealed import Sealer, Vault
 from storage.sql.services import SqlServices
+from storage.sql.tables import SCHEMA_REVISION
 from storage.sql.tokens import SqlTokens
 from storage.sql.transactions import Transactions, translated
 from storage.sql.versions import SqlUpgradeRecords, SqlVersions
@@ -75,6 +76,15 @@ class Database:
     def check_schema(self) -> str | None:
         """None when the schema is this program's; else a sentence with the next step."""
         return migrate.check_schema(self._tx)
+
+    def revision(self) -> str:
+        """The schema that this program was written for."""
+        return SCHEMA_REVISION
+
+    def now_ms(self) -> int:
+        """What its clock says, in UTC milliseconds; DatabaseUnavailable if it does not answer."""
+        with self._tx.read() as connection:
+            return self._tx.now(connection)
 
     def wake(self) -> Wake:
         """A new wait for work; close it after use. A `set` on any wakes all of this process."""

@@ -57,6 +57,16 @@ def test_a_reply_that_never_came_whole_is_trouble(
     assert bool(double.state("web")["envs"]) is applied
 
 
+def test_a_region_that_answers_anything_is_there_and_one_that_does_not_says_why(
+    double: RegionDouble, client: HttpRegion
+) -> None:
+    status, skew, words = client.look("r")
+    assert (status > 0, words) == (True, "")
+    assert skew is None or abs(skew) < 5
+    double.stop()
+    assert client.look("r")[0] == 0 and client.look("r")[2]
+
+
 def test_a_region_that_is_down_has_certainly_not_seen_the_call(double: RegionDouble, client: HttpRegion) -> None:
     double.stop()
     assert client.send(PLACE, ENV, 1).trouble is Trouble.NOT_SENT

@@ -1,4 +1,4 @@
-"""The checks of `backstay doctor`, one function each.
+"""The checks of `backstay doctor` about what all nodes share: settings, keys, database, broker, stores.
 
 Apart from the command because these know the parts of the system and that one only how to tell. A check
 answers with a report or raises; it leaves nothing behind but what a node makes on its first start.
@@ -6,36 +6,27 @@ answers with a report or raises; it leaves nothing behind but what a node makes 
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from domain.errors import BackstayError, Damaged
-from domain.operation import State
+from workers.cli.reports import CLOCKS, SKEW_SECONDS, Report
 from workers.cli.session import Session
 
-#: Seconds after which a node counts as away, and a queued operation as old.
-AWAY_SECONDS, OLD_SECONDS = 60, 600
-#: Free space on the apps root below which restores are in danger: share of the disk, and bytes.
-FREE_SHARE, FREE_BYTES = 0.05, 2 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one check found: ok, warn or fail."""
-
-    name: str
-    verdict: str
-    detail: str
-    next_step: str = ""
+#: Messages in the broker beyond which intake is behind.
+BACKLOG = 10_000
 
 
 def configuration(here: Session) -> Report:
-    """It has been read, or there would be no session."""
-    origins = here.settings.origins.values()
-    given = sum(1 for origin in origins if origin != "default")
-    return Report("configuration", "ok", f"node {here.settings.node}; {given} of {len(origins)} settings given")
+    """It has been read, or there would be no session: which settings are given, and where."""
+    import handlers
+    from workers.node_report import misspelt_slots
+
+    if trouble := misspelt_slots(here.settings.slots or {}, handlers.subscriptions()):
+        return Report("configuration", "fail", trouble, "correct it: a worker does not start with it")
+    origins = here.settings.origins
+    given = [f"{name} ({origin})" for name, origin in origins.items() if origin != "default"]
+    detail = f"node {here.settings.node}; {len(given)} of {len(origins)} settings given"
+    return Report("configuration", "ok", f"{detail}: {', '.join(given)}" if given else detail)
 
 
 def keys(here: Session) -> Report:
@@ -63,11 +54,20 @@ def encryption(here: Session) -> Report:
 
 
 def database(here: Session) -> Report:
-    """It answers and has this program's schema."""
-    here.database()
+    """It answers, has this program's schema, and goes by the same time."""
+    data = here.database()
     began = time.monotonic()
-    here.system.database.round_trip()
-    return Report("database", "ok", f"schema is current; answered in {(time.monotonic() - began) * 1000:.0f} ms")
+    skew = time.time() - data.now_ms() / 1000
+    took = (time.monotonic() - began) * 1000
+    kind = here.settings.database_url.partition(":")[0]
+    detail = f"{kind}; schema {data.revision()} is current; answered in {took:.0f} ms; its clock {_apart(skew)}"
+    if abs(skew) > SKEW_SECONDS:
+        return Report("database", "warn", detail, CLOCKS)
+    return Report("database", "ok", detail)
+
+
+def _apart(seconds: float) -> str:
+    return "agrees with ours" if abs(seconds) < 1 else f"is {abs(seconds):.0f} s {'behind' if seconds > 0 else 'ahead'}"
 
 
 def sealed(here: Session) -> Report:
@@ -89,16 +89,29 @@ def sealed(here: Session) -> Report:
 
 
 def broker(here: Session) -> Report:
-    """It can be reached; nothing is declared."""
-    from workers.border import connect, driver_errors
+    """It can be reached, and somebody takes from the queue of commands; nothing is declared."""
+    from workers.border import INBOX, connect, driver_errors, queue_state
 
     connection = connect(here.settings.broker_url)
     try:
         connection.connect()
+        state = queue_state(connection)
         connection.release()
     except driver_errors(connection) as error:
         return Report("broker", "fail", f"cannot be reached ({type(error).__name__}: {error})", "check BROKER_URL")
-    return Report("broker", "ok", f"{here.settings.broker_url.partition(':')[0]} answers")
+    kind = here.settings.broker_url.partition(":")[0]
+    if state is None:
+        return Report("broker", "ok", f"{kind} answers; the queue {INBOX} is made by the first node or publisher")
+    messages, consumers = state
+    detail = f"{kind} answers; {messages} messages wait in {INBOX}"
+    if consumers is not None:
+        detail += f", {consumers} consumers take them"
+    if consumers == 0:
+        return Report("broker", "warn", detail, "nobody takes commands: start a worker, `backstay worker`")
+    if messages > BACKLOG:
+        return Report("broker", "warn", detail, "`backstay nodes list` shows who should take them; intake pauses while "
+                      f"{here.settings.backlog_limit} operations wait")  # fmt: skip
+    return Report("broker", "ok", detail)
 
 
 def store(here: Session) -> Report:
@@ -136,78 +149,3 @@ def replicas(here: Session) -> Report:
     if late:
         return Report("replicas", "warn", "; ".join(late), "`backstay replicas` tells how far each one is")
     return Report("replicas", "ok", f"{len(names)} have every snapshot; policy {here.settings.replica_policy}")
-
-
-def apps_root(here: Session) -> Report:
-    """The services' directories can be written and have room for a restore beside them."""
-    root = here.settings.apps_root
-    if not os.path.isdir(root):
-        return Report(
-            "apps root", "warn", f"{root} does not exist", "it is made on first use, or set BACKSTAY_APPS_ROOT"
-        )
-    if not os.access(root, os.W_OK | os.X_OK):
-        return Report("apps root", "fail", f"{root} cannot be written", "run as the user that owns the services' files")
-    found = os.statvfs(root)
-    free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    detail = f"{root} has {free / 1e9:.1f} GB free of {total / 1e9:.1f} GB"
-    if free < FREE_BYTES or free < total * FREE_SHARE:
-        return Report("apps root", "warn", detail, "make room: a restore needs the size of the tree once more")
-    return Report("apps root", "ok", detail)
-
-
-def work(here: Session) -> Report:
-    """Nothing is stuck and nothing has been waiting for long."""
-    data = here.database()
-    stuck = data.list_operations(states=[State.STUCK], limit=100)
-    if stuck:
-        ids = ", ".join(operation.op_id for operation in stuck[:3])
-        return Report(
-            "work",
-            "fail",
-            f"{len(stuck)} stuck: {ids}",
-            f"`backstay operations explain {stuck[0].op_id}` tells what could not be put back, and why",
-        )
-    counts = data.counts()
-    age = counts["oldest_queued_age"] / 1000
-    detail = f"{counts['ready']} ready; the oldest that never started has waited {age:.0f} s"
-    if age > OLD_SECONDS:
-        return Report("work", "warn", detail, "`backstay operations list --state QUEUED` tells what each waits for")
-    return Report("work", "ok", detail)
-
-
-def dead_letters(here: Session) -> Report:
-    """Nothing waits for a person."""
-    count = here.database().counts()["dead_letters"]
-    if count:
-        return Report("dead letters", "warn", f"{count} unresolved", "`backstay dead-letters list` shows them")
-    return Report("dead letters", "ok", "none unresolved")
-
-
-def nodes(here: Session) -> Report:
-    """Every node that ever ran a worker is there."""
-    seen = here.database().nodes.list()
-    away = [f"{node.node} ({node.age_ms // 1000} s)" for node in seen if node.age_ms > AWAY_SECONDS * 1000]
-    if not seen:
-        return Report("nodes", "warn", "no node has run a worker yet", "start one: `backstay worker`")
-    if away:
-        return Report(
-            "nodes", "warn", f"not seen for a minute: {', '.join(away)}", "start their workers, or move their services"
-        )
-    return Report("nodes", "ok", f"{len(seen)} seen within a minute")
-
-
-#: In the order in which one depends on another.
-CHECKS: tuple[tuple[str, Callable[[Session], Report]], ...] = (
-    ("configuration", configuration),
-    ("keys", keys),
-    ("encryption", encryption),
-    ("database", database),
-    ("sealed data", sealed),
-    ("broker", broker),
-    ("store", store),
-    ("replicas", replicas),
-    ("apps root", apps_root),
-    ("work", work),
-    ("dead letters", dead_letters),
-    ("nodes", nodes),
-)

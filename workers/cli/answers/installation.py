@@ -188,9 +188,10 @@ class Check(TypedDict):
     """One check of doctor."""
 
     name: str
+    about: Annotated[str, "the operation, region or node, when a check looks at many; else empty"]
     verdict: Literal["ok", "warn", "fail"]
     detail: str
-    next_step: str
+    next_step: Annotated[str, "what to do; empty only when all is well"]
 
 
 class Doctor(TypedDict):

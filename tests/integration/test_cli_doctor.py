@@ -1,0 +1,131 @@
+"""`backstay doctor`: each thing that is wrong is found, named, and has its next step."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.node import NodeReport
+from domain.operation import State
+from domain.outcome import Outcome, SaveService
+from domain.service import Service
+from storage.sql import open_database
+from tests.command_line import CommandLine
+from workers import node_report
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    made = CommandLine(tmp_path / "data", monkeypatch)
+    assert made.run("migrate").code == 0
+    made.system.database.nodes.beat("n1", "boot", "1")
+    (made.data_dir / "apps").mkdir()
+    return made
+
+
+def _found(cli: CommandLine, name: str) -> list[dict[str, Any]]:
+    """What one check found; every finding of all checks that is not ok has a next step."""
+    checks = cli.run("doctor", "--json").document()["checks"]
+    assert [one for one in checks if one["verdict"] != "ok" and not one["next_step"]] == []
+    return [one for one in checks if one["name"] == name]
+
+
+def test_the_configuration_is_told_with_its_origin_and_a_misspelt_kind_fails(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found,) = _found(cli, "configuration")
+    assert "node (environment BACKSTAY_NODE)" in found["detail"]
+    monkeypatch.setenv("BACKSTAY_SLOTS", "create-snapshots=2")
+    (found,) = _found(cli, "configuration")
+    assert (found["verdict"], "create-snapshots" in found["detail"]) == ("fail", True)
+
+
+def test_each_region_is_asked_and_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    regions = {name: {"url": "http://127.0.0.1:9", "connect_seconds": 0.5, "call_seconds": 0.5} for name in ("a", "b")}
+    monkeypatch.setenv("BACKSTAY_REGIONS", json.dumps(regions))
+    found = _found(cli, "regions")
+    assert [(one["about"], one["verdict"]) for one in found] == [("a", "fail"), ("b", "fail")]
+    assert "refused the connection" in found[0]["detail"]
+
+
+def test_a_ring_that_others_can_read_fails(cli: CommandLine) -> None:
+    cli.accept()
+    os.chmod(cli.data_dir / "secret.keys", 0o644)
+    (found,) = _found(cli, "data directory")
+    assert (found["verdict"], found["next_step"]) == ("fail", f"chmod 600 {cli.data_dir}/secret.keys")
+
+
+def test_a_disk_without_room_fails_and_says_what_waits(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKSTAY_KEEP_FREE", "900000T")
+    (found,) = _found(cli, "room")
+    assert (found["verdict"], "no work on files begins here" in found["detail"]) == ("fail", True)
+
+
+def test_a_program_that_is_not_there_is_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKSTAY_HOOKS", json.dumps({"before_snapshot": ["/no/such/freeze", "{service}"]}))
+    (found,) = _found(cli, "programs")
+    assert (found["verdict"], "hooks.before_snapshot: /no/such/freeze" in found["detail"]) == ("fail", True)
+
+
+def test_a_service_without_its_directory_is_named(cli: CommandLine) -> None:
+    cli.accept("register-service")
+    saved = SaveService(Service("web", "acme", "web", "acme/web", node="n1"))
+    cli.system.database.ledger.settle(cli.claim(), Outcome.succeeded("registered", changes=(saved,)))
+    (found,) = _found(cli, "apps root")
+    assert (found["verdict"], "web (acme/web)" in found["detail"]) == ("warn", True)
+
+
+def test_what_is_stuck_and_what_is_old_have_a_command_each(cli: CommandLine) -> None:
+    stuck = cli.accept(service="web", message_id="stuck")
+    cli.system.database.ledger.settle(cli.claim(), Outcome(State.STUCK, "cannot be put back", code="undo-failed"))
+    old = cli.accept(service="db", message_id="old")
+    database = open_database(cli.system.settings.database_url, cli.system.keyring)
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE operation SET created_at = created_at - {HOUR_MS} WHERE op_id = '{old}'")
+    database.close()
+    found = {one["about"]: one for one in _found(cli, "work")}
+    assert found[stuck]["verdict"] == "fail"
+    assert f"operations resolve {stuck} --retry" in found[stuck]["next_step"]
+    assert (found[old]["verdict"], "QUEUED for 60 min" in found[old]["detail"]) == ("warn", True)
+    assert f"operations explain {old}" in found[old]["next_step"]
+
+
+def test_each_node_that_is_drained_away_full_or_late_is_named(cli: CommandLine) -> None:
+    nodes = cli.system.database.nodes
+    nodes.beat("drained", "boot", "1")
+    nodes.drain("drained", "root@ops", "new disk")
+    nodes.beat("full", "boot", "1", NodeReport(low_on_room="/srv/apps has 0.10 GB free"))
+    nodes.beat("late", "boot", "2", NodeReport(wall_ms=1))
+    nodes.beat("lost", "boot", "1")
+    database = open_database(cli.system.settings.database_url, cli.system.keyring)
+    with database._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE node SET seen_at = seen_at - {3 * HOUR_MS} WHERE node = 'lost'")
+    database.close()
+    found = {one["about"]: one for one in _found(cli, "nodes")}
+    assert set(found) == {"drained", "full", "late", "lost", ""}
+    assert "nodes undrain drained" in found["drained"]["next_step"]
+    assert (found["full"]["verdict"], "0.10 GB free" in found["full"]["detail"]) == ("fail", True)
+    assert "nodes forget lost" in found["lost"]["next_step"] and "3 h" in found["lost"]["detail"]
+    assert "several releases: 1, 2" in found[""]["detail"]
+
+
+def test_a_node_says_that_it_has_no_room_before_anybody_asks(cli: CommandLine) -> None:
+    settings = cli.system.settings
+    disks = node_report.disks_of(settings)
+    assert set(disks) == {"apps", "data"}
+    assert disks["apps"].total >= disks["apps"].free > 0
+
+
+def test_a_broker_with_messages_says_how_many(cli: CommandLine) -> None:
+    (before,) = _found(cli, "broker")
+    assert "is made by the first node or publisher" in before["detail"]
+    published = cli.run("publish", "create-snapshot", "--subject", "tenant/acme/service/web")
+    assert published.code == 0, published.err
+    (after,) = _found(cli, "broker")
+    assert "1 messages wait in backstay.inbox" in after["detail"]
