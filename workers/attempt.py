@@ -28,16 +28,20 @@ from domain.contracts import (
     UpgradeRecords,
     Versions,
 )
+from domain.errors import Refused
 from domain.health import HookResult
 from domain.journal import TOUCHED, Journal, is_neutral
 from domain.lease import Lease
-from domain.operation import State
+from domain.operation import Operation, State
 from domain.outcome import Item, Outcome
 from domain.region import Region
 from domain.subscription import Subscription
 from workers.clock import SystemClock
 from workers.progress import ProgressBoard
 from workers.watch import LeaseWatch
+
+#: Seconds of lease that are kept while a thread waits for bandwidth.
+PULSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,10 @@ class Attempt:
     subscription: Subscription
     payload: Any
     undoing: bool = False
+
+    def keep(self) -> None:
+        """Keep the lease while a thread waits for bandwidth; never raises Cancelled."""
+        self.context.watch.keep(PULSE_SECONDS)
 
 
 def context_of(
@@ -136,4 +144,13 @@ def not_put_back(journal: Journal) -> tuple[Item, ...]:
             f"step {step.ordinal} ({step.request.get('call', {}).get('name', step.kind)}) could not be undone",
         )
         for step in reversed(open_steps)
+    )
+
+
+def poison_of(operation: Operation) -> Refused:
+    """Why an operation is given up that kills its workers."""
+    return Refused(
+        f"{operation.claims_no_progress - 1} workers took this operation and died without progress",
+        code="poison",
+        next_step="read the worker's log of that time; replay it once the cause is mended",
     )

@@ -8,7 +8,6 @@ that lies in the operation.
 
 from __future__ import annotations
 
-import functools
 import random
 import threading
 import traceback
@@ -36,13 +35,10 @@ from domain.operation import Budget, Operation, State
 from domain.outcome import Outcome
 from domain.retry import backoff_ms, within_call
 from domain.subscription import Subscription
-from workers.attempt import Attempt, Ports, context_of, measure, not_put_back
+from workers.attempt import Attempt, Ports, context_of, measure, not_put_back, poison_of
 from workers.room import check_room
 
 log = structlog.get_logger("executor")
-
-#: Seconds of lease that are kept while a thread waits for bandwidth.
-PULSE_SECONDS = 10.0
 
 
 class Executor:
@@ -101,7 +97,7 @@ class Executor:
             if subscription is None:
                 return self._pass_on(claim)
             attempt = self._prepare(claim, asked_at, subscription)
-            with pulse.during(functools.partial(attempt.context.watch.keep, PULSE_SECONDS)):
+            with pulse.during(attempt.keep):
                 outcome = self._decide(attempt)
             return self._finish(attempt, outcome) if outcome else "retry"
         except LeaseLost as error:
@@ -159,11 +155,7 @@ class Executor:
     def _decide(self, attempt: Attempt) -> Outcome | None:
         """The outcome to settle; None when the operation waits for its next attempt."""
         operation = attempt.claim.operation
-        poison = Refused(
-            f"{operation.claims_no_progress - 1} workers took this operation and died without progress",
-            code="poison",
-            next_step="read the worker's log of that time; replay it once the cause is mended",
-        )
+        poison = poison_of(operation)
         poisonous = operation.claims_no_progress > self._budget.max_claims
         if operation.state is State.COMPENSATING:
             reason = Outcome.turned_back(operation.outcome)
