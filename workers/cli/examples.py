@@ -144,6 +144,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys destroy": ("backstay keys destroy --tenant acme --yes",),
     "config show": ("backstay config show --origin",),
     "config new-key": ("backstay config new-key",),
+    "support-bundle": (
+        "backstay support-bundle",
+        "backstay support-bundle --operation OPERATION_ID --log /var/log/backstay.log --output case-17.tar.gz",
+    ),
     "nodes list": ("backstay nodes list",),
     "nodes show": ("backstay nodes show web-1",),
     "nodes drain": (

@@ -53,6 +53,7 @@ BRANCHES: dict[str, Branch] = {
     "tokens": _group("who may use the HTTP API and the console", "tokens"),
     "config": _group("the configuration in effect, and where it is from", "config"),
     "doctor": _command("check every part, with the next step for each finding", "doctor"),
+    "support-bundle": _command("one file for whoever helps, without secrets", "support_bundle"),
     "replicas": _command("how far each further store of snapshots is", "replicas"),
     "messages": _command("the message types, with examples and schemas", "messages"),
     "schema": _command("the JSON Schema of what a command answers with --json", "schema"),

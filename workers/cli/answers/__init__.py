@@ -81,6 +81,7 @@ ANSWERS: dict[str, Any] = {
     "config show": installation.Settings,
     "config new-key": installation.SecretKeys,
     "doctor": installation.Doctor,
+    "support-bundle": installation.SupportBundle,
     "store repack": work.Operation,
     "replicas": installation.Replicas,
     "tokens create": access.TokenMade,

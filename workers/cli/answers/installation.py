@@ -201,6 +201,15 @@ class Doctor(TypedDict):
     checks: list[Check]
 
 
+class SupportBundle(TypedDict):
+    """An archive that was made."""
+
+    path: str
+    bytes: int
+    files: list[str]
+    missing: Annotated[dict[str, str], "what could not be had, and why"]
+
+
 class MessageType(TypedDict):
     """A command that can be published."""
 
