@@ -1,13 +1,15 @@
 """What one attempt works with: the ports of the process, and the context of the claimed operation.
 
-Apart from the executor, which decides how an attempt ends, because this is only wiring and counting.
+Apart from the executor, which decides how an attempt ends, because this is only wiring, counting, and the rows
+that belong to an end.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from domain.breaker import Breakers
@@ -38,6 +40,7 @@ from domain.region import Region
 from domain.subscription import Subscription
 from workers.clock import SystemClock
 from workers.progress import ProgressBoard
+from workers.tracing import NO_TRACING, Hop, Span, Tracer, trace_of
 from workers.watch import LeaseWatch
 
 #: Seconds of lease that are kept while a thread waits for bandwidth.
@@ -67,6 +70,7 @@ class Ports:
     calendar: Calendar
     identity_files: tuple[str, ...] = ()
     progress: ProgressBoard = field(default_factory=lambda: ProgressBoard(SystemClock()))
+    tracer: Tracer = NO_TRACING
 
 
 @dataclass(slots=True)
@@ -123,6 +127,24 @@ def context_of(
     )
 
 
+def span_of(tracer: Tracer, claim: Claim, node: str) -> AbstractContextManager[Span]:
+    """The part of the operation's trace that this attempt is."""
+    operation = claim.operation
+    return tracer.span(
+        f"process {operation.kind}",
+        Hop.WORK,
+        trace_of(operation) if tracer.on else None,
+        message=operation.message_id,
+        operation=operation.op_id,
+        kind=operation.kind,
+        tenant=operation.tenant_id,
+        service=operation.service_id,
+        node=node,
+        attempt=operation.attempts + 1,
+        takeover=claim.takeover,
+    )
+
+
 def measure(count: Callable[..., None], attempt: Attempt, outcome: Outcome) -> None:
     """What metrics tell of an end that has been settled."""
     operation = attempt.claim.operation
@@ -154,3 +176,26 @@ def poison_of(operation: Operation) -> Refused:
         code="poison",
         next_step="read the worker's log of that time; replay it once the cause is mended",
     )
+
+
+def with_rows(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """With the rows that belong to an end other than success."""
+    subscription, payload, context = attempt.subscription, attempt.payload, attempt.context
+    if payload is None or outcome.state is State.SUCCEEDED:
+        return outcome
+    changes = outcome.changes
+    if subscription.abandon and outcome.state in (State.FAILED, State.CANCELLED):
+        changes += subscription.abandon(payload, context)
+    if subscription.closing:
+        changes += subscription.closing(payload, context, outcome)
+    return replace(outcome, changes=changes)
+
+
+def stuck(attempt: Attempt, reason: Outcome) -> Outcome:
+    """That outcome for a person, with the way out of it."""
+    op_id = attempt.claim.operation.op_id
+    way_out = (
+        f"`backstay operations explain {op_id}` tells what is open; put the cause right, then "
+        f"`backstay operations resolve {op_id} --retry`"
+    )
+    return replace(reason, state=State.STUCK, next_step=way_out)

@@ -22,6 +22,7 @@ from domain.source import HookSettings
 from workers import ring_file
 from workers.clock import SystemClock
 from workers.config import Settings
+from workers.tracing import Tracer
 
 if TYPE_CHECKING:
     from storage.archive import ReplicatedArchive
@@ -246,9 +247,19 @@ class System:
         from workers.region_client import HttpRegion
         from workers.regions import known_regions
 
-        return HttpRegion(known_regions(self.settings.regions, self.settings.region_url), SystemClock())
+        known = known_regions(self.settings.regions, self.settings.region_url)
+        return HttpRegion(known, SystemClock(), self.tracer)
+
+    @cached_property
+    def tracer(self) -> Tracer:
+        """Where spans go, if anywhere."""
+        from workers.telemetry import open_tracer
+
+        return open_tracer(self.settings)
 
     def close(self) -> None:
         """Close connections; files need no closing."""
+        if "tracer" in self.__dict__:
+            self.tracer.close()
         if "database" in self.__dict__:
             self.database.close()

@@ -18,6 +18,7 @@ from kombu.exceptions import KombuError, OperationalError
 from domain.errors import BrokerUnavailable, Refused
 from domain.retry import within_call
 from workers import transports
+from workers.tracing import NO_TRACING, Hop, Tracer, trace_of_id
 from workers.transports.rabbit import NACKED, forgiving
 
 COMMANDS = Exchange("backstay", "topic", durable=True)
@@ -97,21 +98,29 @@ def driver_errors(connection: Connection) -> tuple[type[BaseException], ...]:
 class Publisher:
     """Publishes over one connection, which it opens again when it breaks. Safe to share between threads."""
 
-    def __init__(self, url: str, *, seconds: float | None = None, **transport_options: Any) -> None:
+    def __init__(
+        self, url: str, *, seconds: float | None = None, tracer: Tracer = NO_TRACING, **transport_options: Any
+    ) -> None:
         """`seconds` bounds all attempts at one message together; 0 means one attempt."""
-        self._url, self._seconds, self._options = url, seconds, transport_options
+        self._url, self._seconds, self._options, self._tracer = url, seconds, transport_options, tracer
         self._mutex = threading.Lock()
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
     def command(self, event: dict[str, Any]) -> None:
         """Publish a command (a CloudEvent in structured form); durable at the broker on return."""
-        kind = str(event.get("type", "")).removeprefix("backstay.").rpartition(".v")[0]
-        self._publish(json.dumps(event).encode(), COMMANDS, kind or "unknown", mandatory=True)
+        kind = str(event.get("type", "")).removeprefix("backstay.").rpartition(".v")[0] or "unknown"
+        fields = {"message": str(event.get("id")), "destination": COMMANDS.name}
+        with self._tracer.span(f"publish {kind}", Hop.SEND, event.get("traceparent"), **fields) as span:
+            traced = event if span.traceparent is None else event | {"traceparent": span.traceparent}
+            self._publish(json.dumps(traced).encode(), COMMANDS, kind, mandatory=True)
 
     def event(self, event: dict[str, Any], routing_key: str) -> None:
         """Tell an event to whoever listens; nobody need."""
-        self._publish(json.dumps(event).encode(), EVENTS, routing_key, mandatory=False)
+        parent = event.get("traceparent") or trace_of_id(str(event.get("data", {}).get("operation_id")))
+        fields = {"message": str(event.get("id")), "destination": EVENTS.name}
+        with self._tracer.span(f"tell {event.get('type')}", Hop.SEND, parent, **fields):
+            self._publish(json.dumps(event).encode(), EVENTS, routing_key, mandatory=False)
 
     def raw(self, body: bytes, headers: dict[str, str], content_type: str = CONTENT_TYPE) -> None:
         """Publish bytes as they are to the inbox; for tests and tools."""

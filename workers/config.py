@@ -135,6 +135,13 @@ class Settings:
     metrics_services: int = _setting(
         "BACKSTAY_METRICS_SERVICES", values.seconds, "services that metrics name, those with the oldest data; 0: none"
     )
+    otlp_endpoint: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        values.url("http", "https"),
+        "collector of traces (OTLP over HTTP); unset: no traces",
+        secret=True,
+    )
+    otel_service_name: str = _setting("OTEL_SERVICE_NAME", values.text, "what this installation is called in traces")
     log_level: str = _setting("BACKSTAY_LOG_LEVEL", values.level, "debug, info, warning or error")
     origins: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -228,6 +235,8 @@ def default_values(data_dir: str) -> dict[str, str | None]:
         "history_days": None,
         "reader_grace_seconds": "21600",
         "metrics_services": "200",
+        "otlp_endpoint": None,
+        "otel_service_name": "backstay",
         "log_level": "info",
     }
 

@@ -35,7 +35,17 @@ from domain.operation import Budget, Operation, State
 from domain.outcome import Outcome
 from domain.retry import backoff_ms, within_call
 from domain.subscription import Subscription
-from workers.attempt import Attempt, Ports, context_of, measure, not_put_back, poison_of
+from workers.attempt import (
+    Attempt,
+    Ports,
+    context_of,
+    measure,
+    not_put_back,
+    poison_of,
+    span_of,
+    stuck,
+    with_rows,
+)
 from workers.room import check_room
 
 log = structlog.get_logger("executor")
@@ -78,10 +88,12 @@ class Executor:
             log.info("operation.claimed", takeover=claim.takeover, state=operation.state.value)
             if claim.abandoned:
                 self._ports.count("takeovers", why="lease-ended")
-            try:
-                how = self._run(claim, asked_at)
-            finally:
-                self._ports.progress.drop(operation.op_id)
+            with span_of(self._ports.tracer, claim, self._node) as span:
+                try:
+                    how = self._run(claim, asked_at)
+                finally:
+                    self._ports.progress.drop(operation.op_id)
+                span.note(how=how)
             log.info("operation.left", how=how)
             self._ended(operation.kind, how)
 
@@ -159,8 +171,8 @@ class Executor:
         poisonous = operation.claims_no_progress > self._budget.max_claims
         if operation.state is State.COMPENSATING:
             reason = Outcome.turned_back(operation.outcome)
-            stuck = _stuck(attempt, replace(reason, code="poison", sentence=str(poison)))
-            return stuck if poisonous else self._compensate(attempt, reason)
+            given_up = stuck(attempt, replace(reason, code="poison", sentence=str(poison)))
+            return given_up if poisonous else self._compensate(attempt, reason)
         try:
             attempt.payload = self._parse(attempt.subscription, operation.data)
             if poisonous:
@@ -214,7 +226,7 @@ class Executor:
         if not attempt.context.journal.touched():
             return outcome
         if attempt.subscription.undo is None:
-            return _stuck(attempt, outcome)
+            return stuck(attempt, outcome)
         self._ports.ledger.turn_back(attempt.claim, outcome)
         return self._compensate(attempt, outcome)
 
@@ -242,7 +254,7 @@ class Executor:
             return None
         trace = "".join(traceback.format_exception(error))
         open_items = not_put_back(attempt.context.journal)
-        return _stuck(attempt, replace(reason, code="undo-failed", traceback=trace, items=open_items))
+        return stuck(attempt, replace(reason, code="undo-failed", traceback=trace, items=open_items))
 
     # ------------------------------------------------------------ settle
     def _finish(self, attempt: Attempt, outcome: Outcome) -> str:
@@ -262,7 +274,7 @@ class Executor:
         return outcome.event_name()
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        outcome = self._with_rows(attempt, outcome)
+        outcome = with_rows(attempt, outcome)
         # Before the outcome can be told, so that nothing is told of the operation after it.
         self._ports.progress.drop(attempt.claim.operation.op_id)
         for retry in within_call(seconds=max(1.0, attempt.lease.left() - 1.0)):
@@ -274,25 +286,3 @@ class Executor:
                 clean_up()
             except (BackstayError, OSError) as error:
                 log.warning("operation.clean-up-left", detail=str(error))
-
-    def _with_rows(self, attempt: Attempt, outcome: Outcome) -> Outcome:
-        """With the rows that belong to an end other than success."""
-        subscription, payload, context = attempt.subscription, attempt.payload, attempt.context
-        if payload is None or outcome.state is State.SUCCEEDED:
-            return outcome
-        changes = outcome.changes
-        if subscription.abandon and outcome.state in (State.FAILED, State.CANCELLED):
-            changes += subscription.abandon(payload, context)
-        if subscription.closing:
-            changes += subscription.closing(payload, context, outcome)
-        return replace(outcome, changes=changes)
-
-
-def _stuck(attempt: Attempt, reason: Outcome) -> Outcome:
-    """That outcome for a person, with the way out of it."""
-    op_id = attempt.claim.operation.op_id
-    way_out = (
-        f"`backstay operations explain {op_id}` tells what is open; put the cause right, then "
-        f"`backstay operations resolve {op_id} --retry`"
-    )
-    return replace(reason, state=State.STUCK, next_step=way_out)

@@ -23,6 +23,7 @@ from domain.failpoint import failpoint
 from domain.message import Envelope
 from workers.border import EVENTS, connect, inbox, is_amqp
 from workers.loop import Loop
+from workers.tracing import NO_TRACING, Tracer, accept_traced
 
 log = structlog.get_logger("ingress")
 
@@ -50,11 +51,13 @@ class Ingress:
         on_accepted: Callable[[int, int, int], None],
         backlog_limit: int,
         clock: Clock,
+        tracer: Tracer = NO_TRACING,
         **transport_options: Any,
     ) -> None:
         """`on_accepted(accepted, duplicates, rejected)` is called after each batch."""
         self._url, self._door, self._judge, self._options = url, door, judge, transport_options
         self._on_accepted, self._limit, self._clock = on_accepted, backlog_limit, clock
+        self._tracer = tracer
         self._loop = Loop("ingress", self._consume)
         self._buffer: list[Message] = []
         self._first_at = self._try_at = self._look_at = 0.0
@@ -153,7 +156,7 @@ class Ingress:
         items = [self._decide(_envelope(message)) for message in batch]
         failpoint("ingress.before-accept")
         try:
-            receipts = self._door.accept(items)
+            receipts = accept_traced(self._tracer, self._door, items)
         except DatabaseUnavailable as error:
             self._try_at = self._clock.boottime() + DATABASE_PAUSE
             log.warning("ingress.database-unavailable", waiting=len(self._buffer), detail=str(error))

@@ -26,6 +26,7 @@ from domain.failpoint import failpoint
 from domain.region import Call, Place, Reply, Scope, Trouble
 from workers.region_reply import BODY_LIMIT, parse_reply, skew_of
 from workers.regions import RegionSettings
+from workers.tracing import NO_TRACING, Hop, Tracer
 
 FENCE = "X-Backstay-Fence"
 
@@ -94,15 +95,27 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 class HttpRegion:
     """Every region of `settings`, one pool of kept connections each. Safe to use from many threads."""
 
-    def __init__(self, settings: Mapping[str, RegionSettings], clock: Clock) -> None:
-        self._settings, self._clock = dict(settings), clock
+    def __init__(self, settings: Mapping[str, RegionSettings], clock: Clock, tracer: Tracer = NO_TRACING) -> None:
+        self._settings, self._clock, self._tracer = dict(settings), clock, tracer
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
         self._lock = threading.Lock()
 
     def send(self, place: Place, call: Call, fence: int) -> Reply:
-        """One attempt, as the port promises."""
+        """One attempt, as the port promises; a span of the trace that it is part of, which the region is told."""
+        with self._tracer.span(
+            f"region {call.name}", Hop.CALL, region=place.region, call=call.name, method=call.method
+        ) as span:
+            reply = self._send(place, call, fence, span.traceparent)
+            span.note(status=reply.status, service=place.service_id)
+            if reply.trouble is not None:
+                span.fail(reply.trouble.value)
+        return reply
+
+    def _send(self, place: Place, call: Call, fence: int, traceparent: str | None) -> Reply:
         settings = self._of(place)
         request = _request(settings, place, call, fence)
+        if traceparent is not None:
+            request[3]["traceparent"] = traceparent
         _THREAD.sending = sending = _Sending()
         failpoint("region.before-send")
         began = self._clock.boottime()

@@ -19,6 +19,7 @@ from domain.failpoint import failpoint
 from workers.border import Publisher
 from workers.loop import Loop
 from workers.progress import ProgressBoard
+from workers.tracing import NO_TRACING, Tracer
 
 log = structlog.get_logger("relay")
 
@@ -34,11 +35,19 @@ class Relay:
     """`start()`, `wake()`, `stop()`."""
 
     def __init__(
-        self, url: str, outbox: Outbox, *, clock: Clock, progress: ProgressBoard | None = None, **transport_options: Any
+        self,
+        url: str,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        progress: ProgressBoard | None = None,
+        tracer: Tracer = NO_TRACING,
+        **transport_options: Any,
     ) -> None:
         """`progress`: of the work in this process, told beside the outbox and without its promise."""
         self._progress = progress
-        self._publisher = Publisher(url, seconds=0, **transport_options)  # this loop is the one that tries again
+        # This loop is the one that tries again.
+        self._publisher = Publisher(url, seconds=0, tracer=tracer, **transport_options)
         self._outbox, self._clock = outbox, clock
         self._woken = threading.Event()
         self._loop = Loop("relay", self._relay)

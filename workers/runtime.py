@@ -59,7 +59,7 @@ class NodeProcess:
         budget: Budget | None = None,
     ) -> None:
         """`subscriptions` defaults to what the folder `handlers` holds."""
-        settings, database = system.settings, system.database
+        settings, database, tracer = system.settings, system.database, system.tracer
         self._settings, self._database = settings, database
         self.clock = SystemClock()
         self.metrics = metrics_of(system, self.clock)
@@ -100,8 +100,9 @@ class NodeProcess:
             on_accepted=self._accepted,
             backlog_limit=settings.backlog_limit,
             clock=self.clock,
+            tracer=tracer,
         )
-        self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock, progress=progress)
+        self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock, progress=progress, tracer=tracer)
         duties = duties_of(system, self.clock, self._wake.set)
         report = functools.partial(node_report, settings, self.clock)
         self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, self.metrics, report)

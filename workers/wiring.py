@@ -45,6 +45,7 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None], progress:
         count=count,
         identity_files=_patterns(system.settings.identity_files),
         progress=progress,
+        tracer=system.tracer,
     )
 
 

@@ -83,10 +83,12 @@ def judged(event: dict[str, Any]) -> Command:
 
 def publish(settings: Settings, event: dict[str, Any]) -> Sent:
     """Judge and publish; durable at the broker on return. BrokerUnavailable says what to do."""
+    from workers.bootstrap import System
     from workers.border import Publisher
 
     command = judged(event)
-    publisher = Publisher(settings.broker_url)
+    system = System(settings)
+    publisher = Publisher(settings.broker_url, tracer=system.tracer)
     try:
         publisher.command(event)
     except BrokerUnavailable as error:
@@ -95,4 +97,5 @@ def publish(settings: Settings, event: dict[str, Any]) -> Sent:
         raise BrokerUnavailable(str(error), next_step=f"{error.next_step}; {repeat}") from error
     finally:
         publisher.close()
+        system.close()
     return Sent(command)

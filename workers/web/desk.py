@@ -20,6 +20,7 @@ from domain.subscription import Subscription
 from workers.bootstrap import System
 from workers.command_event import cloud_event, judge_event, uuid7
 from workers.config import Settings
+from workers.tracing import accept_traced
 from workers.web.access import COMMANDS, Caller, NotAllowed
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Desk:
         item = judge_event(event, self.subscriptions)
         if key is not None:
             self._same(caller, key, item.command)
-        [receipt] = self.database.inbox.accept([item])
+        [receipt] = accept_traced(self.system.tracer, self.database.inbox, [item])
         if receipt.op_id is None or receipt.status == "key-reused":
             raise _reused(key or "")
         self.wake()
