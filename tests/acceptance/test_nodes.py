@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,3 +113,30 @@ def test_a_snapshot_that_was_moved_to_a_node_without_the_directory_fails_and_say
     two.system.database.moves.move(waiting.op_id, "web-1", "root@ops", "")
     ended = two.outcome(message_id)
     assert (ended.state, ended.error_code) == (State.FAILED, "directory-not-found"), ended.outcome
+
+
+def test_work_that_waits_for_bandwidth_keeps_its_lease(tmp_path: Path) -> None:
+    slow = Platform(tmp_path, BACKSTAY_UPLOAD_LIMIT="96K", BACKSTAY_LEASE_SECONDS="2", BACKSTAY_ENCRYPTION="off")
+    try:
+        slow.start("web-1")
+        tree = slow.service("slow", node="web-1")
+        (tree / "big").write_bytes(random.Random(7).randbytes(300_000))
+        operation = slow.run("create-snapshot", {}, service="slow")
+        assert (operation.state, operation.fence) == (State.SUCCEEDED, 2), operation.outcome
+    finally:
+        slow.close()
+
+
+def test_a_node_without_room_takes_no_snapshot_and_says_so(tmp_path: Path) -> None:
+    full = Platform(tmp_path, BACKSTAY_KEEP_FREE="900000T")
+    try:
+        full.start("web-1")
+        full.service("full", node="web-1")
+        message_id = full.publish("create-snapshot", {}, service="full")
+        waiting = eventually(lambda: full.find(message_id), what="the command is accepted")
+        assert waiting is not None
+        eventually(
+            lambda: "have to stay free" in full.system.database.waits_for(waiting), what="it says what it waits for"
+        )
+    finally:
+        full.close()

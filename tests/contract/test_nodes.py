@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -47,6 +49,7 @@ def test_a_node_that_has_not_been_seen_for_a_minute_is_away(bench: Bench) -> Non
 
 # ---------------------------------------------------------------- draining
 def test_a_drained_node_begins_nothing_and_ends_what_it_has_begun(bench: Bench) -> None:
+    """I24"""
     bench.accept_one("begun", node="n1")
     (claim,) = _claim(bench)
     bench.database.ledger.retry_later(claim, 1_000, "store-unavailable", "the store did not answer")
@@ -169,3 +172,18 @@ def test_what_waits_for_a_slot_says_so(bench: Bench) -> None:
     assert len(_claim(bench, slots={"create-snapshot": 1})) == 1
     (waiting,) = bench.database.list_operations(service_id="s1")
     assert bench.database.waits_for(waiting) == "a free slot for create-snapshot on node n1: 1 of 1 are taken"
+
+
+def test_processes_of_a_node_that_claim_at_once_never_take_more_than_the_slots(bench: Bench) -> None:
+    """I24"""
+    for number in range(12):
+        bench.accept_one(f"take-{number}", f"s{number}")
+    barrier = threading.Barrier(4)
+
+    def process(pid: int) -> int:
+        barrier.wait()
+        return sum(len(_claim(bench, 1, {"create-snapshot": 2}, f"n1|boot|ns|{pid}|1")) for _ in range(4))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(process, range(4))) == 2
+    assert _node(bench).running == 2
