@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from domain.drill import Drill
 from domain.node import NodeReport
 from domain.operation import State
-from domain.outcome import Outcome, SaveService
+from domain.outcome import Change, Outcome, SaveService
+from domain.schedule import Schedule
+from domain.schedule_changes import SaveDrill, SaveSchedule
 from domain.service import Service
 from storage.sql import open_database
 from tests.command_line import CommandLine
@@ -129,3 +132,27 @@ def test_a_broker_with_messages_says_how_many(cli: CommandLine) -> None:
     assert published.code == 0, published.err
     (after,) = _found(cli, "broker")
     assert "1 messages wait in backstay.inbox" in after["detail"]
+
+
+def test_what_should_happen_by_itself_and_does_not_is_named(cli: CommandLine) -> None:
+    database = cli.system.database
+    service = Service("web", "acme", "web", "web", node="n1", rpo_seconds=60)
+    nightly = Schedule("acme", "nightly", "create-snapshot", "0 3 * * *", service_id="web", next_at=1)
+    failed = Drill("drill-1", "acme", "web", "", "n1", passed=False, reason="no-snapshot")
+    made: tuple[Change, ...] = (SaveService(service), SaveSchedule(nightly), SaveDrill(failed))
+    for number, change in enumerate(made):
+        cli.accept(message_id=f"m{number}", service="web")
+        database.ledger.settle(cli.claim(), Outcome.succeeded("made", changes=(change,)))
+    other = open_database(cli.system.settings.database_url, cli.system.keyring)
+    with other._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE service SET rpo_since = rpo_since - {HOUR_MS}")
+    other.close()
+    (unled,) = _found(cli, "schedules")
+    assert (unled["verdict"], unled["detail"]) == ("fail", "no node looks after 1 schedules")
+    assert database.schedules.lead("n1|b|ns|1|1", 60_000, lambda owner: False) is not None
+    (late,) = _found(cli, "schedules")
+    assert (late["verdict"], late["about"]) == ("warn", "nightly")
+    (missed,) = _found(cli, "recovery points")
+    assert (missed["about"], "has no good snapshot; the goal is" in missed["detail"]) == ("web", True)
+    (drill,) = _found(cli, "drills")
+    assert (drill["about"], "no-snapshot" in drill["detail"]) == ("web", True)

@@ -354,6 +354,7 @@ def test_doctor_finds_a_fresh_installation_fine(cli: CommandLine) -> None:
     assert verdicts.pop("room") in ("ok", "fail"), "the disk of the machine that runs the tests may be full"
     assert set(verdicts) == {
         "data directory", "apps root", "regions", "programs", "events",
+        "schedules", "recovery points", "drills",
         "configuration", "keys", "encryption", "database", "sealed data", "broker", "store", "work", "dead letters",
         "nodes", "replicas",
     }  # fmt: skip

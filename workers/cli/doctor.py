@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from domain.errors import BackstayError
-from workers.cli import checks, checks_here, checks_of_work
+from workers.cli import checks, checks_here, checks_of_schedules, checks_of_work
 from workers.cli.exits import Exit
 from workers.cli.reports import Report
 from workers.cli.session import AsJson, Session, session
@@ -38,6 +38,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("dead letters", checks_of_work.dead_letters),
     ("events", checks_of_work.events),
     ("nodes", checks_of_work.nodes),
+    ("schedules", checks_of_schedules.schedules),
+    ("recovery points", checks_of_schedules.recovery_points),
+    ("drills", checks_of_schedules.drills),
 )
 
 

@@ -1,0 +1,81 @@
+"""The checks of `backstay doctor` about what should happen by itself: schedules, recovery points, restore drills.
+
+Apart from those of work, because here something is missing that nobody has asked for: no operation waits, and none
+has failed.
+"""
+
+from __future__ import annotations
+
+from workers.cli.reports import Report
+from workers.cli.session import Session
+
+#: Seconds after which a nominal time has certainly been overlooked.
+LATE_SECONDS = 600
+#: Findings of one kind that are named each by itself.
+MOST = 5
+
+
+def schedules(here: Session) -> list[Report]:
+    """Some node looks after the schedules, and none is late; one that is paused says until when."""
+    data = here.database()
+    found = data.schedules.list()
+    if not found:
+        return [Report("schedules", "ok", "there are none: nothing is asked for by itself")]
+    now, leader = data.now_ms(), data.schedules.leader()
+    if leader is None or leader.until < leader.now:
+        step = "start a worker, `backstay worker`: any node looks after the schedules"
+        return [Report("schedules", "fail", f"no node looks after {len(found)} schedules", step)]
+    late = [one for one in found if one.next_at and not one.paused(now) and now - one.next_at > LATE_SECONDS * 1000]
+    if late:
+        return [
+            Report(
+                "schedules",
+                "warn",
+                f"schedule {one.name} of {one.tenant_id} is {(now - one.next_at) // 60_000} min late",
+                f"`backstay schedules show {one.name} --tenant {one.tenant_id}` tells who looks after it",
+                one.name,
+            )
+            for one in late[:MOST]
+        ]
+    paused = sum(one.paused(now) for one in found)
+    detail = f"{len(found)} are looked after by {leader.owner.partition('|')[0]}"
+    return [Report("schedules", "ok", f"{detail}; {paused} are paused" if paused else detail)]
+
+
+def recovery_points(here: Session) -> list[Report]:
+    """No service would lose more than its goal allows."""
+    points = here.database().recovery_points.list()
+    missed = [one for one in points if one.missed]
+    found = [
+        Report(
+            "recovery points",
+            "warn",
+            one.sentence(),
+            f"`backstay operations list --service {one.service_id}` tells what its snapshots came to; "
+            f"`backstay snapshots create --service {one.service_id}` takes one",
+            one.service_id,
+        )
+        for one in sorted(missed, key=lambda one: one.newest_at)[:MOST]
+    ]
+    if len(missed) > MOST:
+        rest = f"{len(missed) - MOST} more services miss their goal"
+        found.append(Report("recovery points", "warn", rest, "`backstay rpo list` lists all"))
+    goals = sum(1 for one in points if one.goal_seconds)
+    return found or [Report("recovery points", "ok", f"{goals} of {len(points)} services have a goal, and meet it")]
+
+
+def drills(here: Session) -> list[Report]:
+    """The newest restore drill of each service has brought it back."""
+    newest = here.database().drills.newest()
+    failed = [one for one in newest if not one.passed]
+    found = [
+        Report(
+            "drills",
+            "warn",
+            f"the newest drill of service {one.service_id} failed: {one.reason or 'it did not bring the data back'}",
+            f"`backstay operations explain {one.op_id}`",
+            one.service_id,
+        )
+        for one in failed[:MOST]
+    ]
+    return found or [Report("drills", "ok", f"{len(newest)} services were restored by a drill, the newest each passed")]
