@@ -78,4 +78,5 @@ def drills(here: Session) -> list[Report]:
         )
         for one in failed[:MOST]
     ]
-    return found or [Report("drills", "ok", f"{len(newest)} services were restored by a drill, the newest each passed")]
+    done = f"{len(newest)} services were restored by drills; the newest of each passed" if newest else "none was made"
+    return found or [Report("drills", "ok", done)]

@@ -50,8 +50,8 @@ def show(node: Name, as_json: AsJson = False) -> None:
         services = [one.service_id for one in database.list_services() if one.node == node]
         documents = [operation_document(one, database.waits_for(one)) for one in operations]
         here.screen.document(node_document(found) | {"operations": documents, "service_ids": services})
-        here.screen.facts(_facts(found))
-        here.screen.facts([("services", ", ".join(services[:MOST]) + (" …" if len(services) > MOST else ""))])
+        named = ", ".join(services[:MOST]) + (" …" if len(services) > MOST else "")
+        here.screen.facts([*_facts(found), ("services", named)])
         here.screen.line("")
         rows = [(d["operation_id"], d["kind"], d["service_id"], d["state"], d["waits_for"]) for d in documents]
         here.screen.table(("ID", "TYPE", "SERVICE", "STATE", "WAITS FOR"), rows, "no operation is bound to it")
