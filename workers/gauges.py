@@ -7,12 +7,21 @@ so, and none that is guessed. Names of services are labels here and nowhere else
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.errors import BackstayError
+
+
+class _Told(Enum):
+    """How a figure of a service becomes a value."""
+
+    AS_IT_IS = "as it is"
+    AGE = "age"
+
 
 #: Key in the figures, factor to the unit of the metric, name, meaning.
 _SINGLE = (
@@ -32,6 +41,14 @@ _SINGLE = (
         "backstay_services_without_snapshot",
         "Services whose data no available snapshot holds.",
     ),
+    ("rpo_missed", 1, "backstay_rpo_missed", "Services whose newest snapshot is older than their goal allows."),
+    ("drills_failed", 1, "backstay_drills_failed", "Services whose newest restore drill failed, or took too long."),
+    (
+        "schedule_late_age",
+        0.001,
+        "backstay_schedule_late_seconds",
+        "For how long something that a schedule asks for has been due.",
+    ),
 )
 #: Key, label, factor, name, meaning; the figure is a mapping from the label's value to a number.
 _LABELLED = (
@@ -45,7 +62,20 @@ _LABELLED = (
         "When the worker of a node that takes work last gave a sign.",
     ),
 )
-_OF_SERVICE = ["tenant", "service"]
+#: The same of each service that is named: key, what is told of it, name, meaning. A key that is None has no series.
+_OF_SERVICE = (
+    (
+        "newest",
+        _Told.AS_IT_IS,
+        "backstay_last_success_timestamp_seconds",
+        "When the newest available snapshot of the service's data was taken.",
+    ),
+    ("newest", _Told.AGE, "backstay_rpo_age_seconds", "What would be lost now: the age of that snapshot."),
+    ("goal_seconds", _Told.AS_IT_IS, "backstay_rpo_goal_seconds", "How old that snapshot may become."),
+    ("verified_at", _Told.AGE, "backstay_verified_age_seconds", "Since a snapshot of the service was last read back."),
+    ("drilled_at", _Told.AGE, "backstay_drill_age_seconds", "Since a restore drill of the service last passed."),
+    ("recovery_ms", _Told.AS_IT_IS, "backstay_drill_recovery_seconds", "How long the restore of that drill took."),
+)
 
 
 class FromSql(Collector):
@@ -78,27 +108,18 @@ class FromSql(Collector):
             for value, number in sorted(found[key].items()):
                 family.add_metric([value], number * factor)
             yield family
-        yield from self._services(found["backed_up"])
+        yield from self._services(found["standing"])
 
-    def _services(self, rows: list[tuple[str, str, int, int | None]]) -> Iterator[Metric]:
-        newest = GaugeMetricFamily(
-            "backstay_last_success_timestamp_seconds",
-            "When the newest available snapshot of the service's data was taken.",
-            labels=_OF_SERVICE,
-        )
-        age = GaugeMetricFamily(
-            "backstay_rpo_age_seconds", "What would be lost now: the age of that snapshot.", labels=_OF_SERVICE
-        )
-        verified = GaugeMetricFamily(
-            "backstay_verified_age_seconds", "Since a snapshot of the service was last read back.", labels=_OF_SERVICE
-        )
+    def _services(self, rows: list[dict[str, Any]]) -> Iterator[Metric]:
         now = self._now()
-        for tenant, service, taken_at, verified_at in rows:
-            newest.add_metric([tenant, service], taken_at / 1000)
-            age.add_metric([tenant, service], max(0.0, now - taken_at / 1000))
-            if verified_at is not None:
-                verified.add_metric([tenant, service], max(0.0, now - verified_at / 1000))
-        yield from (newest, age, verified)
+        for key, told, name, meaning in _OF_SERVICE:
+            family = GaugeMetricFamily(name, meaning, labels=["tenant", "service"])
+            for row in rows:
+                if row[key] is not None:
+                    seconds = row[key] / (1 if key == "goal_seconds" else 1000)
+                    value = max(0.0, now - seconds) if told is _Told.AGE else seconds
+                    family.add_metric([row["tenant"], row["service"]], value)
+            yield family
 
 
 def _operations(counted: dict[tuple[str, str], int]) -> Metric:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from domain.drill import Drill
 from domain.outcome import AddSnapshot, MarkCorrupt, MarkDeleting, MarkSound, SaveService
+from domain.schedule import Pause, Schedule
+from domain.schedule_changes import PauseSchedule, SaveDrill, SaveSchedule
 from domain.service import Service
 from tests.contract.sql_bench import Bench, accepted, rejected, snapshot
 
@@ -28,8 +31,8 @@ def taken(bench: Bench, snapshot_id: str, service: str, at: int, **more: Any) ->
 
 
 def backed_up(bench: Bench, most: int = 10) -> list[tuple[str, int, int | None]]:
-    rows = bench.database.figures(most)["backed_up"]
-    return [(service, at, verified) for _, service, at, verified in rows]
+    rows = bench.database.figures(most)["standing"]
+    return [(row["service"], row["newest"], row["verified_at"]) for row in rows]
 
 
 def test_the_services_with_the_oldest_data_come_first_and_only_so_many(bench: Bench) -> None:
@@ -48,7 +51,7 @@ def test_a_service_without_data_in_a_snapshot_is_counted_and_not_named(bench: Be
     taken(bench, "s2", "configured", 100, include=("configuration",))
     found = bench.database.figures(10)
     assert (found["services"], found["services_without_snapshot"]) == (3, 2)
-    assert [row[1] for row in found["backed_up"]] == ["a"]
+    assert [row["service"] for row in found["standing"]] == ["a"]
 
 
 def test_what_cannot_be_restored_does_not_count_as_backed_up(bench: Bench) -> None:
@@ -111,3 +114,65 @@ def test_garbage_is_late_only_from_when_it_may_be_removed(bench: Bench) -> None:
     found = bench.database.figures(1)
     assert found["garbage_due"] >= 1
     assert found["garbage_oldest_age"] == 2_000
+
+
+def test_who_misses_a_goal_is_named_before_who_has_older_data_and_no_goal(bench: Bench) -> None:
+    hour = 3_600_000
+    for name, goal in (("free", 0), ("late", 3600), ("good", 3600), ("bare", 3600)):
+        row = Service(name, "acme", name, name, "n1", rpo_seconds=goal, rpo_since=bench.now - 2 * hour if goal else 0)
+        bench.make(SaveService(row))
+    for name, at in (("free", 9 * hour), ("late", 2 * hour), ("good", hour // 2)):
+        taken(bench, f"s-{name}", name, bench.now - at)
+    found = bench.database.figures(3)
+    assert found["rpo_missed"] == 2
+    assert {row["service"] for row in found["standing"][:2]} == {"bare", "late"}
+    assert found["standing"][2]["service"] == "free"
+    assert {row["service"]: row["goal_seconds"] for row in found["standing"]} == {
+        "bare": 3600, "late": 3600, "free": None,
+    }  # fmt: skip
+
+
+def test_the_newest_drill_decides_and_the_newest_that_passed_is_measured(bench: Bench) -> None:
+    registered(bench, "web", "api")
+    for name in ("web", "api"):
+        taken(bench, f"s-{name}", name, bench.now)
+
+    def drilled(name: str, *, passed: bool, took: int, goal: int = 0) -> None:
+        bench.now += 1_000
+        row = Drill(
+            f"d{bench.now}",
+            "acme",
+            name,
+            f"s-{name}",
+            "n1",
+            passed,
+            took,
+            1,
+            1,
+            goal,
+            "" if passed else "object-missing",
+        )
+        bench.make(SaveDrill(row))
+
+    drilled("web", passed=True, took=2_500)
+    assert bench.database.figures(9)["drills_failed"] == 0
+    first = bench.now
+    drilled("web", passed=False, took=0)
+    drilled("api", passed=True, took=9_000, goal=5)
+    found = bench.database.figures(9)
+    assert found["drills_failed"] == 2
+    by_name = {row["service"]: (row["drilled_at"], row["recovery_ms"]) for row in found["standing"]}
+    assert by_name == {"web": (first, 2_500), "api": (bench.now, 9_000)}
+    drilled("web", passed=True, took=100)
+    assert bench.database.figures(9)["drills_failed"] == 1
+
+
+def test_a_schedule_that_nobody_looks_after_grows_late_and_a_paused_one_does_not(bench: Bench) -> None:
+    assert bench.database.figures(0)["schedule_late_age"] == 0
+    nightly = Schedule("acme", "nightly", "create-snapshot", "0 3 * * *", next_at=bench.now + 1_000)
+    bench.make(SaveSchedule(nightly))
+    assert bench.database.figures(0)["schedule_late_age"] == 0
+    bench.now += 5_000
+    assert bench.database.figures(0)["schedule_late_age"] == 4_000
+    bench.make(PauseSchedule("acme", "nightly", Pause("holidays", "anna", bench.now)))
+    assert bench.database.figures(0)["schedule_late_age"] == 0

@@ -22,5 +22,27 @@ FIGURES: dict[str, Any] = {
     "snapshots": {"available": 7, "corrupt": 1},
     "services": 9,
     "services_without_snapshot": 2,
-    "backed_up": [("acme", "web", 9_000_000, 9_500_000), ("acme", "api", 9_900_000, None)],
+    "rpo_missed": 1,
+    "drills_failed": 1,
+    "schedule_late_age": 1500,
+    "standing": [
+        {
+            "tenant": "acme",
+            "service": "web",
+            "newest": 9_000_000,
+            "goal_seconds": 500,
+            "verified_at": 9_500_000,
+            "drilled_at": 9_600_000,
+            "recovery_ms": 2500,
+        },
+        {
+            "tenant": "acme",
+            "service": "api",
+            "newest": 9_900_000,
+            "goal_seconds": None,
+            "verified_at": None,
+            "drilled_at": None,
+            "recovery_ms": None,
+        },
+    ],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from domain.errors import DatabaseUnavailable
@@ -39,10 +40,14 @@ def test_each_service_tells_how_old_its_data_is_and_when_it_was_read_back() -> N
     assert 'backstay_rpo_age_seconds{service="web",tenant="acme"} 1000.0' in found
     assert 'backstay_verified_age_seconds{service="web",tenant="acme"} 500.0' in found
     assert 'backstay_rpo_age_seconds{service="api",tenant="acme"} 100.0' in found
+    assert 'backstay_rpo_goal_seconds{service="web",tenant="acme"} 500.0' in found
+    assert 'backstay_drill_age_seconds{service="web",tenant="acme"} 400.0' in found
+    assert 'backstay_drill_recovery_seconds{service="web",tenant="acme"} 2.5' in found
+    assert "backstay_schedule_late_seconds 1.5" in found
 
 
 def test_what_was_never_read_back_has_no_age_that_looks_like_one() -> None:
-    assert not [line for line in lines(of()) if line.startswith("backstay_verified_age_seconds") and "api" in line]
+    assert not [line for line in lines(of()) if re.match("backstay_(verified|drill|rpo_goal)", line) and "api" in line]
 
 
 def test_sql_is_asked_once_for_each_scrape_and_never_before() -> None:
