@@ -10,6 +10,7 @@ import pytest
 
 from domain.operation import State
 from tests.acceptance.platform import Platform, digest
+from tests.command_line import CommandLine
 from tests.waiting import eventually
 
 
@@ -140,3 +141,36 @@ def test_a_node_without_room_takes_no_snapshot_and_says_so(tmp_path: Path) -> No
         )
     finally:
         full.close()
+
+
+def test_the_services_of_a_lost_node_come_back_on_another_one_and_asking_twice_changes_nothing(
+    two: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = {name: digest(two.service(name, node="web-2", seed=number)) for number, name in enumerate(("one", "two"))}
+    for name in trees:
+        two.snapshot(name)
+    two.service("bare", node="web-2")
+    two.stop("web-2")
+    waits = two.publish("create-snapshot", {}, service="one")
+    eventually(lambda: two.find(waits), what="the command is accepted")
+    cli = CommandLine(two.home, monkeypatch)
+    assert cli.run("nodes", "evacuate", "web-2", "--to", "web-1", "--yes").code == 1, "it was seen a moment ago"
+    assert cli.run("nodes", "drain", "web-2", "--reason", "burnt").code == 0
+    shown = cli.run("nodes", "evacuate", "web-2", "--to", "web-1", "--dry-run", "--json")
+    plans = {one["service_id"]: one for one in shown.document()["services"]}
+    assert (shown.code, set(plans)) == (3, {"one", "two", "bare"})
+    assert (len(plans["one"]["cancels"]), plans["two"]["cancels"]) == (1, [])
+    assert "no good snapshot" in plans["bare"]["trouble"] and plans["bare"]["next_step"]
+    for _ in range(2):
+        cli.run("nodes", "evacuate", "web-2", "--to", "web-1", "--yes", "--json")
+    assert two.outcome(waits).state is State.CANCELLED
+    for name, before in trees.items():
+        eventually(lambda name=name: _home(two, name) == "web-1", what=f"{name} is back")  # type: ignore[misc]
+        assert digest(two.apps("web-1") / name) == before
+        restores = two.system.database.list_operations(service_id=name, kinds=["restore-snapshot"])
+        assert [one.state for one in restores] == [State.SUCCEEDED]
+
+
+def _home(two: Platform, name: str) -> str | None:
+    found = two.system.database.services.get(name)
+    return found.node if found else None

@@ -155,6 +155,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backstay nodes drain web-1   # `backstay nodes show web-1` lists what is still to end there",
     ),
     "nodes undrain": ("backstay nodes undrain web-1",),
+    "nodes evacuate": (
+        "backstay nodes evacuate web-1 --to web-2 --dry-run",
+        "backstay nodes evacuate web-1 --to web-2 --reason 'web-1 burnt' --yes",
+    ),
     "nodes forget": ("backstay nodes forget web-9 --reason 'sold'",),
     "doctor": (
         "backstay doctor",

@@ -45,7 +45,7 @@ BRANCHES: dict[str, Branch] = {
     "store": _group("the room that snapshots take in the store", "store"),
     "history": _group("what has ended long ago, and forgetting it", "history"),
     "catalogue": _group("the index of snapshots against what lies in the store", "catalogue"),
-    "nodes": _group("which nodes there are, and taking one out of work and back", "nodes"),
+    "nodes": _group("which nodes there are, and taking one out of work and back", "nodes", "evacuating"),
     "services": _group("make services known, and look at them", "services"),
     "versions": _group("publish versions of applications, and look at them", "versions"),
     "plan": _group("what an upgrade or a rollback would do", "plan"),

@@ -66,6 +66,7 @@ ANSWERS: dict[str, Any] = {
     "nodes show": nodes.NodeWhole,
     "nodes drain": nodes.Node,
     "nodes undrain": nodes.Node,
+    "nodes evacuate": nodes.Evacuation,
     "nodes forget": nodes.NodeForgotten,
     "services apply": work.Operation,
     "services list": installation.Services,

@@ -64,6 +64,27 @@ class NodeForgotten(TypedDict):
     forgotten: bool
 
 
+class Return(TypedDict):
+    """How one service of a lost node comes back."""
+
+    service_id: str
+    tenant_id: str
+    snapshot_id: Annotated[str | None, "what is restored; null when nothing is"]
+    taken_at: Time | None
+    cancels: Annotated[list[str], "operations that wait for the lost node"]
+    trouble: Annotated[str | None, "why it does not come back yet"]
+    next_step: Annotated[str | None, "what to do about that"]
+
+
+class Evacuation(TypedDict):
+    """The services of a lost node, each with how it comes back."""
+
+    node: str
+    to: str
+    dry_run: bool
+    services: list[Return]
+
+
 class OperationMoved(Operation):
     """An operation that is bound to another node now."""
 
