@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.documentation.mentions import fault, mentions
+from tests.documentation.mentions import ROOT, fault, mentions, pages
 
 
 def test_every_command_that_is_mentioned_anywhere_exists_with_its_options() -> None:
@@ -12,6 +14,16 @@ def test_every_command_that_is_mentioned_anywhere_exists_with_its_options() -> N
     assert len(found) > 200
     wrong = [f"{one.where}: backstay {one.text}: {trouble}" for one in found if (trouble := fault(one.text))]
     assert not wrong, "\n".join(wrong)
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages()
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
 
 
 @pytest.mark.parametrize(
