@@ -165,8 +165,15 @@ def load(environ: Mapping[str, str] | None = None, **overrides: str | None) -> S
             value = from_file.pop(item.name)
             chosen[item.name] = (json.dumps(value) if isinstance(value, dict) else str(value), f"file {file_name}")
         from_file.pop(item.name, None)
-    problems += [f"{file_name}: unknown setting {name!r}; see `backstay config show`" for name in from_file]
+    problems += [f"{file_name}: unknown setting {name!r}{_meant(name)}" for name in from_file]
     return _build(chosen, data_dir, problems)
+
+
+def _meant(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [item.name for item in fields(Settings) if item.metadata])
+    return f"; did you mean {' or '.join(close)}?" if close else "; see `backstay config show`"
 
 
 def _build(chosen: dict[str, tuple[str, str]], data_dir: str, problems: list[str]) -> Settings:

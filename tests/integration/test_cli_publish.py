@@ -197,6 +197,19 @@ def test_watching_one_operation_ends_when_it_does(cli: CommandLine, tmp_path: Pa
     assert (answer.code, answer.document()["sentence"]) == (0, "done")
 
 
+def test_ctrl_c_while_watching_says_how_to_watch_again(cli: CommandLine, tmp_path: Path) -> None:
+    cli.system.database.migrate()
+    op_id = cli.accept()
+    with open(tmp_path / "notes", "w") as notes:
+        watching = program(["operations", "watch", op_id], cli.environment, stderr=notes)
+    eventually(lambda: "QUEUED: waits for" in (tmp_path / "notes").read_text(), 30, "it is being watched")
+    watching.send_signal(signal.SIGINT)
+    assert finished(watching).code == 130
+    assert f"backstay operations watch {op_id}" in (tmp_path / "notes").read_text()
+    (operation,) = cli.system.database.list_operations()
+    assert not operation.cancel_requested
+
+
 def test_watching_everything_tells_each_change_until_ctrl_c(cli: CommandLine, tmp_path: Path) -> None:
     cli.system.database.migrate()
     op_id = cli.accept()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +18,7 @@ from typer.core import TyperGroup
 from typer.models import CommandInfo
 
 from workers.cli.exits import Exit
+from workers.cli.meant import meant
 from workers.cli.tree import BRANCHES, Branch
 
 HELP = "Snapshots of services, and their restoration, driven by messages. `backstay demo` shows it."
@@ -76,7 +76,7 @@ class Lazy(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As typer, but what is suggested comes from `abouts`."""
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            ctx.fail(f"there is no command {args[0]}{_meant(args[0], self.abouts())}")
+            ctx.fail(f"there is no command {args[0]}{meant(args[0], self.abouts())}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -190,11 +190,6 @@ def _sentence(error: Any) -> str:
 def _plain(text: str) -> str:
     text = " ".join(text.split()).removesuffix(".").replace("Value error, ", "")
     return text[:1].lower() + text[1:]
-
-
-def _meant(word: str, names: Iterable[str]) -> str:
-    close = get_close_matches(word, list(names))
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _nothing() -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from domain.contracts import DeadLetter
-from domain.explain import fit
-from domain.node import NodeSeen
 from domain.operation import Operation, State, Step
-from domain.recovery_point import RecoveryPoint
-from domain.service import Service
-from domain.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from domain.contracts import DeadLetter
+    from domain.node import NodeSeen
+    from domain.recovery_point import RecoveryPoint
+    from domain.service import Service
+    from domain.snapshot import Snapshot
 
 #: States in which an operation has an outcome, and nothing more happens by itself.
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.ROLLED_BACK, State.STUCK})
@@ -74,6 +75,8 @@ def item_line(document: dict[str, Any], item: dict[str, Any]) -> str:
 
 def step_document(step: Step) -> dict[str, Any]:
     """A journalled step, without what it may hold of a configuration."""
+    from domain.explain import fit
+
     return {
         "ordinal": step.ordinal,
         "kind": step.kind,

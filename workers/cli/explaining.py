@@ -7,23 +7,28 @@ the only command that says what is true: who said it is kept with the operation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.chronicle import Moment, attempts, choices, chronicle
 from domain.errors import Refused
-from domain.explain import Line, story, summary
 from domain.operation import Operation, State
 from workers.cli.documents import ENDED, moment, operation_document
 from workers.cli.exits import Exit
 from workers.cli.operations import Id, find, group
 from workers.cli.session import AsJson, Session, operator, session
 
+if TYPE_CHECKING:
+    from domain.chronicle import Moment
+    from domain.explain import Line
+
 
 @group.command()
 def explain(operation_id: Id, as_json: AsJson = False) -> None:
     """Tell an operation from its acceptance on: steps, replies, what was put back, how it ended, what to do next."""
+    from domain.chronicle import attempts, choices, chronicle
+    from domain.explain import story, summary
+
     with session(as_json) as here:
         database = here.database()
         operation = find(database, operation_id)

@@ -45,7 +45,9 @@ def send_and_follow(session: Session, event: dict[str, Any], timeout: float) -> 
         with bar(session.screen, event["type"]) as show:
             found = until(watched.end, timeout, lambda: show(watched.operation))
     except KeyboardInterrupt:
-        _detached(session.screen, sent, watched.operation)
+        known = watched.operation
+        document = operation_document(known, None) if known else _published(sent)
+        detached(session.screen, "what was published goes on", _how_to_go_on(sent, known), document)
     if found is None:
         _gave_up(session, sent, watched.operation, timeout)
     if isinstance(found, str):
@@ -201,13 +203,9 @@ def _how_to_go_on(sent: Sent, operation: Operation | None) -> str:
     return f"`backstay operations list` shows it once a worker has accepted message {sent.command.message_id}"
 
 
-def _detached(screen: Screen, sent: Sent, operation: Operation | None) -> NoReturn:
-    screen.failed(
-        "no longer waiting; what was published goes on",
-        _how_to_go_on(sent, operation),
-        "detached",
-        operation_document(operation, None) if operation else _published(sent),
-    )
+def detached(screen: Screen, sentence: str, next_step: str, document: dict[str, Any]) -> NoReturn:
+    """Ctrl-C while waiting: nothing is stopped by it; say so, how to watch again, and leave."""
+    screen.failed(f"no longer waiting; {sentence}", next_step, "detached", document)
     raise typer.Exit(Exit.INTERRUPTED)
 
 

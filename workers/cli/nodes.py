@@ -114,7 +114,7 @@ def find(database: Database, node: str) -> NodeSeen:
 
 
 def _wait(here: Session, node: str, timeout: float) -> NodeSeen:
-    from workers.cli.following import until
+    from workers.cli.following import detached, until
 
     database = here.database()
     found = find(database, node)
@@ -124,7 +124,11 @@ def _wait(here: Session, node: str, timeout: float) -> NodeSeen:
         found = find(database, node)
         return None if found.standing == "draining" else node
 
-    until(look, timeout, lambda: None)
+    try:
+        until(look, timeout, lambda: None)
+    except KeyboardInterrupt:
+        again = f"`backstay nodes show {node}` says what it still runs"
+        detached(here.screen, f"node {node} goes on draining", again, node_document(found))
     return found
 
 

@@ -151,7 +151,7 @@ def _brief(fields: dict[str, Any]) -> str:
 
 
 def _watch_one(here: Session, operation_id: str) -> NoReturn:
-    from workers.cli.following import bar, tell_end, until
+    from workers.cli.following import bar, detached, tell_end, until
 
     database = here.database()
     current = find(database, operation_id)
@@ -168,8 +168,12 @@ def _watch_one(here: Session, operation_id: str) -> NoReturn:
             said.append(current.state)
             here.screen.note(f"{moment(current.updated_at)} {current.state}: waits for {database.waits_for(current)}")
 
-    with bar(here.screen, current.kind) as tell:
-        until(look, None, between)
+    try:
+        with bar(here.screen, current.kind) as tell:
+            until(look, None, between)
+    except KeyboardInterrupt:
+        again = f"`backstay operations watch {operation_id}` follows it again"
+        detached(here.screen, "the operation goes on", again, _document(database, current))
     tell_end(here, operation_id)
 
 

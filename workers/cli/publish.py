@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
+from domain.errors import InvalidMessage
 from workers.cli.following import send_and_follow
+from workers.cli.meant import meant
 from workers.cli.session import AsJson, Timeout, session
 
 
@@ -30,6 +32,7 @@ def publish(
     from workers.cli import sending
 
     with session(as_json) as here:
+        _known(kind)
         event = sending.cloud_event(kind, subject, sending.read_data(data), message_id, source)
         if wait:
             sending.judged(event)  # a wrong payload is wrong with or without a database
@@ -38,3 +41,12 @@ def publish(
         here.screen.document({"message_id": event["id"], "source": event["source"], "published": True})
         here.screen.line(f"published {sent.command.kind} as message {event['id']} of {event['source']}")
         here.screen.line("next: `backstay operations list` shows it; --wait would have followed it")
+
+
+def _known(kind: str) -> None:
+    """InvalidMessage for a type that no file in `handlers/` defines, with the one that was probably meant."""
+    from workers.cli.messages import names
+
+    short = kind.removeprefix("backstay.").partition(".v")[0]
+    if short not in names():
+        raise InvalidMessage(f"type: there is no command {kind}{meant(short, names())}", field="type")

@@ -18,7 +18,6 @@ import typer
 
 from domain.errors import BackstayError
 from workers.cli.exits import Exit, of_error
-from workers.config import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,6 +127,8 @@ def clean(text: str) -> str:
 @contextmanager
 def reporting(as_json: bool = False) -> Iterator[Screen]:
     """A screen; errors of ours that leave the block are shown on it and become the exit code."""
+    from workers.config import ConfigError
+
     screen = Screen(as_json)
     try:
         yield screen

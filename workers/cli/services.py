@@ -13,6 +13,7 @@ import typer
 
 from domain.errors import InvalidMessage, NotFound
 from workers.cli.documents import service_document
+from workers.cli.meant import meant
 from workers.cli.session import AsJson, Timeout, session
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def find(database: Database, service_id: str) -> Service:
     service = database.services.get(service_id)
     if service is None:
         raise NotFound(
-            f"service {service_id} is not registered",
+            f"service {service_id} is not registered"
+            + meant(service_id, (known.service_id for known in database.list_services())),
             code="unknown-service",
             next_step="`backstay services list` shows what is; `backstay services apply FILE` registers one",
         )

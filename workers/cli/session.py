@@ -18,10 +18,10 @@ import typer
 
 from domain.errors import DatabaseUnavailable
 from workers.cli.screen import Screen, reporting
-from workers.config import Settings, load
 
 if TYPE_CHECKING:
     from workers.bootstrap import Database, System
+    from workers.config import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At most this many.")]
@@ -68,6 +68,8 @@ class Session:
 def session(as_json: bool = False) -> Iterator[Session]:
     """A session; errors of ours become messages and exit codes, and everything opened is closed."""
     with reporting(as_json) as screen:
+        from workers.config import load
+
         settings = load()
         from workers.bootstrap import System
 

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain import compatibility
 from domain.errors import InvalidMessage, NotFound
 from domain.restore import RestoreMode
-from domain.snapshot import Label, Snapshot
 from domain.verification import VerifyLevel
 from workers.cli.documents import moment, page, snapshot_document
 from workers.cli.session import AsJson, Before, Limit, Session, Timeout, session
 
 if TYPE_CHECKING:
+    from domain.snapshot import Label, Snapshot
     from workers.bootstrap import Database
 
 group = typer.Typer(no_args_is_help=True, help="Find, make, restore and delete snapshots.")
@@ -48,6 +47,8 @@ def list_(
         found = here.database().catalogue.find(tenant, service or (), wanted, limit + 1, before)
         documents = [snapshot_document(snapshot) for snapshot in found]
         if keys:
+            from domain import compatibility
+
             for snapshot, document in zip(found, documents, strict=True):
                 document["key"] = compatibility.key(snapshot, here.settings.index_label)
                 document["metadata"] = compatibility.metadata(snapshot)
@@ -246,6 +247,8 @@ def _given(data: dict[str, Any]) -> dict[str, Any]:
 
 def _wanted(text: str) -> Label:
     """A label to look for; unlike one to set, it may be one that Backstay itself sets."""
+    from domain.snapshot import Label
+
     name, colon, value = text.partition(":")
     if not colon:
         raise InvalidMessage(f"--label must be NAME:VALUE, got {text!r}", field="label")

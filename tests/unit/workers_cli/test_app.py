@@ -21,14 +21,17 @@ from workers.cli.answers import ANSWERS
 from workers.cli.app import build
 from workers.cli.completion import candidates
 from workers.cli.examples import EXAMPLES
+from workers.cli.meant import meant
 from workers.cli.schema import schema_of
 from workers.cli.tree import BRANCHES
+from workers.config import ConfigError, load
 
 ROOT = Path(__file__).parents[3]
 #: These run until they are stopped and answer nobody, or answer a shell.
 WITHOUT_JSON = {"serve", "worker", "web", "demo"}
 #: Libraries whose import alone costs what help may cost (150 ms of CPU).
-HEAVY = ("rich", "pydantic", "sqlalchemy", "kombu", "dramatiq", "fastapi", "jinja2", "cronsim", "prometheus_client",
+HEAVY = ("domain.contracts", "workers.bootstrap",
+         "rich", "pydantic", "sqlalchemy", "kombu", "dramatiq", "fastapi", "jinja2", "cronsim", "prometheus_client",
          "numpy", "boto3", "structlog", "alembic", "uvicorn", "starlette", "cryptography")  # fmt: skip
 
 
@@ -127,6 +130,26 @@ def test_a_mistyped_word_is_answered_with_what_was_meant(line: str, meant: str) 
     assert f"did you mean {meant}" in answer.stderr
     assert "--help` shows how" in answer.stderr
     assert answer.stdout == ""
+
+
+def test_a_message_type_that_does_not_exist_is_answered_with_what_was_meant() -> None:
+    line = ["publish", "create-snapshoot", "--subject", "tenant/acme/service/shop"]
+    answer = CliRunner().invoke(build(), line)
+    assert answer.exit_code == 2
+    assert "did you mean create-snapshot" in answer.stderr
+
+
+def test_a_mistyped_setting_is_answered_with_what_was_meant(tmp_path: Path) -> None:
+    file = tmp_path / "backstay.toml"
+    file.write_text('bandwith = "1"\nregoins = "x"\n')
+    with pytest.raises(ConfigError) as refused:
+        load({"BACKSTAY_CONFIG": str(file), "BACKSTAY_DATA_DIR": str(tmp_path)})
+    assert "'regoins'; did you mean regions" in str(refused.value)
+
+
+def test_nothing_is_suggested_for_what_is_like_nothing() -> None:
+    assert meant("zzzz", ["operations", "snapshots"]) == ""
+    assert meant("shpo", (name for name in ("shop", "blog"))) == "; did you mean shop?"
 
 
 def test_with_json_a_mistake_on_the_command_line_is_a_document_too() -> None:
