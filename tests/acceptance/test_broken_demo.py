@@ -63,7 +63,9 @@ def test_nothing_is_whole_and_doctor_points_at_it(site: Site, cli: CommandLine) 
     assert healed(site, list(BREAKAGES)) == []
     answer = cli.run("doctor")
     assert answer.code == 1
-    assert "stuck" in answer.out
+    assert "STUCK" in answer.out
+    assert "dump-note" in answer.out
+    assert "the region does not let us in" in answer.out
     assert "`backstay operations explain" in answer.out
     assert "`backstay dead-letters list`" in answer.out
 

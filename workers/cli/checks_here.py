@@ -49,6 +49,9 @@ def _region(client: HttpRegion, name: str) -> Report:
         return Report("regions", "warn", f"{detail}; our clock differs from its by {skew:.0f} s", CLOCKS, name)
     if status in (502, 503, 504):
         return Report("regions", "warn", detail, "the region, or what stands before it, says that it cannot now", name)
+    if status in (401, 403):
+        next_step = f"the region does not let us in: correct token or cert_file of region {name}, restart the node"
+        return Report("regions", "warn", detail, next_step, name)
     return Report("regions", "ok", detail, about=name)
 
 
