@@ -17,6 +17,7 @@ from domain.snapshot import SnapshotState
 from tests.command_line import CommandLine
 from tests.documentation.mentions import ROOT, commands
 from tests.documentation.reader import Reader
+from tests.waiting import eventually
 from workers.bootstrap import System
 from workers.config import load
 from workers.demo.breakages import BREAKAGES
@@ -26,7 +27,7 @@ from workers.demo.region import Region
 from workers.runtime import NodeProcess
 
 pytestmark = pytest.mark.timeout(180)
-BLOG, WIKI, DOCS, MAIL, SHOP, LETTERS = range(len(BREAKAGES))
+BLOG, WIKI, DOCS, MAIL, SHOP, SCHEDULE, LETTERS = range(len(BREAKAGES))
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +143,9 @@ def test_keys(reader: Callable[..., Reader]) -> None:
     reader("docs").read("how-to/keys.md")
 
 
-def test_the_runbook(site: Site, reader: Callable[..., Reader]) -> None:
+def test_the_runbook(site: Site, cli: CommandLine, reader: Callable[..., Reader]) -> None:
     site.file.write_text(site.file.read_text().replace('/dump-note"', '/dump-notes"'))  # or doctor ends with 1
+    eventually(lambda: cli.run("doctor").code == 0, 60, "a node that was restarted looks after the schedules")
     reader("docs").read("runbook.md")
 
 

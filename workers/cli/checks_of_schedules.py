@@ -6,6 +6,7 @@ has failed.
 
 from __future__ import annotations
 
+from domain.schedule import Schedule
 from workers.cli.reports import Report
 from workers.cli.session import Session
 
@@ -21,10 +22,11 @@ def schedules(here: Session) -> list[Report]:
     found = data.schedules.list()
     if not found:
         return [Report("schedules", "ok", "there are none: nothing is asked for by itself")]
+    forgotten = [report for one in found if (report := _without_end(one))][:MOST]
     now, leader = data.now_ms(), data.schedules.leader()
     if leader is None or leader.until < leader.now:
         step = "start a worker, `backstay worker`: any node looks after the schedules"
-        return [Report("schedules", "fail", f"no node looks after {len(found)} schedules", step)]
+        return [Report("schedules", "fail", f"no node looks after {len(found)} schedules", step), *forgotten]
     late = [one for one in found if one.next_at and not one.paused(now) and now - one.next_at > LATE_SECONDS * 1000]
     if late:
         return [
@@ -37,9 +39,20 @@ def schedules(here: Session) -> list[Report]:
             )
             for one in late[:MOST]
         ]
+    if forgotten:
+        return forgotten
     paused = sum(one.paused(now) for one in found)
     detail = f"{len(found)} are looked after by {leader.owner.partition('|')[0]}"
     return [Report("schedules", "ok", f"{detail}; {paused} are paused" if paused else detail)]
+
+
+def _without_end(one: Schedule) -> Report | None:
+    """A pause that nobody has given an end is easily forgotten."""
+    if one.pause is None or one.pause.until:
+        return None
+    detail = f"schedule {one.name} of {one.tenant_id} is paused without an end by {one.pause.by}: {one.pause.reason}"
+    step = f"`backstay schedules resume {one.name} --tenant {one.tenant_id}` when that is over"
+    return Report("schedules", "warn", detail, step, one.name)
 
 
 def recovery_points(here: Session) -> list[Report]:

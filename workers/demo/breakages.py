@@ -2,8 +2,8 @@
 
 Apart from the site because each of these is a story of its own. Every one is brought about by what brings it
 about in life: a token that was renewed, a directory that was moved, a program that is not there, a store that
-lost a bit, a node that died, a publisher that sends what nobody understands. Nothing is written into SQL. What
-repairs it is the operator's choice; only the result is looked at.
+lost some bytes, a node that died, a pause that was forgotten, a publisher that sends what nobody understands.
+Nothing is written into SQL. What repairs it is the operator's choice; only the result is looked at.
 """
 
 from __future__ import annotations
@@ -174,6 +174,20 @@ def _mail_lives_here(site: Site) -> bool:
     return here and not waiting
 
 
+# ---------------------------------------------------------------- a schedule that was paused and forgotten
+def _schedule_docs(site: Site) -> None:
+    wish = {"kind": "create-snapshot", "service": "docs", "cron": "30 2 * * *", "data": {"labels": ["reason:nightly"]}}
+    site.run("set-schedule", "nightly", wish)
+
+
+def _forget_the_pause(site: Site) -> None:
+    site.run("pause-schedule", "nightly", {"reason": "until the new disk of demo-1 is in; it came in March"})
+
+
+def _docs_are_scheduled(site: Site) -> bool:
+    return any(one.service_id == "docs" and one.pause is None for one in site.system.database.schedules.list())
+
+
 # ---------------------------------------------------------------- messages that nobody understands
 def _nothing(_site: Site) -> None:
     """All was well."""
@@ -219,6 +233,10 @@ BREAKAGES = (
     Breakage(
         "shop: console and region say the same, and nothing of it is STUCK",
         _install_shop, _renew_token_in_the_middle, _shop_is_whole,
+    ),
+    Breakage(
+        "docs is saved by its schedule again",
+        _schedule_docs, _forget_the_pause, _docs_are_scheduled,
     ),
     Breakage(
         "no dead letter waits for a person",

@@ -34,6 +34,8 @@ In another terminal:
     export BACKSTAY_DATA_DIR={home}
     backstay doctor
 
+The same in a browser: http://{http}/ (the token is {token})
+
 Its configuration is {home}/backstay.toml; the node is restarted when that file changes.
 Find what is wrong, and repair it. What is repaired is said here. Ctrl-C ends this and removes everything.
 """
@@ -48,7 +50,8 @@ def main() -> int:
         try:
             console.print("Setting the stage takes some seconds ...")
             set_up(site)
-            console.print(OPENING.format(count=len(BREAKAGES), home=home))
+            shown = {"http": site.settings().http, "token": site.token()}
+            console.print(OPENING.format(count=len(BREAKAGES), home=home, **shown))
             with managed(home, console) as look_after:
                 _watch(site, console, look_after)
         except NotTrue as error:

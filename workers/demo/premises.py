@@ -23,6 +23,7 @@ from workers.config import Settings, load
 from workers.demo.region import TENANT, Region
 from workers.demo.stage import NotTrue
 from workers.runtime import NodeProcess
+from workers.web import credentials
 
 NODE, LOST_NODE = "demo-1", "demo-2"
 #: What the configuration says of the region's token until it is renewed behind the operator's back.
@@ -92,6 +93,12 @@ class Site:
     def apps(self, node: str = NODE) -> Path:
         """Where a node has the services' directories."""
         return self.home / "apps" if node == NODE else self.home / f"apps-of-{node}"
+
+    def token(self) -> str:
+        """A fresh one that may do everything, for the console and the HTTP API."""
+        secret = credentials.new_token()
+        self.system.database.tokens.create("demo", credentials.digest(secret), {"*": "admin"}, "demo", None)
+        return secret
 
     # ------------------------------------------------------------ nodes
     def start(self, node: str) -> None:
