@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 # Each worker of the suite starts servers of its own, so more of them than this cost more than they save.
 TEST_WORKERS ?= 2
 
-.PHONY: help demo test lint format types bench whats-here reference lock clean
+SECONDS ?= 60
+
+.PHONY: help demo test simulate lint format types bench whats-here reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +20,9 @@ demo: $(VENV)/.runtime ## the promise on a real application tree, kill -9 includ
 
 test: $(VENV)/.dev ## the test suite; servers that are not installed are skipped with a reason
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+simulate: $(VENV)/.dev ## seeds of the simulation that nobody has tried, for SECONDS, on all cores
+	@$(BIN)/python -m tests.simulation --seconds $(SECONDS)
 
 lint: $(VENV)/.dev ## rules and formatting, changing nothing
 	@$(BIN)/ruff check .

@@ -98,6 +98,18 @@ class Executor:
             self._ended(operation.kind, how)
 
     def _run(self, claim: Claim, asked_at: float) -> str:
+        try:
+            return self._left(claim, asked_at)
+        except LeaseLost as error:
+            log.warning("operation.lease-lost", detail=str(error))
+            return "lease-lost"
+        except Weather as error:
+            # The database itself is away: the lease ends by itself and somebody goes on from the journal.
+            log.warning("operation.interrupted", code=error.code, detail=str(error))
+            return "interrupted"
+
+    def _left(self, claim: Claim, asked_at: float) -> str:
+        """How the attempt left the operation. LeaseLost or Weather when it could not even write that down."""
         ledger = self._ports.ledger
         attempt: Attempt | None = None
         try:
@@ -112,19 +124,14 @@ class Executor:
             with pulse.during(attempt.keep):
                 outcome = self._decide(attempt)
             return self._finish(attempt, outcome) if outcome else "retry"
-        except LeaseLost as error:
-            log.warning("operation.lease-lost", detail=str(error))
-            return "lease-lost"
         except ShuttingDown:
             ledger.release(claim)
             return "released"
         except Postponed as error:
             ledger.postpone(claim, round(error.delay * 1000), error.code, str(error))
             return "postponed"
-        except Weather as error:
-            # The database itself is away: the lease ends by itself and somebody goes on from the journal.
-            log.warning("operation.interrupted", code=error.code, detail=str(error))
-            return "interrupted"
+        except (LeaseLost, Weather):
+            raise
         except Exception as error:  # noqa: BLE001 - a bug of ours or of a library: bounded retries, then a person
             unplanned = error
         return self._unplanned(claim, attempt, unplanned)

@@ -48,6 +48,16 @@ class End:
     trace: tuple[str, ...]
 
 
+def kill() -> None:
+    """What a death usually is."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def freeze() -> None:
+    """Stop all threads of this process until somebody continues it."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def run_node(
     settings: Settings,
     finished: Callable[[System], bool],
@@ -56,11 +66,35 @@ def run_node(
     *,
     witness: Callable[[str], None] | None = None,
     log: Path | None = None,
+    strike: Callable[[], None] = kill,
 ) -> End:
     """Fork a node with these settings; let it run until `finished`, or until `death`.
 
-    `witness` is called in the child at every failpoint, before the death; `log` takes what the child writes.
+    `witness` is called in the child at every failpoint, before the death; `log` takes what the child writes;
+    `strike` is what the death consists of.
     """
+    return end_of(start_node(settings, finished, trace, death, witness=witness, log=log, strike=strike), trace)
+
+
+def end_of(pid: int, trace: Path) -> End:
+    """Wait for a forked node."""
+    _, status = os.waitpid(pid, 0)
+    reached = tuple(trace.read_text().split()) if trace.exists() else ()
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    return End(killed, os.waitstatus_to_exitcode(status), reached)
+
+
+def start_node(
+    settings: Settings,
+    finished: Callable[[System], bool],
+    trace: Path,
+    death: Death | None = None,
+    *,
+    witness: Callable[[str], None] | None = None,
+    log: Path | None = None,
+    strike: Callable[[], None] = kill,
+) -> int:
+    """As `run_node`, without waiting: the node's process id."""
     trace.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
@@ -68,11 +102,8 @@ def run_node(
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(file, 1)
             os.dup2(file, 2)
-        _child(settings, finished, trace, death, witness)
-    _, status = os.waitpid(pid, 0)
-    reached = tuple(trace.read_text().split()) if trace.exists() else ()
-    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    return End(killed, os.waitstatus_to_exitcode(status), reached)
+        _child(settings, finished, trace, death, witness, strike)
+    return pid
 
 
 def _child(
@@ -81,6 +112,7 @@ def _child(
     trace: Path,
     death: Death | None,
     witness: Callable[[str], None] | None,
+    strike: Callable[[], None],
 ) -> None:
     """Never returns. Leaves without clean-up: a node that ends normally must not need any."""
     code = 1
@@ -88,13 +120,14 @@ def _child(
         changes.LATE_WRITES_MS = 0  # left-overs are collected at once, so that the run can look for them
         relay.HOLD_MS = 500  # and events that a dead relay held are told soon
         relay.POLL_SECONDS = 0.2
-        _arm(trace, death, witness)
+        _arm(trace, death, witness, strike)
         system = System(settings)
         node = NodeProcess(system)
         node.start()
         deadline = time.monotonic() + PATIENCE
         done = threading.Event()
-        while not finished(system) and time.monotonic() < deadline:
+        # Whoever still holds something lets go of it, also when another has finished it meanwhile.
+        while not (finished(system) and node.broker.free() == node.broker.slots) and time.monotonic() < deadline:
             done.wait(0.01)
         node.sweeper.collect_garbage()
         _discard_staging(node, deadline)
@@ -117,7 +150,7 @@ def _discard_staging(node: NodeProcess, deadline: float) -> None:
             threading.Event().wait(0.01)
 
 
-def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None) -> None:
+def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None, strike: Callable[[], None]) -> None:
     file = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     seen: Counter[str] = Counter()
     mutex = threading.Lock()
@@ -129,7 +162,7 @@ def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None
             if witness is not None:
                 witness(name)
             if death is not None and name == death.point and seen[name] == death.hit:
-                os.kill(os.getpid(), signal.SIGKILL)
+                strike()
 
     failpoint.hook = hook
 

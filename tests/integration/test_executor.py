@@ -17,7 +17,7 @@ from domain.breaker import Breakers
 from domain.context import Context
 from domain.contracts import Accepted, Claim
 from domain.decoding import request_hash
-from domain.errors import Cancelled, Damaged, LeaseLost, Refused, ShuttingDown, StoreUnavailable
+from domain.errors import Cancelled, Damaged, LeaseLost, Postponed, Refused, ShuttingDown, StoreUnavailable
 from domain.health import HookResult
 from domain.identity import Subject
 from domain.message import Command
@@ -306,6 +306,29 @@ def test_a_stale_worker_cannot_settle_what_another_has_taken_over(bench: Bench) 
     operation = bench.operation(op_id)
     assert operation.outcome is not None and operation.outcome["sentence"] == "by the second"
     assert (bench.ends, len(bench.events())) == (["succeeded", "lease-lost"], 1)
+
+
+@pytest.mark.parametrize(
+    "wish", [Postponed("later", code="deploying", delay=1.0), StoreUnavailable("the store is away")], ids=str
+)
+def test_what_a_worker_wants_after_it_was_taken_over_is_no_error_and_changes_nothing(
+    bench: Bench, wish: Exception
+) -> None:
+    """I7: it was frozen for longer than its lease just before it wrote down that it waits."""
+    op_id = bench.accept()
+    first = bench.claim()
+    assert first is not None
+
+    def frozen_meanwhile(payload: Any, context: Context) -> Outcome:
+        second = bench.database.ledger.claim("n2", "other", 1, 60_000)
+        assert second and second[0].fence > first.fence
+        raise wish
+
+    bench.database.ledger.release(first)
+    bench.handle = frozen_meanwhile
+    bench.run(first)
+    assert bench.ends == ["lease-lost"]
+    assert bench.operation(op_id).owner == "other"
 
 
 def test_a_retry_knows_that_it_is_one(bench: Bench) -> None:

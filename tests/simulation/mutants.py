@@ -14,19 +14,25 @@ import pytest
 from sqlalchemy import update
 
 import domain.dialogue
+import storage.sql.claim
 import storage.sql.journal
 import storage.sql.settle
+import workers.ingress
 from domain.classify import Answer, Verdict, classify
 from domain.contracts import Claim
+from domain.deployment import Progress, Sighting
 from domain.dialogue import Dialogue
 from domain.failpoint import failpoint
 from domain.journal import Journal
 from domain.operation import Step, StepState
 from domain.outcome import Outcome
+from domain.rollout import Rollout
 from domain.saga import Saga
 from storage.sql.changes import apply
 from storage.sql.ledger import SqlLedger
+from storage.sql.outbox import SqlOutbox
 from storage.sql.tables import operation
+from workers.ingress import Ingress
 
 Patch = pytest.MonkeyPatch
 
@@ -117,6 +123,46 @@ def _no_settle_wait(patch: Patch) -> None:
     patch.setattr(Dialogue, "settle", lambda self, places, *, unsettled: False)
 
 
+def _acknowledged_before_stored(patch: Patch) -> None:
+    """The broker forgets a message as soon as it was read."""
+    take = Ingress._take
+
+    def taken(self: Ingress, message: Any) -> None:
+        message.ack()
+        take(self, message)
+
+    patch.setattr(Ingress, "_take", taken)
+    patch.setattr(workers.ingress, "_acknowledge", lambda connection, batch: None)
+
+
+def _marked_before_told(patch: Patch) -> None:
+    """Events are called told when they are taken, so that nobody tells one twice."""
+    take = SqlOutbox.take
+
+    def taken(self: SqlOutbox, limit: int, hold_ms: int) -> Any:
+        events = take(self, limit, hold_ms)
+        self.sent([event.event_id for event in events])
+        return events
+
+    patch.setattr(SqlOutbox, "take", taken)
+
+
+def _deployments_believed(patch: Patch) -> None:
+    """A deployment that was taken is one that has succeeded."""
+    patch.setattr(Rollout, "_look", lambda self, task, event: Sighting(Progress.SUCCEEDED))
+
+
+def _takeover_keeps_the_fence(patch: Patch) -> None:
+    """Only the first claim raises the fence: the service is the same one, after all."""
+    raise_all = storage.sql.claim._raise_fences
+
+    def raised(tx: Any, connection: Any, rows: Any) -> set[str]:
+        started = [row for row in rows if row.fence > 0]
+        return raise_all(tx, connection, [row for row in rows if row.fence == 0]) | {row.service_id for row in started}
+
+    patch.setattr(storage.sql.claim, "_raise_fences", raised)
+
+
 #: Name -> (mode in which it must be seen, seeds that may pass before, how it is planted). The seal matters to few
 #: seeds in a thousand, because the next call usually carries the newer fence too: its seeds begin near one of them.
 MUTANTS: dict[str, tuple[str, range, Callable[[Patch], None]]] = {
@@ -128,6 +174,10 @@ MUTANTS: dict[str, tuple[str, range, Callable[[Patch], None]]] = {
     "sent-again-without-an-intent": ("settle", range(300), _sent_again_without_an_intent),
     "rows-apart-from-the-end": ("fenced", range(200), _rows_apart_from_the_end),
     "no-settle-wait": ("settle", range(400), _no_settle_wait),
+    "acknowledged-before-stored": ("fenced", range(100), _acknowledged_before_stored),
+    "marked-before-told": ("fenced", range(100), _marked_before_told),
+    "deployments-believed": ("fenced", range(200), _deployments_believed),
+    "takeover-keeps-the-fence": ("fenced", range(300), _takeover_keeps_the_fence),
 }
 
 

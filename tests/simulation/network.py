@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domain.region import Call, Place, Reply, Trouble
+from tests.simulation.faults import Faults
 from tests.simulation.mirror import request_of
 from tests.simulation.schedule import Schedule
 from workers.region_double.state import FENCE, RegionState
@@ -21,7 +21,7 @@ LONGEST_CALL = 10.0
 SETTLE_SECONDS = 30.0
 FAULTS = (
     "lost-before", "applied-cut", "not-sent", "late", "empty-500-before", "empty-500-after", "busy", "stray-400",
-    "unavailable", "duplicate",
+    "unavailable", "duplicate", "lying-200",
 )  # fmt: skip
 
 
@@ -60,15 +60,17 @@ class Late:
 class Network:
     """`send` is the port's; `bad_images` cannot be deployed, and `refused` names variables that get a 400."""
 
-    def __init__(self, schedule: Schedule, state: RegionState, profile: Profile, sent: Callable[..., None]) -> None:
+    def __init__(
+        self, schedule: Schedule, state: RegionState, profile: Profile, faults: Faults, sent: Callable[..., None]
+    ) -> None:
         """`sent(place, call)` is called before every change that is sent."""
         self._schedule, self._draw, self._profile, self._sent = schedule, schedule.draw, profile, sent
+        self._faults = faults
         self.state, self.fenced = state, state.fenced
         self.calm = False
         self.late: list[Late] = []
         self.bad_images: set[str] = set()
         self.refused: set[str] = set()
-        self.fired: Counter[str] = Counter()
 
     # ------------------------------------------------------------ the port
     def send(self, place: Place, call: Call, fence: int) -> Reply:
@@ -76,10 +78,15 @@ class Network:
         if call.method != "GET" and call.name != "seal":
             self._sent(place, call)
         fault = "" if self.calm else self._profile.fault(self._draw)
-        if fault == "duplicate" and call.name in ("build", "upgrade"):
-            fault = ""  # no proxy repeats what is not idempotent under one connection
-        if fault:
-            self.fired[fault] += 1
+        deploys = call.name in ("build", "upgrade")
+        if (fault == "duplicate" and deploys) or (fault == "lying-200" and not deploys):
+            fault = (
+                ""  # no proxy repeats what is not idempotent; only of a deployment can it be asked what became of it
+            )
+        if fault and not self._faults.happens(fault, f"{call.name} of {place.alias} under {fence}"):
+            fault = ""
+        if not fault:
+            self._faults.tell(f"{call.name} of {place.alias} under {fence}")
         took = self._draw.choice((0.01, 0.05, 0.5))
         if fault in ("lost-before", "applied-cut", "late"):
             took = self._draw.choice((0.05, LONGEST_CALL - 0.1))
@@ -129,6 +136,8 @@ class Network:
             return Reply(400, message="the field is not valid")
         if fault == "unavailable":
             return Reply(503)
+        if fault == "lying-200":
+            return Reply(200, bean={"status": "success", "event_id": event_of(call)})
         reply = self._apply(place, call, fence)
         if fault == "duplicate":
             self.late.append(Late(self._schedule.now + self._draw.uniform(0.1, 90.0), place, call, fence))
@@ -147,3 +156,8 @@ class Network:
         for event in self.state.root["events"][events:]:
             event["final"] = "failure" if event["image"] in self.bad_images else "success"
         return parse_reply(answer.status, answer.headers, answer.body)
+
+
+def event_of(call: Call) -> str:
+    """The id under which a deployment is to be found."""
+    return str(call.body.get("event_id", "")) if isinstance(call.body, dict) else ""

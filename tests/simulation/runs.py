@@ -1,13 +1,11 @@
 """Runs seeds one after the other in this process, each on its own copy of one migrated database.
 
-Apart from the tests so that worker processes can be given a range of seeds, and a person one:
-`python -m tests.simulation.runs fenced 17 18`.
+Apart from the tests so that worker processes can be given a range of seeds.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -72,14 +70,7 @@ def _one(tally: Tally, mode: str, seed: int, floor: Floor) -> None:
     tally.seeds += 1
     if bad:
         tally.bad[seed] = bad
-    tally.fired += world.fired + world.network.fired
+    tally.fired += world.faults.fired
     tally.ends += Counter(f"{found.kind} {found.state}" for found in world.truth.ended)
     tally.switches += world.schedule.switches
     tally.virtual_seconds += world.schedule.now
-
-
-if __name__ == "__main__":
-    told = run(sys.argv[1], range(int(sys.argv[2]), int(sys.argv[3])), mutant=(sys.argv[4:] or [""])[0])
-    for number, lines in told.bad.items():
-        print(number, *lines[:6], sep="\n   ")
-    print(told)

@@ -105,16 +105,17 @@ class Schedule:
 
 
 class SimClock:
-    """The port Clock in virtual time."""
+    """The port Clock in virtual time, as one host has it: up for longer or shorter, and set right or wrong."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
+    def __init__(self, schedule: Schedule, up: float = 0.0, wrong_by: float = 0.0) -> None:
+        """`up`: seconds that this host has run longer than others; `wrong_by`: of its wall clock."""
+        self._schedule, self._up, self._wrong_by = schedule, up, wrong_by
 
     def boottime(self) -> float:
-        return self._schedule.now
+        return self._schedule.now + self._up
 
     def wall_ms(self) -> int:
-        return round(self._schedule.now * 1000)
+        return round((self._schedule.now + self._wrong_by) * 1000)
 
     def sleep(self, seconds: float) -> None:
         self._schedule.sleep(seconds)

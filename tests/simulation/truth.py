@@ -38,6 +38,7 @@ class Truth:
         self.bad: list[str] = []
         self.ended: list[Operation] = []
         self._rows: dict[str, Service] = {}
+        self._fences: set[tuple[str, int]] = set()
         self._seen: dict[str, list[object]] = {}
 
     def begin(self) -> None:
@@ -46,6 +47,17 @@ class Truth:
         self._seen = {name: [found.document["items"]] for name, found in self._rows.items()}
 
     # ------------------------------------------------------------ what must hold at every moment
+    def claimed(self, claim: Claim) -> None:
+        """I11: whoever claims has a fence that nobody has had, and finds the rows as the last end has left them."""
+        operation, rows = claim.operation, self._read_services()
+        if any(rows[name].document != self._rows[name].document for name in rows):
+            self.bad.append(f"{operation.op_id} was claimed when rows had changed outside of any end")
+        if not operation.exclusive:
+            return
+        if (operation.service_id, claim.fence) in self._fences:
+            self.bad.append(f"{operation.op_id} was claimed under fence {claim.fence}, which had been given before")
+        self._fences.add((operation.service_id, claim.fence))
+
     def committed(self, name: str) -> None:
         """A journal write was made by the present holder, and an end changes what it says and nothing else."""
         claim = self._claim()
@@ -68,6 +80,8 @@ class Truth:
         same = [step for step in mine if step.request.get("call") == call.document()]
         if not intended or (same and all(step.state is StepState.PENDING for step in same)):
             self.bad.append(f"{call.name} of {place.service_id} was sent without an intent")
+        if any(step.request.get("idle") and step.state is StepState.INTENT for step in same):
+            self.bad.append(f"{call.name} of {place.service_id} is sent while the journal says that it was not")
 
     def _note_end(self, operation: Operation) -> None:
         rows = self._read_services()
@@ -87,8 +101,17 @@ class Truth:
                 self.bad.append(f"{operation.kind} succeeded and {name} is at {shop.version(rows[name])}, not {wanted}")
             if operation.kind == "rollback" and rows[name].document["items"] not in self._seen[name]:
                 self.bad.append(f"a rollback of {name} led to rows that it never had")
+            self._deployed(operation)
         for name in changed:
             self._seen[name].append(rows[name].document["items"])
+
+    def _deployed(self, operation: Operation) -> None:
+        """What an end calls deployed has succeeded in the region."""
+        finals = {event["event_id"]: event["final"] for event in self._region.root["events"]}
+        for step in self._database.ledger.steps(operation.op_id):
+            asked = step.reply.get("event")
+            if step.kind == "deploy" and step.state is StepState.DONE and finals.get(asked) != "success":
+                self.bad.append(f"{operation.kind} succeeded though the deployment {asked} is {finals.get(asked)}")
 
     # ------------------------------------------------------------ what must hold at the end
     def compare(self, when: str) -> None:
@@ -97,15 +120,19 @@ class Truth:
             self.bad.append(f"{when}: rows changed outside of any end")
         self.bad += [f"{when}: {line}" for line in differences(self._region, rows.values())]
 
-    def receipts(self, messages: list[str]) -> None:
+    def receipts(self, messages: list[str], heard: Counter[str]) -> None:
+        """Every message became one operation, and every end one event, which listeners have `heard`."""
         with sqlite3.connect(self._path) as connection:
             kept = Counter(name for (name,) in connection.execute("SELECT message_id FROM operation"))
-            told_ends = Counter(
-                op_id
-                for op_id, topic in connection.execute("SELECT op_id, topic FROM outbox")
-                if topic.split(".")[-2] in ("succeeded", "rolled-back", "failed", "cancelled")
-            )
+            events = connection.execute("SELECT op_id, topic, event_id, sent_at FROM outbox").fetchall()
+            letters = connection.execute("SELECT reason, sentence FROM dead_letter WHERE op_id IS NULL").fetchall()
         connection.close()
+        ends = ("succeeded", "rolled-back", "failed", "cancelled")
+        told_ends = Counter(op_id for op_id, topic, _, _ in events if topic.split(".")[-2] in ends)
+        self.bad += [f"{topic} was never told" for _, topic, name, _ in events if not heard[name]]
+        self.bad += [f"{topic} is not marked as told" for _, topic, _, sent_at in events if sent_at is None]
+        self.bad += [f"something was told that no row says: {name}" for name in heard.keys() - {e[2] for e in events}]
+        self.bad += [f"a good message was refused: {letter}" for letter in letters]
         self.bad += [f"message {name} became {kept[name]} operations" for name in messages if kept[name] != 1]
         for operation in self._database.list_operations(limit=100):
             if operation.state in TERMINAL and told_ends[operation.op_id] != 1:

@@ -6,82 +6,61 @@ then what is true is compared with what was told. Every decision comes from the 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import random
-import threading
-from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-import handlers
 from domain import failpoint as points
-from domain.breaker import Breakers
-from domain.contracts import Accepted, Claim
-from domain.health import HookResult
+from domain.contracts import Accepted, Claim, Clock
+from domain.errors import DatabaseUnavailable
 from domain.identity import Subject
 from domain.message import Command
-from domain.operation import TERMINAL, Budget, Operation
+from domain.operation import TERMINAL, Operation
 from domain.outcome import Outcome, SaveService, SaveVersion
 from domain.region import Call, Place
-from domain.source import HookSettings
-from storage.places import NodePlaces
-from storage.sources import open_hooks, open_sources
-from tests.fakes.even_calendar import EvenCalendar
-from tests.simulation import shop
+from tests.simulation import crew, shop
 from tests.simulation.archive import MemoryArchive
+from tests.simulation.faults import Faults
 from tests.simulation.floor import Floor
 from tests.simulation.mirror import told
 from tests.simulation.network import Network, Profile
+from tests.simulation.post import POSTMEN, Post
 from tests.simulation.schedule import Schedule, SimClock, Stalled, Task
 from tests.simulation.truth import Truth
-from workers.attempt import Ports
-from workers.executor import Executor
 
-LEASE_MS = 60_000
 SOURCE = "/simulation"
 #: Virtual seconds in which everything must have ended once faults have stopped.
 PATIENCE = 4 * 3600.0
-BUDGET = Budget(max_claims=10**6, max_undo_attempts=10**6)
-SUBSCRIPTIONS = handlers.subscriptions()
 
 
 class Crash(BaseException):
     """kill -9 of one worker."""
 
 
-class Watched(Executor):
-    """The executor, with its bugs counted: one that is retried must not stay unseen."""
-
-    bugs: list[str]
-
-    def _unplanned(self, claim: Claim, attempt: Any, error: Exception) -> str:
-        frame = error.__traceback__
-        while frame is not None and frame.tb_next is not None:
-            frame = frame.tb_next
-        where = f"{frame.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.tb_lineno}" if frame else ""
-        self.bugs.append(f"{type(error).__name__}: {error} at {where}")
-        return super()._unplanned(claim, attempt, error)
-
-
 class World:
     """`run()` returns what is wrong, in sentences; empty when nothing is."""
 
-    def __init__(self, seed: int, *, fenced: bool, floor: Floor) -> None:
-        """`floor`: the database to run on, emptied by this."""
+    def __init__(self, seed: int, *, fenced: bool, floor: Floor, withheld: frozenset[int] = frozenset()) -> None:
+        """`floor`: the database to run on, emptied by this; `withheld`: faults, by number, that do not happen."""
         self.seed, self.fenced = seed, fenced
         self.draw = random.Random(f"{seed}/{fenced}")
         random.seed(seed)  # tenacity draws its jitter from the global generator
         self.schedule = Schedule(self.draw, self._time_passed)
         self.clock = SimClock(self.schedule)
+        self.faults = Faults(lambda: f"{self.schedule.now:9.2f} {self.schedule.current.name:<7}", withheld)
         self.skew = 0
         self.database = floor.cleared(lambda: 1_000_000 + self.clock.wall_ms() + self.skew)
         self.services = shop.services(self.draw)
+        self.post = Post(self.schedule, self.database, self.faults, self.draw)
         self.network = Network(
-            self.schedule, told(self.services), Profile.drawn(self.draw, fenced=fenced), self._before_sending
-        )
+            self.schedule, told(self.services), Profile.drawn(self.draw, fenced=fenced), self.faults,
+            self._before_sending,
+        )  # fmt: skip
         self.network.state.fenced = self.network.fenced = fenced
         self.archive = MemoryArchive()
-        self.fired: Counter[str] = Counter()
         self.calm, self._quiet = False, True
         self._claims: dict[str, Claim] = {}  # by task
         self._asleep: list[Task] = []
@@ -91,6 +70,7 @@ class World:
         )  # fmt: skip
         self._numbers = itertools.count(1)
         self.crash_chance = self.draw.choice((0.0, 0.005, 0.02, 0.05))
+        self.away_chance = self.draw.choice((0.0, 0.0, 0.01, 0.05))
         self.stall_chance = self.draw.choice((0.0, 0.002, 0.01))
         self.turn_chance = self.draw.choice((0.05, 0.3))
 
@@ -103,6 +83,9 @@ class World:
             self._quiet = False
             for _ in range(self.draw.choice((1, 2, 3))):
                 self._hire()
+            for number in range(POSTMEN):
+                self._keep_alive(f"intake{number}", self.post.intake)
+                self._keep_alive(f"relay{number}", self.post.relay)
             messages = self._publish()
             self._weather()
             self._finish(messages)
@@ -121,7 +104,7 @@ class World:
         changes = [SaveService(service) for service in self.services]
         changes += [SaveVersion(shop.TENANT, shop.GROUP_KEY, name, found) for name, found in versions.items()]  # type: ignore[misc]
         self._accept("installing", "publish-version", self.services[0].service_id, {})
-        claim = self.database.ledger.claim("n0", "o0", 1, LEASE_MS)[0]
+        claim = self.database.ledger.claim("n0", "o0", 1, crew.LEASE_MS)[0]
         self.database.ledger.settle(claim, Outcome.succeeded("installed", changes=tuple(changes)))
         self.truth.begin()
         if self.draw.random() < 0.15:
@@ -139,9 +122,8 @@ class World:
             for _ in range(self.draw.choice((1, 1, 2))):
                 self._deliver(message, kind, service, data)
                 self._rest(self.draw.choice((0.0, 0.5, 20.0)))
-            if self.draw.random() < 0.25:
-                found = self.database.find_by_message(SOURCE, message)
-                assert found is not None
+            found = self.database.find_by_message(SOURCE, message) if self.draw.random() < 0.25 else None
+            if found is not None:
                 self._deliver(f"c{number}", "cancel-operation", service, {"operation_id": found.op_id})
                 messages.append(f"c{number}")
             self._rest(self.draw.choice((0.0, 5.0, 120.0)))
@@ -158,14 +140,17 @@ class World:
         """Let faults rain for a while, with jumps of the database's clock where fences make them harmless."""
         for _ in range(self.draw.choice((2, 6))):
             self._rest(self.draw.choice((10.0, 60.0, 200.0)))
-            if self.fenced and self.draw.random() < 0.2:
-                self.skew += self.draw.randint(-30_000, 90_000)
+            jump = self.draw.randint(-30_000, 90_000)
+            if self.fenced and self.draw.random() < 0.2 and self.faults.happens("clock-jump", f"{jump} ms"):
+                self.skew += jump
 
     def _finish(self, messages: list[str]) -> None:
-        self.calm = self.network.calm = True
+        self.calm = self.network.calm = self.post.calm = True
         until = self.schedule.now + PATIENCE
-        while self._open() and self.schedule.now < until:
+        while self._unfinished() and self.schedule.now < until:
             self._rest(30.0)
+        if self.post.open():
+            self.truth.bad.append(f"{self.post.open()} messages were never acknowledged")
         for operation in self._open():
             self.truth.bad.append(f"{operation.kind} {operation.op_id} is {operation.state} though the region is well")
         self.truth.compare("at the end")
@@ -175,7 +160,7 @@ class World:
         self.network.land(everything=True)
         self._rest(120.0)
         self.truth.compare("after the last of the late")
-        self.truth.receipts(messages)
+        self.truth.receipts(messages, self.post.told)
         self.truth.deployments()
 
     def _rest(self, seconds: float) -> None:
@@ -189,63 +174,52 @@ class World:
 
     # ------------------------------------------------------------ messages
     def _deliver(self, message: str, kind: str, service: str, data: dict[str, Any]) -> None:
-        """As a broker does: again until it is acknowledged."""
-        while True:
-            try:
-                self._accept(message, kind, service, data)
-                return
-            except Crash:
-                self._rest(1.0)
+        subject = f"tenant/{shop.TENANT}/service/{service}"
+        event = {"specversion": "1.0", "id": message, "source": SOURCE, "type": f"backstay.{kind}.v1"}
+        self.faults.tell(f"{kind} {data} for {service[:6]} is published as {message}")
+        self.post.publish(message, event | {"subject": subject, "data": data})
 
     def _accept(self, message: str, kind: str, service: str, data: dict[str, Any]) -> None:
-        subscription = SUBSCRIPTIONS[kind]
         command = Command(SOURCE, message, kind, 1, Subject(shop.TENANT, service), data)
-        self.database.inbox.accept([Accepted(command, f"hash-{message}", subscription.exclusive, local=False)])
+        exclusive = crew.SUBSCRIPTIONS[kind].exclusive
+        self.database.inbox.accept([Accepted(command, f"hash-{message}", exclusive, local=False)])
 
     # ------------------------------------------------------------ workers
     def _hire(self) -> None:
-        self.schedule.start(f"w{next(self._numbers)}", self._work)
+        self._keep_alive(f"w{next(self._numbers)}", self._live)
 
-    def _work(self, task: Task) -> None:
-        """A worker's place: whoever dies is followed by another one."""
-        while True:
-            try:
-                self._live(task)
-            except Crash:
-                self._claims.pop(task.name, None)
-                self.fired["crash"] += 1
-                self.schedule.sleep(self.draw.choice((0.0, 5.0)))
+    def _keep_alive(self, name: str, life: Callable[[Task, Clock], None]) -> None:
+        """A place on a host of its own: whoever dies there is followed by another one."""
+        clock = SimClock(self.schedule, self.draw.choice((0.0, 1e6)), self.draw.choice((0.0, -86_400.0, 300.0)))
 
-    def _live(self, task: Task) -> None:
+        def work(task: Task) -> None:
+            while True:
+                try:
+                    life(task, clock)
+                except Crash:
+                    self._claims.pop(task.name, None)
+                    self.schedule.sleep(self.draw.choice((0.0, 5.0)))
+
+        self.schedule.start(name, work)
+
+    def _live(self, task: Task, clock: Clock) -> None:
         node, owner = f"n-{task.name}", f"{task.name}-{next(self._numbers)}"
-        executor = Watched(
-            self._ports(), SUBSCRIPTIONS, handlers.parse, node=node, lease_ms=LEASE_MS, budget=BUDGET, draw=self.draw,
-            stopping=threading.Event(), ended=lambda kind, how: None,
-        )  # fmt: skip
-        executor.bugs = self.truth.bad
+        ports = crew.ports(self.database, self.archive, self.network, clock, self.draw)
+        executor = crew.executor(ports, node, self.draw, self.truth.bad)
         idle = 1.0
         while True:
-            asked_at = self.clock.boottime()
-            claims = self.database.ledger.claim(node, owner, 1, LEASE_MS)
+            asked_at = clock.boottime()
+            claims: list[Claim] = []
+            # As the node's broker does: what it does not know that it holds, somebody else takes in time.
+            with contextlib.suppress(DatabaseUnavailable):
+                claims = self.database.ledger.claim(node, owner, 1, crew.LEASE_MS)
             for claim in claims:
+                self.truth.claimed(claim)
                 self._claims[task.name] = claim
                 executor.run(claim, asked_at)
                 self._claims.pop(task.name, None)
             idle = 1.0 if claims else min(60.0, 2 * idle)
             self.schedule.sleep(0.0 if claims else self.draw.uniform(0.5, idle))
-
-    def _ports(self) -> Ports:
-        database = self.database
-        return Ports(
-            ledger=database.ledger, services=database.services, catalogue=database.catalogue,
-            archive=self.archive,  # type: ignore[arg-type]
-            trees=None,  # type: ignore[arg-type]
-            clock=self.clock, region=self.network, breakers=Breakers(self.clock, self.draw),
-            versions=database.versions, records=database.records,
-            health_hook=lambda service: HookResult(True, ""), count=lambda *_, **__: None,
-            sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
-            places=NodePlaces({}), schedules=database.schedules, calendar=EvenCalendar(),
-        )  # fmt: skip
 
     # ------------------------------------------------------------ what may happen at a point
     def _hook(self, name: str) -> None:
@@ -258,28 +232,37 @@ class World:
             if not within and self.draw.random() < self.turn_chance:
                 self.schedule.turn()
             return
-        if self.draw.random() < self.crash_chance:
-            raise Crash(name)
-        if within or self.schedule.current is self.schedule.driver:
+        if self.schedule.current is self.schedule.driver:
             return
-        if self.draw.random() < self.stall_chance:
+        if self.draw.random() < self.crash_chance and self.faults.happens("crash", name):
+            raise Crash(name)
+        away = name.endswith("-commit") and self.draw.random() < self.away_chance
+        if away and self.faults.happens("commit-refused" if within else "commit-unanswered", name):
+            raise DatabaseUnavailable("the database did not answer")
+        if within:
+            return
+        if self.draw.random() < self.stall_chance and self.faults.happens("stall", name):
             self._stall(name)
         elif self.draw.random() < self.turn_chance:
             self.schedule.turn()
 
     def _stall(self, name: str) -> None:
         """A pause in the middle of work. Without fences nobody may stall between looking at the lease and sending."""
-        self.fired["stall"] += 1
         if not self.fenced and name == "region.before-call":
             self.schedule.sleep(self.draw.uniform(0, 4.0))
         elif self.draw.random() < 0.3:
             task = self.schedule.current
-            self._hire()
+            if task.name.startswith("w"):
+                self._hire()
             self._asleep.append(task)
             self.schedule.sleep(math.inf)
             self._asleep.remove(task)
         else:
             self.schedule.sleep(self.draw.uniform(1, 700))
+
+    def _unfinished(self) -> bool:
+        """Something is still to be accepted, done or told."""
+        return bool(self.post.open() or self._open() or self.database.outbox.waiting()[0])
 
     def _open(self) -> list[Operation]:
         return [found for found in self.database.list_operations(limit=100) if found.state not in TERMINAL]
