@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 TEST_WORKERS ?= 2
 
 SECONDS ?= 60
+MINUTES ?= 60
 
-.PHONY: help demo test simulate lint format types bench whats-here reference lock clean
+.PHONY: help demo test simulate prove lint format types bench whats-here reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ test: $(VENV)/.dev ## the test suite; servers that are not installed are skipped
 
 simulate: $(VENV)/.dev ## seeds of the simulation that nobody has tried, for SECONDS, on all cores
 	@$(BIN)/python -m tests.simulation --seconds $(SECONDS)
+
+prove: $(VENV)/.dev ## kill matrices on real servers, power cuts and simulation, for MINUTES; prints the table of docs/reliability.md
+	@$(BIN)/python -m tests.prove --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.dev ## rules and formatting, changing nothing
 	@$(BIN)/ruff check .

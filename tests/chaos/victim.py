@@ -102,11 +102,11 @@ def start_node(
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(file, 1)
             os.dup2(file, 2)
-        _child(settings, finished, trace, death, witness, strike)
+        live(settings, finished, trace, death, witness, strike)
     return pid
 
 
-def _child(
+def live(
     settings: Settings,
     finished: Callable[[System], bool],
     trace: Path,

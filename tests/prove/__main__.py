@@ -1,0 +1,79 @@
+"""`make prove MINUTES=…`: every proof that takes longer than the suite may, and the table of what they came to.
+
+The time is shared among the proofs, two of which run at a time. The last table stands in docs/reliability.md;
+`--write` puts this one there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.prove.proofs import Line, disks, kills, simulated
+from tests.prove.stacks import STACKS
+
+PAGE = Path("docs/reliability.md")
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def main() -> int:
+    options = _options()
+    began = time.monotonic()
+    proofs = {name: proof for name, proof in _proofs().items() if options.only in ("", name)}
+    # Two at a time: the time of each is such that all of them together take as long as was asked for.
+    seconds = options.minutes * 60 * min(options.processes, len(proofs)) / len(proofs)
+    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(proof, seconds) for proof in proofs.values()]
+        lines = [line for job in jobs for line in job.result()]
+    table = _table(lines, time.monotonic() - began)
+    print(table)
+    for line in lines:
+        print(*(f"VIOLATION {line.proof}: {sentence}" for sentence in line.bad), sep="\n", end="")
+    if options.write:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+    return 1 if any(line.bad for line in lines) else 0
+
+
+def _proofs() -> dict[str, Callable[[float], list[Line]]]:
+    matrices = {name: partial(kills, name) for name in STACKS}
+    seed = random.SystemRandom().randrange(10**7)
+    return {"simulation": partial(simulated, seed), **matrices, "disk": disks}
+
+
+def _table(lines: list[Line], seconds: float) -> str:
+    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    busy = ", ".join(f"{load:.0f}" for load in os.getloadavg())
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    points, bad = sum(line.points for line in lines), sum(len(line.bad) for line in lines)
+    head = (
+        f"{day}, {revision or 'no commit'}, {os.cpu_count()} cores (load {busy}), Python {platform.python_version()}, "
+        f"{seconds / 60:.0f} minutes: {points} kill and fault points, {bad} violations.\n\n"
+        "| proof | what was done | points | violations | besides |\n|---|---|---|---|---|\n"
+    )
+    rows = [f"| {line.proof} | {line.done} | {line.points} | {len(line.bad)} | {line.more} |" for line in lines]
+    return head + "\n".join(rows)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", choices=["simulation", *STACKS, "disk"], default="")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""One stack under proof: a database, a broker, a store and a region, with services that belong to one case each.
+
+Apart from `tests/chaos/world.py`, which copies a whole world for every death, because servers cannot be copied: here
+each case has a service of its own in the same world, and its promises are about that service only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, select
+
+from domain.operation import TERMINAL, Operation, State
+from tests.acceptance.terms import REGION_TENANT
+from tests.chaos.victim import PATIENCE, Death, End, end_of, run_node, start_node
+from tests.chaos.world import SECRET, SOURCE, TENANT, command, settings_of
+from tests.fakes.region import RegionDouble
+from workers.bootstrap import System
+from workers.border import Publisher
+from workers.config import Settings
+
+#: How messages end that wait for a node that does not exist.
+WAITING = "/waiting"
+#: Ends of a topic that say how an operation has ended.
+ENDS = ("succeeded", "rolled-back", "failed", "cancelled", "stuck")
+
+
+class Bench:
+    """Made once for each process of a proof; forks nodes, and must therefore hold no threads."""
+
+    def __init__(self, home: Path, region: RegionDouble, environment: dict[str, str]) -> None:
+        self.home, self.region = home, region
+        home.mkdir(parents=True, exist_ok=True)
+        self.old = home / "old-archives"
+        self.old.mkdir(exist_ok=True)
+        regions = {
+            "eu-1": {
+                "url": region.url, "fenced": True, "settle_seconds": 0.2, "call_seconds": 2.0, "connect_seconds": 1.0,
+                "retry_seconds": 1.0, "tenants": {TENANT: {"name": TENANT, "id": REGION_TENANT}},
+            }
+        }  # fmt: skip
+        places = {"old": {"url": f"file://{self.old}", "tenants": [TENANT]}}
+        self._environment = {
+            "BACKSTAY_REGIONS": json.dumps(regions),
+            "BACKSTAY_PLACES": json.dumps(places),
+            **environment,
+        }
+        self.settings = self.settings_with()
+        self.system = System(self.settings)
+        self.system.database.migrate()
+        self.publisher = Publisher(self.settings.broker_url)
+        self.notes: dict[str, Any] = {}  # what a scenario wants to know of a service when it checks it
+        self.cancelled: set[str] = set()
+        self._asked: dict[str, list[str]] = {}
+
+    def settings_with(self, **overrides: str) -> Settings:
+        """This stack's settings, with some changed."""
+        return settings_of(self.home / "data", **self._environment, **overrides)
+
+    def close(self) -> None:
+        """Close what was opened; the servers are somebody else's."""
+        self.publisher.close()
+        self.system.close()
+
+    # ------------------------------------------------------------ messages
+    def ask(self, service: str, kind: str, data: dict[str, Any], name: str = "") -> str:
+        """Publish a command about a service; its message id."""
+        message = f"{service}/{name or kind}"
+        self.publisher.command(command(kind, message, data) | {"subject": f"tenant/{TENANT}/service/{service}"})
+        self._asked.setdefault(service, []).append(message)
+        return message
+
+    def found(self, service: str, name: str) -> Operation:
+        """The operation of a message of that service."""
+        found = self.system.database.find_by_message(SOURCE, f"{service}/{name}")
+        assert found is not None, f"{service}/{name} was lost"
+        return found
+
+    def asked(self, service: str) -> list[str]:
+        """All messages about a service."""
+        return self._asked.get(service, [])
+
+    # ------------------------------------------------------------ nodes
+    def over(self, messages: list[str], system: System) -> bool:
+        """Every one of them has ended or is STUCK, and every event is told. What waits for a node that does not exist
+        need only be accepted, for as long as nobody cancels it."""
+        found = {message: system.database.find_by_message(SOURCE, message) for message in messages}
+        ends = {message for message in messages if not (message.endswith(WAITING) and message not in self.cancelled)}
+        over = all(
+            operation is not None and (operation.state in (*TERMINAL, State.STUCK) or message not in ends)
+            for message, operation in found.items()
+        )
+        return over and system.database.outbox.waiting()[0] == 0
+
+    def run(self, messages: list[str], death: Death | None = None, **options: Any) -> End:
+        """A node that works until they are over, or dies there."""
+        return run_node(
+            self.settings, partial(self.over, messages), self.home / "trace", death, log=self.home / "log", **options
+        )
+
+    def start(self, messages: list[str], settings: Settings, name: str, death: Death | None, **options: Any) -> int:
+        """The same without waiting; `name` tells the traces of several nodes apart."""
+        finished = partial(self.over, messages)
+        return start_node(settings, finished, self.home / name, death, log=self.home / "log", **options)
+
+    def end(self, pid: int, name: str) -> End:
+        """Wait for one that was started."""
+        return end_of(pid, self.home / name)
+
+    # ------------------------------------------------------------ what the database says
+    @cached_property
+    def _tables(self) -> dict[str, Any]:
+        tables = MetaData()
+        tables.reflect(self._engine)
+        return dict(tables.tables)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        # No pool: a node that is forked must not share a connection with this process.
+        return create_engine(self.settings.database_url, poolclass=NullPool)
+
+    def ends_told(self, op_id: str) -> list[str]:
+        """Topics of the events that tell its end."""
+        outbox = self._tables["outbox"]
+        with self._engine.connect() as connection:
+            topics = connection.scalars(select(outbox.c.topic).where(outbox.c.op_id == op_id)).all()
+        return [topic for topic in topics if topic.split(".")[-2] in ENDS]
+
+    def operations_of(self, messages: list[str]) -> Counter[str]:
+        """How many operations each message has become."""
+        operation = self._tables["operation"]
+        with self._engine.connect() as connection:
+            rows = connection.scalars(select(operation.c.message_id).where(operation.c.message_id.in_(messages))).all()
+        return Counter(rows)
+
+    def forget(self, snapshot_id: str) -> None:
+        """The catalogue loses a snapshot, as after a database that was restored from an older copy."""
+        link, pack, snapshot = (self._tables[name] for name in ("snapshot_pack", "pack", "snapshot"))
+        with self._engine.begin() as connection:
+            packs = connection.scalars(select(link.c.pack_key).where(link.c.snapshot_id == snapshot_id)).all()
+            for table in (self._tables["snapshot_label"], link):
+                connection.execute(table.delete().where(table.c.snapshot_id == snapshot_id))
+            connection.execute(pack.delete().where(pack.c.pack_key.in_(packs)))
+            connection.execute(snapshot.delete().where(snapshot.c.snapshot_id == snapshot_id))
+
+    def secrets_found(self) -> list[str]:
+        """Where the marked secret can be read: rows, objects, files, logs. The region is told it and is left out."""
+        places = []
+        with self._engine.connect() as connection:
+            for name, table in self._tables.items():
+                for row in connection.execute(select(table)):
+                    values = [bytes(v) if isinstance(v, memoryview | bytes) else str(v).encode() for v in row]
+                    places += [f"table {name}"] * any(SECRET.encode() in value for value in values)
+        for info in self.system.store.list("tenants/"):
+            places += [f"object {info.key}"] * (SECRET.encode() in self.system.store.get(info.key))
+        for path in self.home.rglob("*"):
+            if path.is_file() and not path.is_symlink() and SECRET.encode() in path.read_bytes():
+                places.append(f"file {path.relative_to(self.home)}")
+        return places
+
+
+__all__ = ["PATIENCE", "SECRET", "SOURCE", "TENANT", "Bench"]

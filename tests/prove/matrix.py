@@ -1,0 +1,136 @@
+"""The kill matrix on a real stack: every failpoint of every command, killed or frozen; another node finishes.
+
+A case is one service. A killed node is followed by another; a frozen one (SIGSTOP) too, once its lease is over, and is
+then continued, so that two nodes believe that they hold the operation. Points are read from a run without faults.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+
+from domain.operation import State
+from tests.chaos.victim import Death, deaths, freeze
+from tests.prove.bench import SOURCE, Bench
+from tests.prove.commands import SCENARIOS, Scenario
+from tests.prove.promises import broken, whole
+
+#: Cases whose surroundings are brought about together.
+BATCH = 6
+#: Seconds of lease while nodes are frozen: short enough to wait for, and long enough for a call where a region is asked.
+LEASE, WITH_REGION = 3, 9
+#: Parts of the path at which nobody holds an operation yet, or any more: freezing there makes no second owner.
+UNHELD = ("ingress", "accept", "relay", "outbox-take", "outbox-sent", "spool", "beat", "publish")
+
+
+@dataclass
+class Tally:
+    """What a matrix came to."""
+
+    cases: int = 0
+    reached: int = 0  # the node did die, or freeze, where it was told to
+    points: Counter[str] = field(default_factory=Counter)  # by scenario
+    bad: list[str] = field(default_factory=list)
+    two_owners: int = 0  # a frozen node woke up after another had taken its operation
+    slowest: float = 0.0  # seconds from the freezing to the end, beyond the lease
+
+    def add(self, other: Tally) -> None:
+        """Both together."""
+        self.cases += other.cases
+        self.reached += other.reached
+        self.points += other.points
+        self.bad += other.bad
+        self.two_owners += other.two_owners
+        self.slowest = max(self.slowest, other.slowest)
+
+    def __str__(self) -> str:
+        kinds = f"{len(self.points)} scenarios, {self.cases} cases, {self.reached} reached, {len(self.bad)} violations"
+        return kinds + (f", {self.two_owners} with two owners" if self.two_owners else "")
+
+
+class Matrix:
+    """The cases of one bench; numbered, so that none shares a service with another."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.tally = bench, Tally()
+        self._numbers = itertools.count()
+        self._ready: dict[str, list[str]] = {}
+
+    def points(self, name: str) -> list[Death]:
+        """Every failpoint of a scenario: the first and the last time that a run without faults reaches it."""
+        service = self._service(name)
+        wanted = SCENARIOS[name].act(self.bench, service)
+        end = self.bench.run(list(wanted))
+        found = broken(self.bench, SCENARIOS[name], service, wanted)
+        assert end.exit_code == 0 and not found, f"{name} without faults: {end.exit_code} {found}"
+        return deaths(end.trace)
+
+    def kill(self, name: str, death: Death) -> None:
+        """SIGKILL there; another node finishes."""
+        service = self._service(name)
+        wanted = SCENARIOS[name].act(self.bench, service)
+        died = self.bench.run(list(wanted), death)
+        self.tally.bad += [f"{name} killed at {death}: {sentence}" for sentence in whole(self.bench, service)]
+        self._judge(name, service, wanted, f"killed at {death}", reached=died.killed)
+
+    def freeze(self, name: str, death: Death) -> None:
+        """SIGSTOP there beyond the lease; another node finishes; the frozen one goes on."""
+        bench, service = self.bench, self._service(name)
+        wanted = SCENARIOS[name].act(bench, service)
+        lease = WITH_REGION if SCENARIOS[name].region else LEASE
+        settings = bench.settings_with(BACKSTAY_LEASE_SECONDS=str(lease))
+        pid = bench.start(list(wanted), settings, "frozen", death, strike=freeze)
+        _, status = os.waitpid(pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):  # it ended without getting there
+            self._judge(name, service, wanted, f"not frozen at {death}", reached=False)
+            return
+        since, before = time.monotonic(), self._fences(wanted)
+        if before.keys() == wanted.keys():  # else the frozen node has a message in hand, which the broker keeps for it
+            other = bench.end(bench.start(list(wanted), settings, "other", None), "other")
+            self.tally.bad += [] if other.exit_code == 0 else [f"{name} frozen at {death}: nobody took it over"]
+            if any(self._fences(wanted)[message] > fence > 0 for message, fence in before.items()):
+                self.tally.two_owners += 1
+                self.tally.slowest = max(self.tally.slowest, time.monotonic() - since - lease)
+        os.kill(pid, signal.SIGCONT)
+        bench.end(pid, "frozen")
+        self._judge(name, service, wanted, f"frozen at {death}", reached=True)
+
+    # ------------------------------------------------------------ one case
+    def _judge(self, name: str, service: str, wanted: dict[str, State], how: str, *, reached: bool) -> None:
+        end = self.bench.run(list(wanted))
+        found = broken(self.bench, SCENARIOS[name], service, wanted)
+        found += [] if end.exit_code == 0 else [f"nobody finished ({end.exit_code})"]
+        self.tally.bad += [f"{name} {how}: {sentence}" for sentence in found]
+        self.tally.cases += 1
+        self.tally.reached += reached
+        self.tally.points[name] += 1
+
+    def _fences(self, wanted: dict[str, State]) -> dict[str, int]:
+        find = partial(self.bench.system.database.find_by_message, SOURCE)
+        return {message: found.fence for message in wanted if (found := find(message)) is not None}
+
+    def _service(self, name: str) -> str:
+        """A service that is ready for the scenario; several are made ready together."""
+        ready = self._ready.setdefault(name, [])
+        if not ready:
+            ready += [f"{name}-{next(self._numbers)}" for _ in range(BATCH)]
+            self._prepare(SCENARIOS[name], ready)
+        return ready.pop(0)
+
+    def _prepare(self, scenario: Scenario, services: list[str]) -> None:
+        for stage in scenario.stages:
+            for service in services:
+                stage(self.bench, service)
+            messages = [message for service in services for message in self.bench.asked(service)]
+            end = self.bench.run(messages)
+            assert end.exit_code == 0, f"{scenario.kind} could not be prepared: {end.exit_code}"
+
+
+def held(points: list[Death]) -> list[Death]:
+    """Those at which somebody holds the operation."""
+    return [death for death in points if death.point.partition(".")[0] not in UNHELD]

@@ -1,0 +1,87 @@
+"""What must hold of every case, whatever happened to the nodes that worked on it.
+
+Apart from the scenarios, which know what each command must have come to, because this is the promise itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from domain.operation import State
+from domain.restore import RestoreMode
+from tests.chaos.world import Unwatched
+from tests.fakes.trees import digest
+from tests.prove.bench import SOURCE, TENANT, Bench
+from tests.prove.commands import Scenario
+
+
+def broken(bench: Bench, scenario: Scenario, service: str, wanted: dict[str, State]) -> list[str]:
+    """Sentences about promises that do not hold of that service; empty when all do."""
+    bad = _ends(bench, wanted)
+    if bad:
+        return bad
+    bad = scenario.check(bench, service)
+    if not bench.notes.get(service):
+        return bad
+    return bad + _tree(bench, service) + _snapshots(bench, service) + _left_over(bench, service)
+
+
+def _ends(bench: Bench, wanted: dict[str, State]) -> list[str]:
+    """I1, I2, I5: one operation for each message, the right end, told once."""
+    bad, counted = [], bench.operations_of(list(wanted))
+    for message, state in wanted.items():
+        found = bench.system.database.find_by_message(SOURCE, message)
+        if found is None or counted[message] != 1:
+            bad.append(f"{message} became {counted[message]} operations")
+        elif found.state is not state:
+            bad.append(f"{message} ended as {found.state}, not {state}: {found.outcome}")
+        elif len(topics := bench.ends_told(found.op_id)) != 1:
+            bad.append(f"the end of {message} was told {len(topics)} times")
+    return bad
+
+
+def whole(bench: Bench, service: str) -> list[str]:
+    """I15: at any moment the live tree is one that there has been, never a mix."""
+    note = bench.notes.get(service)
+    if not note or digest(bench.home / "data" / "apps" / service) in note["trees"]:
+        return []
+    return ["the live tree is a mix"]
+
+
+def _tree(bench: Bench, service: str) -> list[str]:
+    found = digest(bench.home / "data" / "apps" / service)
+    return [] if found == bench.notes[service]["tree"] else ["the live tree is not the one that it must be"]
+
+
+def _snapshots(bench: Bench, service: str) -> list[str]:
+    """I13: what is available restores to a tree that there has been."""
+    bad = []
+    for row in bench.system.database.catalogue.find(None, [service], [], 100, None):
+        staging = bench.home / "data" / "apps" / f"check-{row.snapshot_id}" / "tree"
+        nowhere = str(bench.home / "data" / "apps" / "nowhere")
+        bench.system.archive.stage(row.manifest_key, nowhere, str(staging), RestoreMode.REPLACE, Unwatched())
+        if digest(staging) not in bench.notes[service]["trees"]:
+            bad.append(f"{row.snapshot_id} restores to something else")
+        shutil.rmtree(staging.parent)
+    return bad
+
+
+def _left_over(bench: Bench, service: str) -> list[str]:
+    """I14, I17: of this service's snapshots the store holds what is listed, and nothing else."""
+    database, archive = bench.system.database, bench.system.archive
+    listed = {row.snapshot_id: row for row in database.catalogue.find(None, [service], [], 100, None)}
+    bad = []
+    for message in bench.asked(service):
+        found = database.find_by_message(SOURCE, message)
+        if found is None:
+            continue
+        row = database.catalogue.get(found.op_id) if found.op_id in listed else None
+        wanted = {row.manifest_key, *row.packs} if row else set()
+        prefixes = [archive.pack_prefix(TENANT, found.op_id), archive.manifest_key(TENANT, service, found.op_id)]
+        stored = {info.key for prefix in prefixes for info in bench.system.store.list(prefix)}
+        mine = {key for key in wanted if any(key.startswith(prefix) for prefix in prefixes)}
+        lent = stored - mine  # packs of a deleted snapshot may live on in a younger one
+        lent -= {key for other in listed for key in (database.catalogue.get(other) or row).packs}  # type: ignore[union-attr]
+        if lent or mine - stored:
+            bad.append(f"left over {sorted(lent)}, missing {sorted(mine - stored)}")
+    return bad
