@@ -22,7 +22,7 @@ from tests.prove.promises import broken, whole
 
 #: Cases whose surroundings are brought about together.
 BATCH = 6
-#: Seconds of lease while nodes are frozen: short enough to wait for, and long enough for a call where a region is asked.
+#: Seconds of lease while nodes are frozen: short to wait for, and with a region long enough for a call to it.
 LEASE, WITH_REGION = 3, 9
 #: Parts of the path at which nobody holds an operation yet, or any more: freezing there makes no second owner.
 UNHELD = ("ingress", "accept", "relay", "outbox-take", "outbox-sent", "spool", "beat", "publish")
