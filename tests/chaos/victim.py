@@ -26,6 +26,8 @@ from workers.runtime import NodeProcess
 
 #: Seconds after which a node that does not finish is a failure of the test.
 PATIENCE = 60.0
+#: Milliseconds for which left-overs of dead attempts stay; none, so that a run can look whether they are gone.
+late_writes_ms = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def live(
     """Never returns. Leaves without clean-up: a node that ends normally must not need any."""
     code = 1
     try:
-        changes.LATE_WRITES_MS = 0  # left-overs are collected at once, so that the run can look for them
+        changes.LATE_WRITES_MS = late_writes_ms
         relay.HOLD_MS = 500  # and events that a dead relay held are told soon
         relay.POLL_SECONDS = 0.2
         _arm(trace, death, witness, strike)

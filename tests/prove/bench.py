@@ -137,6 +137,11 @@ class Bench:
             rows = connection.scalars(select(operation.c.message_id).where(operation.c.message_id.in_(messages))).all()
         return Counter(rows)
 
+    def garbage(self) -> list[str]:
+        """Keys and prefixes that are to be removed when their time is over."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(select(self._tables["garbage"].c.object_key)))
+
     def forget(self, snapshot_id: str) -> None:
         """The catalogue loses a snapshot, as after a database that was restored from an older copy."""
         link, pack, snapshot = (self._tables[name] for name in ("snapshot_pack", "pack", "snapshot"))

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from domain.operation import State
+from tests.chaos import victim
 from tests.chaos.victim import Death, deaths, freeze
 from tests.prove.bench import SOURCE, Bench
 from tests.prove.commands import SCENARIOS, Scenario
 from tests.prove.promises import broken, whole
+from workers.config import Settings
 
 #: Cases whose surroundings are brought about together.
 BATCH = 6
@@ -84,7 +86,18 @@ class Matrix:
         wanted = SCENARIOS[name].act(bench, service)
         lease = WITH_REGION if SCENARIOS[name].region else LEASE
         settings = bench.settings_with(BACKSTAY_LEASE_SECONDS=str(lease))
-        pid = bench.start(list(wanted), settings, "frozen", death, strike=freeze)
+        # One that wakes may still write an object; what is known to be garbage stays known for so long.
+        victim.late_writes_ms = 900_000
+        try:
+            pid = bench.start(list(wanted), settings, "frozen", death, strike=freeze)
+            self._thaw(name, service, wanted, death, settings, lease, pid)
+        finally:
+            victim.late_writes_ms = 0
+
+    def _thaw(
+        self, name: str, service: str, wanted: dict[str, State], death: Death, settings: Settings, lease: int, pid: int
+    ) -> None:
+        bench = self.bench
         _, status = os.waitpid(pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):  # it ended without getting there
             self._judge(name, service, wanted, f"not frozen at {death}", reached=False)
