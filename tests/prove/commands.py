@@ -144,6 +144,14 @@ def _cancel(bench: Bench, service: str) -> dict[str, State]:
     return {f"{service}/proof": State.SUCCEEDED, f"{service}/waiting": State.CANCELLED}
 
 
+def _nightly(bench: Bench, service: str) -> dict[str, Any]:
+    return {"kind": "create-snapshot", "service": service, "cron": "0 3 1 1 *"}
+
+
+def scheduled(bench: Bench, service: str) -> None:
+    bench.ask(service, "set-schedule", _nightly(bench, service), "scheduled")
+
+
 def _policy(bench: Bench, service: str) -> dict[str, Any]:
     return {"policy": {"last": 1}}
 
@@ -223,6 +231,14 @@ SCENARIOS: dict[str, Scenario] = {
         _snapshots("proof")),
     "repack": Scenario("repack-service", (register, snapshot, another), _ask("repack-service", lambda b, s: {}),
                        _snapshots("first", "second")),
+    "drill": Scenario("restore-drill", (register, snapshot), _ask("restore-drill", lambda b, s: {}),
+                      _snapshots("first")),
+    "objective": Scenario("set-rpo", (register,), _ask("set-rpo", lambda b, s: {"goal_seconds": 86_400})),
+    "schedule": Scenario("set-schedule", (register,), _ask("set-schedule", _nightly)),
+    "pause": Scenario("pause-schedule", (register, scheduled), _ask(
+        "pause-schedule", lambda b, s: {"reason": "proof"})),
+    "unschedule": Scenario("remove-schedule", (register, scheduled), _ask(
+        "remove-schedule", lambda b, s: {"reason": "proof"})),
     "cancel": Scenario("cancel-operation", (elsewhere,), _cancel),
     "publish": Scenario("publish-version", (), _ask("publish-version", lambda b, s: {
         "group_key": s, "version": "v9", "template": {"services": {s: {"image": "x", "group_key": s}}}})),
