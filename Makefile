@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 SECONDS ?= 60
 MINUTES ?= 60
 
-.PHONY: help demo test simulate prove lint format types bench whats-here reference lock clean
+.PHONY: help demo test simulate prove soak lint format types bench whats-here reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ simulate: $(VENV)/.dev ## seeds of the simulation that nobody has tried, for SEC
 
 prove: $(VENV)/.dev ## kill matrices on real servers, power cuts and simulation, for MINUTES; prints the table of docs/reliability.md
 	@$(BIN)/python -m tests.prove --minutes $(MINUTES) $(ARGS)
+
+soak: $(VENV)/.dev ## two nodes under mixed load and random faults for MINUTES, then the audit of everything (ARGS=--stack=rabbit)
+	@$(BIN)/python -m tests.prove.soak --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.dev ## rules and formatting, changing nothing
 	@$(BIN)/ruff check .

@@ -57,6 +57,16 @@ class Bench:
         self.cancelled: set[str] = set()
         self._asked: dict[str, list[str]] = {}
 
+    def environment(self, **overrides: str) -> dict[str, str]:
+        """What a node that is a program of its own is started with."""
+        return {
+            "BACKSTAY_DATA_DIR": str(self.home / "data"),
+            "BACKSTAY_READER_GRACE_SECONDS": "0",
+            "BACKSTAY_LOG_LEVEL": "info",
+            **self._environment,
+            **overrides,
+        }
+
     def settings_with(self, **overrides: str) -> Settings:
         """This stack's settings, with some changed."""
         return settings_of(self.home / "data", **self._environment, **overrides)
@@ -73,6 +83,10 @@ class Bench:
         self.publisher.command(command(kind, message, data) | {"subject": f"tenant/{TENANT}/service/{service}"})
         self._asked.setdefault(service, []).append(message)
         return message
+
+    def note_asked(self, service: str, message: str) -> None:
+        """A message about a service that was published by other means."""
+        self._asked.setdefault(service, []).append(message)
 
     def found(self, service: str, name: str) -> Operation:
         """The operation of a message of that service."""

@@ -1,0 +1,221 @@
+"""`make soak MINUTES=…`: two nodes, mixed commands, random faults; then everything that was promised is looked at.
+
+Nodes are programs of their own on real servers. They are killed and frozen, the database, the broker and the region
+fail under them. When the time is over the faults stop, everything must end by itself, and the audit begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from domain.errors import BackstayError
+from domain.operation import TERMINAL, State
+from tests.chaos.world import TENANT, command
+from tests.fakes.region import RegionDouble
+from tests.fakes.trees import digest, grow
+from tests.prove import commands
+from tests.prove.audit import audit
+from tests.prove.bench import SECRET, Bench
+from tests.prove.nodes import Node
+from tests.prove.stacks import STACKS, Servers, stack
+
+NAMES = ("chaos-1", "chaos-2")
+#: Seconds of lease: long enough for a call to the region.
+LEASE = 10
+SERVICES, INSTALLED = 8, 4
+#: Operations that may be open at once; beyond that the load waits.
+MOST_OPEN = 25
+OPEN = [state for state in State if state not in TERMINAL]
+#: Seconds in which all must have ended once the faults have stopped.
+PATIENCE = 300.0
+
+
+class Soak:
+    """Load and faults on one bench."""
+
+    def __init__(self, bench: Bench, servers: Servers, seed: int) -> None:
+        self.bench, self.servers, self.draw = bench, servers, random.Random(seed)
+        apps = {name: bench.home / name / "apps" for name in NAMES}
+        self.nodes = [
+            Node(name, bench.environment(BACKSTAY_LEASE_SECONDS=str(LEASE), BACKSTAY_APPS_ROOT=str(apps[name])),
+                 bench.home / f"{name}.log")
+            for name in NAMES
+        ]  # fmt: skip
+        self.apps, self.faults, self.asked = apps, Counter[str](), Counter[str]()
+        self.services = [f"soak-{number}" for number in range(SERVICES)]
+        self.installed = [f"shop-{number}" for number in range(INSTALLED)]
+        self.messages: list[str] = []
+        self.ended = False
+        self._numbers = itertools.count()
+
+    # ------------------------------------------------------------ before
+    def prepare(self) -> None:
+        """Services with two trees that they change between, and services of the region."""
+        for node in self.nodes:
+            node.start()
+        for number, service in enumerate(self.services):
+            name = NAMES[number % 2]
+            tree = self.apps[name] / service
+            grow(tree, seed=number, files=20)
+            self.bench.notes[service] = {"path": tree, "trees": {digest(tree)}}
+            configuration = {"envs": [{"name": "DB_PASSWORD", "value": SECRET, "secret": True}]}
+            self.bench.ask(service, "register-service", {"node": name, "configuration": configuration})
+        for service in self.installed:
+            commands.installed(self.bench, service)
+        self._all_over()
+        for service in self.services:
+            self.bench.ask(service, "create-snapshot", {"labels": ["step:a"]}, "a")
+        self._all_over()
+        for service in self.services:
+            grow(self.bench.notes[service]["path"], seed=100, files=5)
+            self.bench.notes[service]["trees"].add(digest(self.bench.notes[service]["path"]))
+            self.bench.ask(service, "create-snapshot", {"labels": ["step:b"]}, "b")
+        for service in self.installed:
+            commands.told(self.bench, service)
+        self._all_over()
+
+    def _all_over(self, seconds: float = PATIENCE) -> bool:
+        until = time.monotonic() + seconds
+        asked = [message for service in (*self.services, *self.installed) for message in self.bench.asked(service)]
+        while not self.bench.over(asked, self.bench.system):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.5)
+        return True
+
+    # ------------------------------------------------------------ meanwhile
+    def run(self, seconds: float) -> None:
+        """Load and faults until the time is over; then none, until everything has ended."""
+        until, next_fault = time.monotonic() + seconds, 0.0
+        while time.monotonic() < until:
+            if time.monotonic() > next_fault:
+                self._fault()
+                next_fault = time.monotonic() + self.draw.uniform(2, 8)
+            self._load()
+            for node in self.nodes:
+                node.start()
+                node.look()
+            time.sleep(0.2)
+        self.bench.region.script()
+        self.ended = self._all_over()
+
+    def _load(self) -> None:
+        try:
+            if len(self.bench.system.database.list_operations(states=OPEN, limit=MOST_OPEN)) >= MOST_OPEN:
+                return
+            service, kind, data = self._wish()
+            message = f"{service}/{next(self._numbers)}"
+            event = command(kind, message, data) | {"subject": f"tenant/{TENANT}/service/{service}"}
+            for _ in range(self.draw.choice((1, 1, 1, 2))):
+                self.bench.publisher.command(event)
+        except BackstayError:
+            return  # not confirmed: not accepted, and nothing is promised
+        self.messages.append(message)
+        self.asked[kind] += 1
+        self.bench.note_asked(service, message)
+
+    def _wish(self) -> tuple[str, str, dict[str, Any]]:
+        if self.draw.random() < 0.3:
+            service = self.draw.choice(self.installed)
+            if self.draw.random() < 0.5:
+                return service, "upgrade-service", {"version": self.draw.choice(("v2", "v3"))}
+            return service, "rollback", {}
+        service = self.draw.choice(self.services)
+        known = [row.snapshot_id for row in self.bench.system.database.catalogue.find(None, [service], [], 100, None)]
+        base = [self.bench.found(service, name).op_id for name in ("a", "b")]
+        kind = self.draw.choice(
+            ("create-snapshot", "restore-snapshot", "verify-snapshot", "export-snapshot", "delete-snapshot")
+        )
+        if kind == "create-snapshot":
+            return service, kind, {"labels": ["step:more"]}
+        more = [name for name in known if name not in base]
+        if kind == "delete-snapshot":
+            return service, *((kind, {"snapshot_id": self.draw.choice(more)}) if more else ("create-snapshot", {}))
+        return service, kind, {"snapshot_id": self.draw.choice(known if kind != "restore-snapshot" else base)}
+
+    def _fault(self) -> None:
+        faults: list[Callable[[], None]] = [self._kill, self._kill, self._freeze, self._region]
+        faults += [self._servers] if self.servers.running else []
+        fault = self.draw.choice(faults)
+        fault()
+        self.faults[fault.__name__.strip("_")] += 1
+
+    def _kill(self) -> None:
+        self.draw.choice(self.nodes).kill()
+
+    def _freeze(self) -> None:
+        node = self.draw.choice(self.nodes)
+        node.freeze()
+        time.sleep(self.draw.uniform(1, 2 * LEASE))
+        node.thaw()
+
+    def _region(self) -> None:
+        do = self.draw.choice(("cut-before", "cut-after", "empty-500", "half-body", "504-applied"))
+        self.bench.region.script({"do": do, "times": self.draw.randint(1, 6)})
+
+    def _servers(self) -> None:
+        server = self.draw.choice(list(self.servers.running.values()))
+        self.faults[f"killed {server.name}"] += 1
+        server.kill()
+        time.sleep(self.draw.uniform(0, 5))
+        server.start()
+
+
+def soak(name: str, seconds: float, seed: int, home: Path) -> tuple[str, list[str]]:
+    """What was done, in a paragraph; and what is wrong."""
+    with stack(name, home) as (environment, servers), RegionDouble(fenced=True) as region:
+        made = Soak(Bench(home, region, environment), servers, seed)
+        try:
+            made.prepare()
+            made.run(seconds)
+            bad = [] if made.ended else ["not everything had ended"]
+            bad += audit(made.bench, made.messages, made.services, made.installed)
+        finally:
+            for node in made.nodes:
+                node.kill()
+        for node in made.nodes:
+            if len(node.files) > 100 and max(node.files[-20:]) > max(node.files[20:60]) + 20:
+                bad.append(f"{node.name} holds ever more files: {node.files[20:60:10]} … {node.files[-20::5]}")
+        memory = max(node.most_memory for node in made.nodes) // 1024
+        files = max(node.most_files for node in made.nodes)
+        states = Counter(
+            str(found.state)
+            for message in made.messages
+            if (found := made.bench.system.database.find_by_message("/chaos", message)) is not None
+        )
+        made.bench.close()
+        return (
+            f"{STACKS[name]}: {len(made.messages)} accepted commands {dict(made.asked)}, ended {dict(states)}; "
+            f"faults {dict(made.faults)}; at most {memory} MiB and {files} files in one node",
+            bad,
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.prove.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--stack", choices=list(STACKS), default="redis")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    options = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="soak-"))
+    print(f"seed {options.seed}, logs in {home}", flush=True)
+    told, bad = soak(options.stack, options.minutes * 60, options.seed, home)
+    print(told)
+    print(*(f"VIOLATION {line}" for line in bad), sep="\n")
+    if not bad:
+        shutil.rmtree(home, ignore_errors=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
