@@ -102,7 +102,9 @@ def set_(
     zone: Annotated[str, typer.Option(metavar="ZONE", help="Whose hours, such as Europe/Berlin.")] = "UTC",
     jitter: Annotated[str, typer.Option(metavar="SPAN", help="Begin up to so much later, such as 15min.")] = "0",
     catch_up: Annotated[str, typer.Option(metavar="none|one|all", help="Which missed times are made up for.")] = "one",
-    coalesce: Annotated[bool, typer.Option(help="Add nothing to an equal command that waits already.")] = True,
+    no_coalesce: Annotated[
+        bool, typer.Option("--no-coalesce", help="Ask also when an equal command waits already.")
+    ] = False,
     data: Annotated[str, typer.Option(metavar="JSON|@FILE|-", help="What the command takes.")] = "{}",
     timeout: Timeout = 600,
     as_json: AsJson = False,
@@ -124,7 +126,7 @@ def set_(
             "zone": zone,
             "jitter_seconds": seconds_of(jitter, "jitter"),
             "catch_up": catch_up,
-            "coalesce": coalesce,
+            "coalesce": not no_coalesce,
             "data": read_data(data),
         } | ({"service": service} if service else {})
         _send(here, "set-schedule", owner, name, wanted, timeout)

@@ -7,13 +7,13 @@ import re
 from domain.errors import InvalidMessage
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_PART = re.compile(r"\s*(\d{1,9})\s*([a-z]+)")
+_PART = re.compile(r"\s*([0-9]{1,9})\s*([a-z]+)")
 
 
 def seconds_of(text: str, option: str) -> int:
     """Whole seconds; InvalidMessage, naming the option, for anything else."""
     total, rest = 0, text.strip()
-    if rest.isdecimal() and len(rest) < 10:
+    if rest.isascii() and rest.isdecimal() and len(rest) < 10:
         return int(rest)
     while rest:
         found = _PART.match(rest)
