@@ -59,7 +59,7 @@ def attempts(operation: Operation) -> str:
         told.append(f"{operation.claims_no_progress} workers in a row took it and came to nothing")
     if operation.owner:
         holds = "holds it" if operation.lease_until else "held it last"
-        told.append(f"{operation.owner} {holds}")
+        told.append(f"a worker of node {operation.owner.partition('|')[0]} {holds}")
     if operation.cancel_requested and operation.state not in TERMINAL:
         told.append("somebody has asked for it to stop")
     return "; ".join(told)

@@ -91,6 +91,14 @@ def node(home: Path, traced: Traced, name: str = "n1") -> Iterator[System]:
         system.database.close()
 
 
+def test_a_collector_that_is_away_costs_the_spans_and_one_line_of_log(caplog: pytest.LogCaptureFixture) -> None:
+    tracer = open_tracer(load({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}))
+    with tracer.span("publish create-snapshot", Hop.SEND):
+        pass
+    tracer.close()
+    assert caplog.messages == ["tracing.not-sent"]
+
+
 @dataclass(frozen=True)
 class Request:
     """What a server was sent."""

@@ -71,10 +71,16 @@ def test_a_letter_that_was_dealt_with_offers_nothing_more() -> None:
 
 def test_tries_holders_and_a_wish_to_stop_are_told() -> None:
     running = operation(
-        State.RUNNING, attempts=3, claims_no_progress=2, owner="n1:42", lease_until=99, cancel_requested=True
+        State.RUNNING,
+        attempts=3,
+        claims_no_progress=2,
+        owner="n1|boot|pid:[1]|42|7",
+        lease_until=99,
+        cancel_requested=True,
     )
     assert attempts(running) == (
-        "3 attempts failed and were repeated; 2 workers in a row took it and came to nothing; n1:42 holds it; "
+        "3 attempts failed and were repeated; 2 workers in a row took it and came to nothing; "
+        "a worker of node n1 holds it; "
         "somebody has asked for it to stop"
     )
     assert attempts(operation(State.QUEUED)) == ""
