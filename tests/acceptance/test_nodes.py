@@ -80,6 +80,8 @@ def test_one_service_s_commands_are_done_in_order(two: Platform) -> None:
 def test_a_drained_node_ends_its_work_and_another_takes_what_comes_after(two: Platform) -> None:
     two.service("either", node="web-1")
     two.system.database.nodes.drain("web-2", "root@ops", "new disk")
+    two.stop("web-2")
+    two.start("web-2")
     assert {(two.run("verify-snapshot", {"snapshot_id": two.snapshot("either").snapshot_id}, service="either").owner
             or "").partition("|")[0] for _ in range(3)} == {"web-1"}  # fmt: skip
     two.system.database.nodes.undrain("web-2", "root@ops", "")

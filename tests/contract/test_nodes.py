@@ -187,3 +187,27 @@ def test_processes_of_a_node_that_claim_at_once_never_take_more_than_the_slots(b
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(process, range(4))) == 2
     assert _node(bench).running == 2
+
+
+def test_once_a_drain_has_returned_no_claim_begins_that_it_did_not_see(bench: Bench) -> None:
+    """I24"""
+    for number in range(60):
+        bench.accept_one(f"take-{number}", f"s{number}")
+    begun, drained = threading.Semaphore(0), threading.Event()
+
+    def process(pid: int) -> int:
+        late = 0
+        for _ in range(12):
+            was_drained = drained.is_set()
+            taken = len(_claim(bench, 1, owner=f"n1|boot|ns|{pid}|1"))
+            late += taken if was_drained else 0
+            begun.release(taken) if taken else None
+        return late
+
+    with ThreadPoolExecutor(3) as pool:
+        racing = [pool.submit(process, pid) for pid in range(3)]
+        begun.acquire()
+        at_return = bench.database.nodes.drain("n1", "root@ops", "").running
+        drained.set()
+        assert [one.result() for one in racing] == [0, 0, 0]
+    assert _node(bench).running == at_return
