@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import socket
 import tomllib
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from domain.audit import LONGEST_ACTOR
 from domain.place import PlaceSettings
 from domain.source import HookSettings, SourceSettings
 from workers import limits, values
@@ -246,6 +248,19 @@ def default_values(data_dir: str) -> dict[str, str | None]:
         "otel_service_name": "backstay",
         "log_level": "info",
     }
+
+
+def actor_name(environ: Mapping[str, str] | None = None) -> str:
+    """Who the commands of this process are asked for by: $BACKSTAY_ACTOR, else `user@host`. No setting, because the
+    file is shared by everybody who can read it."""
+    environ = os.environ if environ is None else environ
+    if environ.get("BACKSTAY_ACTOR"):
+        return environ["BACKSTAY_ACTOR"]
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"[:LONGEST_ACTOR]
 
 
 def _read_file(name: str, *, required: bool, problems: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ it. Nothing here is thread-bound unless it says so: all implementations may be s
 from __future__ import annotations
 
 from domain.contracts.access import Token, Tokens
+from domain.contracts.auditing import Audit
 from domain.contracts.clock import Clock
 from domain.contracts.copies import Copied, Copies, Owed
 from domain.contracts.cron import Calendar
@@ -25,6 +26,7 @@ from domain.node import NodeSeen
 __all__ = [
     "Accepted",
     "Archive",
+    "Audit",
     "Buffer",
     "Calendar",
     "Catalogue",

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.audit import Actor
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -30,13 +32,13 @@ class Tokens(Protocol):
     """Tokens, and the sessions that were begun with them. Rows of tokens are never deleted: names in the audit trail
     stay explained. All times by the database's clock, UTC milliseconds."""
 
-    def create(self, name: str, digest: str, roles: Mapping[str, str], by: str, seconds: int | None) -> Token:
+    def create(self, name: str, digest: str, roles: Mapping[str, str], by: Actor, seconds: int | None) -> Token:
         """A new token; Refused when a usable one has that name."""
 
     def list(self) -> list[Token]:
         """All ever made, newest first."""
 
-    def revoke(self, token_id: str, by: str) -> bool:
+    def revoke(self, token_id: str, by: Actor) -> bool:
         """It opens nothing from now on, nor do its sessions; False when it was revoked before. NotFound."""
 
     def find(self, digest: str) -> Token | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from domain.audit import Actor
 from domain.node import NO_SLOTS
 from domain.operation import Operation, State, Step
 from domain.outcome import Change, Outcome
@@ -103,7 +104,7 @@ class Ledger(Protocol):
     def postpone(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
         """Wait for something that takes its time: as `retry_later`, but it counts as no attempt."""
 
-    def resolve_stuck(self, op_id: str, how: str, by: str, note: str, changes: Sequence[Change] = ()) -> State | None:
+    def resolve_stuck(self, op_id: str, how: str, by: Actor, note: str, changes: Sequence[Change] = ()) -> State | None:
         """A person's word on a STUCK operation; the state after, None when it was not STUCK any more.
 
         `retry`: COMPENSATING again, with a new budget. `accept`: ROLLED_BACK, its services are as before.
@@ -118,8 +119,9 @@ class Ledger(Protocol):
     def release_dead(self, owner_is_dead: Callable[[str], bool]) -> int:
         """Free leases whose owner string names a process that is certainly gone; how many."""
 
-    def request_cancel(self, op_id: str) -> State | None:
-        """QUEUED, never started: settle CANCELLED at once. RUNNING: set the flag. The state after; None if unknown."""
+    def request_cancel(self, op_id: str, by: Actor | None = None) -> State | None:
+        """QUEUED, never started: settle CANCELLED at once. RUNNING: set the flag. The state after; None if unknown.
+        `by`: the person who asks, for the audit trail; None when a command of the inbox asks, which has an entry."""
 
     def expire(self) -> int:
         """Settle CANCELLED (code deadline-exceeded) what is QUEUED beyond its deadline, wherever it should

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from domain.audit import Actor
 from domain.contracts.intake import Accepted
 from domain.node import NodeReport, NodeSeen
 
@@ -70,14 +71,14 @@ class DeadLetters(Protocol):
     def get(self, dead_letter_id: str) -> DeadLetter | None:
         """One, with its raw bytes."""
 
-    def replay_operation(self, dead_letter_id: str, by: str) -> str | None:
+    def replay_operation(self, dead_letter_id: str, by: Actor) -> str | None:
         """A new operation with the failed one's command and lineage in both directions; its id.
         None when the letter had been resolved already: a second click changes nothing."""
 
-    def replay_message(self, dead_letter_id: str, by: str, item: Accepted) -> str | None:
+    def replay_message(self, dead_letter_id: str, by: Actor, item: Accepted) -> str | None:
         """The same for a raw message that decodes by now."""
 
-    def discard(self, dead_letter_id: str, by: str, note: str) -> bool:
+    def discard(self, dead_letter_id: str, by: Actor, note: str) -> bool:
         """Resolve without replaying; False when it had been resolved already."""
 
 
@@ -90,14 +91,14 @@ class Nodes(Protocol):
     def get(self, node: str) -> NodeSeen | None:
         """One of them."""
 
-    def drain(self, node: str, by: str, reason: str) -> NodeSeen:
+    def drain(self, node: str, by: Actor, reason: str) -> NodeSeen:
         """From the return on the node begins nothing; what it has begun, it ends. Repeating it changes nothing.
         NotFound for a node that was never seen."""
 
-    def undrain(self, node: str, by: str, reason: str) -> NodeSeen:
+    def undrain(self, node: str, by: Actor, reason: str) -> NodeSeen:
         """It takes work again."""
 
-    def forget(self, node: str, by: str, reason: str) -> None:
+    def forget(self, node: str, by: Actor, reason: str) -> None:
         """Remove one that is gone, that has no service and that no operation waits for; else Refused, code busy."""
 
     def list(self) -> list[NodeSeen]:
@@ -107,12 +108,12 @@ class Nodes(Protocol):
 class Moves(Protocol):
     """What a person decides about an operation whose node is lost or drained."""
 
-    def move(self, op_id: str, to: str, by: str, reason: str) -> list[str]:
+    def move(self, op_id: str, to: str, by: Actor, reason: str) -> list[str]:
         """The operation goes to another node, and so do the services that it holds on the former one, with whatever
         else waits for their directories; those services. Nothing is copied. Refused, with nothing changed, when
         somebody works on it, its node takes work, or it may have changed files there."""
 
-    def give_up(self, op_id: str, by: str, reason: str) -> None:
+    def give_up(self, op_id: str, by: Actor, reason: str) -> None:
         """An operation that only a lost node could finish or put back becomes STUCK, so that a person can say how
         it ended; told by its event and a dead letter."""
 

@@ -17,6 +17,7 @@ from domain.contracts import DeadLetter, Wake
 from domain.operation import Operation, State
 from domain.service import Service
 from storage.sql import migrate
+from storage.sql.audit import SqlAudit
 from storage.sql.catalogue import SqlCatalogue
 from storage.sql.copies import SqlCopies
 from storage.sql.dead_letters import SqlDeadLetters
@@ -63,6 +64,7 @@ class Database:
         self.nodes = SqlNodes(self._tx)
         self.tokens = SqlTokens(self._tx)
         self.moves = SqlMoves(self._tx, vault, self.nodes)
+        self.audit = SqlAudit(self._tx)
         self.versions = SqlVersions(self._tx, vault)
         self.records = SqlUpgradeRecords(self._tx)
         self.schedules = SqlSchedules(self._tx, self.inbox)

@@ -12,9 +12,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
+from domain.audit import Actor
 from domain.contracts import Accepted, DeadLetter
-from domain.errors import Refused
+from domain.errors import InvalidMessage, Refused
+from domain.identity import Subject
 from domain.operation import State
+from storage.sql import audit
 from storage.sql.ids import new_id
 from storage.sql.inbox import service_nodes
 from storage.sql.rows import new_operation
@@ -27,6 +30,18 @@ INHERITED = (
     "source", "request_hash", "kind", "version", "tenant_id", "service_id", "node", "local", "exclusive",
     "correlation_id", "reply_to", "traceparent",
 )  # fmt: skip
+
+
+#: What the audit trail calls the act that led to a resolution.
+ACTS = {"replayed": "replay", "discarded": "discard"}
+
+
+def tenant_of(subject: str | None) -> str:
+    """The tenant that a letter is about; "" when its subject cannot be read."""
+    try:
+        return Subject.parse(subject or "").tenant_id
+    except InvalidMessage:
+        return ""
 
 
 class SqlDeadLetters:
@@ -64,7 +79,7 @@ class SqlDeadLetters:
             )
             return [self._letter(row, whole=False) for row in rows]
 
-    def replay_operation(self, dead_letter_id: str, by: str) -> str | None:
+    def replay_operation(self, dead_letter_id: str, by: Actor) -> str | None:
         """A new operation with the failed one's command, without its deadline; its id. None when the letter
         was resolved already or is not about an operation. Refused while the operation is STUCK."""
         op_id = new_id()
@@ -97,7 +112,7 @@ class SqlDeadLetters:
             self._tx.ring(connection)
         return op_id
 
-    def replay_message(self, dead_letter_id: str, by: str, item: Accepted) -> str | None:
+    def replay_message(self, dead_letter_id: str, by: Actor, item: Accepted) -> str | None:
         """An operation from a raw message that decodes by now; its id. None when it was resolved already.
 
         It keeps the message's own id unless an operation has that; then it gets the suffix .r1, .r2, …
@@ -114,7 +129,7 @@ class SqlDeadLetters:
             self._tx.ring(connection)
         return op_id
 
-    def discard(self, dead_letter_id: str, by: str, note: str) -> bool:
+    def discard(self, dead_letter_id: str, by: Actor, note: str) -> bool:
         """Resolve without replaying; False when it had been resolved already."""
         with self._tx.write("discard") as connection:
             now = self._tx.now(connection)
@@ -125,18 +140,30 @@ class SqlDeadLetters:
         connection: Connection,
         dead_letter_id: str,
         resolution: str,
-        by: str,
+        by: Actor,
         now: int,
         *conditions: ColumnElement[bool],
         **more: str,
     ) -> Row[Any] | None:
-        """Compare-and-set; None, and nothing written, if it was resolved before or a condition fails."""
-        return connection.execute(
+        """Compare-and-set, with its entry in the audit trail; None, and nothing written, if it was resolved before or
+        a condition fails."""
+        found = connection.execute(
             update(dead_letter)
             .where(dead_letter.c.dead_letter_id == dead_letter_id, dead_letter.c.resolution.is_(None), *conditions)
-            .values(resolution=resolution, resolved_by=by, resolved_at=now, **more)
-            .returning(dead_letter.c.op_id)
+            .values(resolution=resolution, resolved_by=by.name, resolved_at=now, **more)
+            .returning(dead_letter.c.op_id, dead_letter.c.subject)
         ).first()
+        if found is not None:
+            detail = {"operation_id": found.op_id, "replay_operation_id": more.get("replay_op_id")}
+            entry = by.entry(
+                f"dead-letter.{ACTS[resolution]}",
+                f"dead-letter/{dead_letter_id}",
+                tenant_id=tenant_of(found.subject),
+                reason=more.get("resolved_note", ""),
+                detail={name: value for name, value in detail.items() if value},
+            )
+            audit.write(connection, entry, now)
+        return found
 
     def _queue(self, connection: Connection, values: dict[str, Any], message_id: str, replay: int) -> None:
         """Insert under the first free message id, at the node where the service is by now."""

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select, tuple_
 
+from domain.audit import entry_of
 from domain.contracts import Accepted, Receipt, Rejected
 from domain.operation import State
+from storage.sql import audit
 from storage.sql.columns import ForeignText, storable
 from storage.sql.ids import new_id
 from storage.sql.letters import keep_rejected, keep_reused
@@ -84,7 +86,10 @@ class SqlInbox:
         if first.request_hash != item.request_hash:
             letter_id = keep_reused(self._tx, connection, self._vault, item, first.op_id, now)
             return Receipt("key-reused", first.op_id, letter_id)
-        return Receipt(first.claim_status(), first.op_id)
+        receipt = Receipt(first.claim_status(), first.op_id)
+        if receipt.status == "accepted" and (entry := entry_of(item.command, first.op_id)):
+            audit.write(connection, entry, now)
+        return receipt
 
 
 class _First:

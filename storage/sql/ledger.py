@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from domain.audit import Actor
 from domain.contracts import Claim
 from domain.node import NO_SLOTS
 from domain.operation import Operation, State, Step
@@ -109,7 +110,7 @@ class SqlLedger:
         """Wait; it counts as no attempt."""
         settle.retry_later(self._tx, claim, delay_ms, code, sentence, attempts=0)
 
-    def resolve_stuck(self, op_id: str, how: str, by: str, note: str, changes: Sequence[Change] = ()) -> State | None:
+    def resolve_stuck(self, op_id: str, how: str, by: Actor, note: str, changes: Sequence[Change] = ()) -> State | None:
         """A person's word on a STUCK operation."""
         return resolving.resolve(self._tx, self._vault, op_id, how, by, note, changes)
 
@@ -137,9 +138,9 @@ class SqlLedger:
         """Free the leases of processes that are certainly gone."""
         return settle.release_dead(self._tx, owner_is_dead)
 
-    def request_cancel(self, op_id: str) -> State | None:
+    def request_cancel(self, op_id: str, by: Actor | None = None) -> State | None:
         """Cancel or flag; the state after."""
-        return settle.request_cancel(self._tx, op_id)
+        return settle.request_cancel(self._tx, op_id, by)
 
     def expire(self) -> int:
         """Cancel what is past its deadline and was never started."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, literal_column, select, update
 
+from domain.audit import Actor
 from domain.errors import NotFound, Refused
 from domain.journal import TOUCHED, is_neutral
 from domain.moving import check_bound, check_home, check_lost, check_move, check_untouched, on_the_node
 from domain.node import NodeSeen, unknown
 from domain.operation import Operation, State, StepState
 from domain.outcome import Item, Outcome
+from storage.sql import audit
 from storage.sql.letters import keep_operation
 from storage.sql.nodes import SqlNodes
 from storage.sql.reservations import reserved_by
@@ -35,7 +38,7 @@ class SqlMoves:
     def __init__(self, transactions: Transactions, vault: Vault, nodes: SqlNodes) -> None:
         self._tx, self._vault, self._nodes = transactions, vault, nodes
 
-    def move(self, op_id: str, to: str, by: str, reason: str) -> list[str]:
+    def move(self, op_id: str, to: str, by: Actor, reason: str) -> list[str]:
         """To another node, with the services that it holds on the lost one, and what waits for their directories."""
         with self._tx.write("move") as connection:
             now = self._tx.now(connection)
@@ -55,17 +58,19 @@ class SqlMoves:
                 _take_along(connection, name, to, now)
             for name in {*names, asked.service_id}:
                 _follow(connection, name, node, to, now)
+            detail = {"to": to, "services": names}
+            _tell_who(connection, "operation.move", asked, by, reason, detail, now)
             self._tx.ring(connection)
             return names
 
-    def give_up(self, op_id: str, by: str, reason: str) -> None:
+    def give_up(self, op_id: str, by: Actor, reason: str) -> None:
         """STUCK, because the node that could finish it is lost."""
         with self._tx.write("give-up") as connection:
             now = self._tx.now(connection)
             asked = _locked(connection, op_id)
             node = check_bound(asked, now)
             check_lost(asked, self._seen(connection, node), _touched(connection, op_id))
-            outcome = _lost(asked, node, by, reason, _open_steps(connection, op_id))
+            outcome = _lost(asked, node, by.name, reason, _open_steps(connection, op_id))
             connection.execute(
                 update(operation)
                 .where(operation.c.op_id == op_id)
@@ -81,6 +86,7 @@ class SqlMoves:
             )
             tell_outcome(connection, asked, outcome, now)
             keep_operation(self._tx, connection, self._vault, asked, outcome, now)
+            _tell_who(connection, "operation.give-up", asked, by, reason, {"node": node}, now)
 
     def _seen(self, connection: Connection, node: str) -> NodeSeen | None:
         return next(iter(self._nodes.read(connection, node)), None)
@@ -90,6 +96,13 @@ class SqlMoves:
         if found is None:
             raise unknown(node)
         return found
+
+
+def _tell_who(
+    connection: Connection, action: str, asked: Operation, by: Actor, reason: str, detail: dict[str, Any], now: int
+) -> None:
+    entry = by.entry(action, f"operation/{asked.op_id}", tenant_id=asked.tenant_id, reason=reason, detail=detail)
+    audit.write(connection, entry, now)
 
 
 def _locked(connection: Connection, op_id: str) -> Operation:

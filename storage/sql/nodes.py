@@ -16,9 +16,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
+from domain.audit import Actor
 from domain.contracts import NodeSeen
 from domain.node import NodeReport, check_forget, unknown
 from domain.operation import State
+from storage.sql import audit
 from storage.sql.node_tables import node as node_table
 from storage.sql.sealed import to_json
 from storage.sql.states import held, state_is
@@ -51,29 +53,34 @@ class SqlNodes:
         with self._tx.read() as connection:
             return next(iter(self._counted(connection, node)), None)
 
-    def drain(self, node: str, by: str, reason: str) -> NodeSeen:
+    def drain(self, node: str, by: Actor, reason: str) -> NodeSeen:
         """From the return on the node begins nothing."""
         with self._tx.write("drain") as connection:
             now = self._tx.now(connection)
             found = self._locked(connection, node)
             if not found.drained_at:
-                self._set(connection, node, drained_at=now, drained_by=by, drain_reason=reason)
+                self._set(connection, node, drained_at=now, drained_by=by.name, drain_reason=reason)
+                audit.write(connection, by.entry("node.drain", f"node/{node}", reason=reason), now)
             return self._counted(connection, node)[0]
 
-    def undrain(self, node: str, by: str, reason: str) -> NodeSeen:
+    def undrain(self, node: str, by: Actor, reason: str) -> NodeSeen:
         """It takes work again."""
         with self._tx.write("undrain") as connection:
             found = self._locked(connection, node)
             if found.drained_at:
                 self._set(connection, node, drained_at=0, drained_by="", drain_reason="")
+                entry = by.entry("node.undrain", f"node/{node}", reason=reason)
+                audit.write(connection, entry, self._tx.now(connection))
                 self._tx.ring(connection)
             return self._counted(connection, node)[0]
 
-    def forget(self, node: str, by: str, reason: str) -> None:
+    def forget(self, node: str, by: Actor, reason: str) -> None:
         """Remove one that is gone and that nothing waits for."""
         with self._tx.write("forget-node") as connection:
             check_forget(self._locked(connection, node))
             connection.execute(delete(node_table).where(node_table.c.node == node))
+            entry = by.entry("node.forget", f"node/{node}", reason=reason)
+            audit.write(connection, entry, self._tx.now(connection))
 
     def _set(self, connection: Connection, node: str, **values: object) -> None:
         connection.execute(update(node_table).where(node_table.c.node == node).values(**values))

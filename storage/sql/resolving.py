@@ -11,9 +11,11 @@ from dataclasses import replace
 
 from sqlalchemy import update
 
+from domain.audit import Actor
 from domain.event import ended_document
 from domain.operation import State
 from domain.outcome import Change, Outcome
+from storage.sql import audit
 from storage.sql.changes import apply
 from storage.sql.reservations import free
 from storage.sql.rows import closed_operation
@@ -27,7 +29,7 @@ ENDS = {"retry": State.COMPENSATING, "accept": State.ROLLED_BACK, "force": State
 
 
 def resolve(
-    tx: Transactions, vault: Vault, op_id: str, how: str, by: str, note: str, changes: Sequence[Change]
+    tx: Transactions, vault: Vault, op_id: str, how: str, by: Actor, note: str, changes: Sequence[Change]
 ) -> State | None:
     """The state after; None when it was not STUCK any more. ValueError for an unknown `how`."""
     if how not in ENDS:
@@ -53,7 +55,7 @@ def resolve(
             return None
         stuck = closed_operation(row)
         if how != "retry":
-            outcome = _outcome(stuck.outcome or {}, state, by, note)
+            outcome = _outcome(stuck.outcome or {}, state, by.name, note)
             connection.execute(
                 update(operation)
                 .where(operation.c.op_id == op_id)
@@ -66,9 +68,16 @@ def resolve(
             update(dead_letter)
             .where(dead_letter.c.op_id == op_id, dead_letter.c.resolution.is_(None))
             .values(
-                resolution="discarded", resolved_by=by, resolved_note=f"resolved: {how}. {note}"[:1000], resolved_at=now
+                resolution="discarded",
+                resolved_by=by.name,
+                resolved_note=f"resolved: {how}. {note}"[:1000],
+                resolved_at=now,
             )
         )
+        entry = by.entry(
+            "operation.resolve", f"operation/{op_id}", tenant_id=stuck.tenant_id, reason=note, detail={"how": how}
+        )
+        audit.write(connection, entry, now)
         tx.ring(connection)
     return state
 

@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 from sqlalchemy import Case, Connection, and_, case, exists, or_, select, update
 
+from domain.audit import Actor
 from domain.contracts import Claim, Event
 from domain.errors import Cancelled, DeadlineExceeded
 from domain.event import ended_document, outcome_event, topic
 from domain.operation import TERMINAL, Operation, State
 from domain.outcome import Outcome
+from storage.sql import audit
 from storage.sql.changes import apply
 from storage.sql.guard import hold
 from storage.sql.ids import new_id
@@ -126,15 +128,17 @@ def release_dead(tx: Transactions, owner_is_dead: Callable[[str], bool]) -> int:
     return freed
 
 
-def request_cancel(tx: Transactions, op_id: str) -> State | None:
-    """Cancel what has not started; flag what runs, and let a waiting retry see the flag at once."""
+def request_cancel(tx: Transactions, op_id: str, by: Actor | None = None) -> State | None:
+    """Cancel what has not started; flag what runs, and let a waiting retry see the flag at once. `by` is the person
+    who asks, if none of the commands of the inbox does."""
     with tx.write("cancel") as connection:
         now = tx.now(connection)
         error = Cancelled(f"operation {op_id} was cancelled before it had started")
         if _end_unstarted(connection, op_id, Outcome.cancelled(error), now):
+            _tell_who(connection, op_id, by, State.QUEUED, now)
             tx.ring(connection)
             return State.CANCELLED
-        connection.execute(
+        flagged = connection.execute(
             update(operation)
             .where(operation.c.op_id == op_id, state_is(operation, State.RUNNING))
             .values(
@@ -143,9 +147,19 @@ def request_cancel(tx: Transactions, op_id: str) -> State | None:
                 updated_at=now,
             )
         )
+        if flagged.rowcount:
+            _tell_who(connection, op_id, by, State.RUNNING, now)
         state = connection.scalar(select(operation.c.state).where(operation.c.op_id == op_id))
         tx.ring(connection)
         return None if state is None else State(state)
+
+
+def _tell_who(connection: Connection, op_id: str, by: Actor | None, was: State, now: int) -> None:
+    if by is not None:
+        tenant_id = connection.execute(select(operation.c.tenant_id).where(operation.c.op_id == op_id)).scalar_one()
+        detail = {"was": was.value}
+        entry = by.entry("operation.cancel", f"operation/{op_id}", tenant_id=tenant_id, detail=detail)
+        audit.write(connection, entry, now)
 
 
 def expire(tx: Transactions) -> int:

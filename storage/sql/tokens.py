@@ -13,8 +13,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
 
+from domain.audit import Actor
 from domain.contracts import Token
 from domain.errors import NotFound, Refused
+from storage.sql import audit
 from storage.sql.access_tables import access_session, access_token
 from storage.sql.ids import new_id
 from storage.sql.transactions import Conflict, Transactions
@@ -29,7 +31,7 @@ class SqlTokens:
     def __init__(self, transactions: Transactions) -> None:
         self._tx = transactions
 
-    def create(self, name: str, digest: str, roles: Mapping[str, str], by: str, seconds: int | None) -> Token:
+    def create(self, name: str, digest: str, roles: Mapping[str, str], by: Actor, seconds: int | None) -> Token:
         """A new token; Refused when a usable one has that name."""
         try:
             with self._tx.write("token") as connection:
@@ -39,10 +41,12 @@ class SqlTokens:
                     insert(access_token)
                     .values(
                         token_id=new_id(), name=name, digest=digest, roles=json.dumps(dict(roles)), created_at=now,
-                        created_by=by, expires_at=None if seconds is None else now + seconds * 1000,
+                        created_by=by.name, expires_at=None if seconds is None else now + seconds * 1000,
                     )
                     .returning(access_token)
                 ).one()  # fmt: skip
+                detail = {"name": name, "roles": dict(roles)}
+                audit.write(connection, by.entry("token.create", f"token/{row.token_id}", detail=detail), now)
         except Conflict:
             raise Refused(
                 f"there is a token named {name} already",
@@ -57,14 +61,14 @@ class SqlTokens:
         with self._tx.read() as connection:
             return [_token(row) for row in connection.execute(wanted)]
 
-    def revoke(self, token_id: str, by: str) -> bool:
+    def revoke(self, token_id: str, by: Actor) -> bool:
         """It opens nothing from now on; False when it was revoked before. NotFound."""
         with self._tx.write("token") as connection:
             now = self._tx.now(connection)
             row = connection.execute(
                 update(access_token)
                 .where(access_token.c.token_id == token_id, access_token.c.revoked_at.is_(None))
-                .values(revoked_at=now, revoked_by=by)
+                .values(revoked_at=now, revoked_by=by.name)
                 .returning(access_token.c.token_id)
             ).first()
             known = select(access_token.c.token_id).where(access_token.c.token_id == token_id)
@@ -75,6 +79,8 @@ class SqlTokens:
                     next_step="`backstay tokens list` shows them all",
                 )
             connection.execute(delete(access_session).where(access_session.c.token_id == token_id))
+            if row is not None:
+                audit.write(connection, by.entry("token.revoke", f"token/{token_id}"), now)
         return row is not None
 
     def find(self, digest: str) -> Token | None:

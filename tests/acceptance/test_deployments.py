@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from domain.audit import Actor
 from domain.operation import Budget, State
 from domain.upgrade_record import Status
 from tests.acceptance.shop import (
@@ -20,6 +21,8 @@ from tests.acceptance.shop import (
 )
 from tests.acceptance.stage import Stage
 from tests.waiting import eventually
+
+OPS = Actor("ops@here", "cli")
 
 
 @pytest.fixture(scope="module", params=["plain", "fenced"])
@@ -270,7 +273,7 @@ def test_a_compensation_that_fails_is_a_state_of_its_own_and_is_finished_later(s
     blocked = stage.platform.publish("create-snapshot", {"include": ["configuration"]}, service=names.web)
     stage.region.script()
     database = stage.platform.system.database
-    assert database.ledger.resolve_stuck(done.op_id, "retry", "ops@here", "the region is mended") is State.COMPENSATING
+    assert database.ledger.resolve_stuck(done.op_id, "retry", OPS, "the region is mended") is State.COMPENSATING
     message = done.message_id
 
     def rolled_back() -> bool:
@@ -292,8 +295,8 @@ def test_a_person_can_say_how_it_stands(stage: Stage, names: Names, how: str, st
     done = stage.upgrade(names.web)
     assert done.state is State.STUCK, done.outcome
     ledger = stage.platform.system.database.ledger
-    assert ledger.resolve_stuck(done.op_id, how, "ops@here", "looked at it") is state
-    assert ledger.resolve_stuck(done.op_id, how, "ops@here", "again") is None
+    assert ledger.resolve_stuck(done.op_id, how, OPS, "looked at it") is state
+    assert ledger.resolve_stuck(done.op_id, how, OPS, "again") is None
     ended = stage.platform.find(done.message_id)
     assert ended is not None and ended.outcome is not None
     assert "ops@here" in ended.outcome["sentence"]

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from domain.audit import Actor
 from domain.operation import State
 from tests.acceptance.platform import Platform, digest
 from tests.command_line import CommandLine
 from tests.waiting import eventually
+
+ROOT = Actor("root@ops", "cli")
 
 
 @pytest.fixture
@@ -79,12 +82,12 @@ def test_one_service_s_commands_are_done_in_order(two: Platform) -> None:
 
 def test_a_drained_node_ends_its_work_and_another_takes_what_comes_after(two: Platform) -> None:
     two.service("either", node="web-1")
-    two.system.database.nodes.drain("web-2", "root@ops", "new disk")
+    two.system.database.nodes.drain("web-2", ROOT, "new disk")
     two.stop("web-2")
     two.start("web-2")
     assert {(two.run("verify-snapshot", {"snapshot_id": two.snapshot("either").snapshot_id}, service="either").owner
             or "").partition("|")[0] for _ in range(3)} == {"web-1"}  # fmt: skip
-    two.system.database.nodes.undrain("web-2", "root@ops", "")
+    two.system.database.nodes.undrain("web-2", ROOT, "")
     two.service("back", node="web-2")
     assert (two.run("create-snapshot", {}, service="back").owner or "").startswith("web-2|")
 
@@ -96,9 +99,9 @@ def test_what_waits_for_a_lost_node_is_moved_with_its_service_and_ends_there(two
     message_id = two.publish("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="lost")
     waiting = eventually(lambda: two.find(message_id), what="the command is accepted")
     assert waiting is not None
-    two.system.database.nodes.drain("web-2", "root@ops", "burnt")
+    two.system.database.nodes.drain("web-2", ROOT, "burnt")
     assert "`backstay operations move` gives it to another node" in two.system.database.waits_for(waiting)
-    assert two.system.database.moves.move(waiting.op_id, "web-1", "root@ops", "burnt") == ["lost"]
+    assert two.system.database.moves.move(waiting.op_id, "web-1", ROOT, "burnt") == ["lost"]
     ended = two.outcome(message_id)
     assert (ended.state, (ended.owner or "").partition("|")[0]) == (State.SUCCEEDED, "web-1"), ended.outcome
     assert digest(two.apps("web-1") / "lost") == before
@@ -112,8 +115,8 @@ def test_a_snapshot_that_was_moved_to_a_node_without_the_directory_fails_and_say
     message_id = two.publish("create-snapshot", {}, service="elsewhere")
     waiting = eventually(lambda: two.find(message_id), what="the command is accepted")
     assert waiting is not None
-    two.system.database.nodes.drain("web-2", "root@ops", "")
-    two.system.database.moves.move(waiting.op_id, "web-1", "root@ops", "")
+    two.system.database.nodes.drain("web-2", ROOT, "")
+    two.system.database.moves.move(waiting.op_id, "web-1", ROOT, "")
     ended = two.outcome(message_id)
     assert (ended.state, ended.error_code) == (State.FAILED, "directory-not-found"), ended.outcome
 

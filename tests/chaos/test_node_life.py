@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from domain import failpoint
+from domain.audit import Actor
 from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
 from storage.sql import Database, open_database
 from tests.contract.sql_bench import LEASE, FlippingSealer, accepted
 
+ROOT = Actor("root", "cli")
 NOW = 1_800_000_000_000
 LATER = NOW + 10 * LEASE
 
@@ -50,19 +52,19 @@ def url(tmp_path: Path) -> str:
 
 ACTS: dict[str, tuple[Callable[[Database], object], Callable[[Database], object]]] = {
     "drain": (
-        lambda database: database.nodes.drain("n2", "root", "why"),
+        lambda database: database.nodes.drain("n2", ROOT, "why"),
         lambda database: [node.drain_reason for node in database.nodes.list()],
     ),
     "forget-node": (
-        lambda database: database.nodes.forget("n3", "root", "why"),
+        lambda database: database.nodes.forget("n3", ROOT, "why"),
         lambda database: [node.node for node in database.nodes.list()],
     ),
     "move": (
-        lambda database: database.moves.move(_op(database, "waits"), "n2", "root", "why"),
+        lambda database: database.moves.move(_op(database, "waits"), "n2", ROOT, "why"),
         lambda database: (_node(database, "waits"), [service.node for service in database.list_services()]),
     ),
     "give-up": (
-        lambda database: database.moves.give_up(_op(database, "swapping"), "root", "why"),
+        lambda database: database.moves.give_up(_op(database, "swapping"), ROOT, "why"),
         lambda database: (_state(database), len(database.dead_letters.list(resolved=True, limit=9, before=None))),
     ),
 }

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from domain.audit import Actor
 from domain.contracts import Accepted, Claim, Receipt, Rejected
 from domain.errors import Damaged
 from domain.identity import Subject
@@ -21,6 +22,7 @@ from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
 from storage.sql import Database, open_database
 
 LEASE = 60_000
+ANN, BOB = Actor("ann", "cli"), Actor("bob", "console")
 
 
 class FlippingSealer:
@@ -46,9 +48,10 @@ def command(
     kind: str = "create-snapshot",
     tenant: str = "acme",
     data: dict[str, Any] | None = None,
+    source: str = "/console",
     **more: Any,
 ) -> Command:
-    return Command("/console", message_id, kind, 1, Subject(tenant, service), data or {}, **more)
+    return Command(source, message_id, kind, 1, Subject(tenant, service), data or {}, **more)
 
 
 def accepted(

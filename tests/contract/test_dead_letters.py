@@ -12,7 +12,7 @@ from domain.errors import Refused
 from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
-from tests.contract.sql_bench import Bench, accepted, rejected
+from tests.contract.sql_bench import ANN, BOB, Bench, accepted, rejected
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_letters_are_listed_newest_first_page_by_page(bench: Bench) -> None:
 
 def test_resolved_letters_are_listed_only_when_asked_for(bench: Bench) -> None:
     letter = _failed(bench)
-    assert bench.database.dead_letters.discard(letter.dead_letter_id, "ann", "known")
+    assert bench.database.dead_letters.discard(letter.dead_letter_id, ANN, "known")
     assert bench.letters() == []
     (found,) = bench.database.dead_letters.list(resolved=True, limit=10, before=None)
     assert (found.resolution, found.resolved_by, found.resolved_note) == ("discarded", "ann", "known")
@@ -64,7 +64,7 @@ def test_resolved_letters_are_listed_only_when_asked_for(bench: Bench) -> None:
 
 def test_a_replay_is_a_new_operation_with_lineage_in_both_directions(bench: Bench) -> None:
     letter = _failed(bench, data={"labels": ["a:b"]}, correlation_id="c-1", reply_to="me", deadline_ms=7)
-    op_id = bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
+    op_id = bench.database.dead_letters.replay_operation(letter.dead_letter_id, ANN)
     assert op_id is not None
     replay = bench.get(op_id)
     assert (replay.source, replay.message_id, replay.causation_id) == ("/console", "m1.r1", letter.op_id)
@@ -78,23 +78,23 @@ def test_a_replay_is_a_new_operation_with_lineage_in_both_directions(bench: Benc
 
 def test_a_second_click_on_replay_changes_nothing(bench: Bench) -> None:
     letter = _failed(bench)
-    bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
-    assert bench.database.dead_letters.replay_operation(letter.dead_letter_id, "bob") is None
+    bench.database.dead_letters.replay_operation(letter.dead_letter_id, ANN)
+    assert bench.database.dead_letters.replay_operation(letter.dead_letter_id, BOB) is None
     assert bench.database.inbox.backlog() == 1
 
 
 def test_a_discarded_letter_cannot_be_replayed_and_a_replayed_one_not_discarded(bench: Bench) -> None:
     first, second = _failed(bench, "m1"), _failed(bench, "m2")
-    bench.database.dead_letters.discard(first.dead_letter_id, "ann", "")
-    bench.database.dead_letters.replay_operation(second.dead_letter_id, "ann")
-    assert bench.database.dead_letters.replay_operation(first.dead_letter_id, "bob") is None
-    assert not bench.database.dead_letters.discard(second.dead_letter_id, "bob", "")
+    bench.database.dead_letters.discard(first.dead_letter_id, ANN, "")
+    bench.database.dead_letters.replay_operation(second.dead_letter_id, ANN)
+    assert bench.database.dead_letters.replay_operation(first.dead_letter_id, BOB) is None
+    assert not bench.database.dead_letters.discard(second.dead_letter_id, BOB, "")
 
 
 def test_a_replay_takes_the_next_free_id_if_a_publisher_has_used_the_first(bench: Bench) -> None:
     letter = _failed(bench, "m1")
     bench.accept_one("m1.r1", "other")
-    op_id = bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
+    op_id = bench.database.dead_letters.replay_operation(letter.dead_letter_id, ANN)
     assert op_id is not None and bench.get(op_id).message_id == "m1.r2"
 
 
@@ -102,7 +102,7 @@ def test_a_replay_goes_where_the_service_is_by_now(bench: Bench) -> None:
     bench.make(SaveService(Service("web", "acme", "web", "web", node="n1")))
     letter = _failed(bench, local=True)
     bench.make(SaveService(Service("web", "acme", "web", "web", node="n2")))
-    op_id = bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
+    op_id = bench.database.dead_letters.replay_operation(letter.dead_letter_id, ANN)
     assert op_id is not None and bench.get(op_id).node == "n2"
 
 
@@ -111,24 +111,24 @@ def test_a_stuck_operation_is_not_replayed_behind_itself(bench: Bench) -> None:
     bench.database.ledger.settle(claim, Outcome(State.STUCK, "cannot be put back", code="undo-failed"))
     (letter,) = bench.database.dead_letters.list(resolved=False, limit=10, before=None)
     with pytest.raises(Refused, match="STUCK"):
-        bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
+        bench.database.dead_letters.replay_operation(letter.dead_letter_id, ANN)
     assert bench.letters() == ["undo-failed"]
 
 
 def test_a_message_that_decodes_by_now_becomes_an_operation_under_its_own_id(bench: Bench) -> None:
     (receipt,) = bench.accept(rejected(b"{}"))
     letter_id = receipt.dead_letter_id or ""
-    op_id = bench.database.dead_letters.replay_message(letter_id, "ann", accepted("m1"))
+    op_id = bench.database.dead_letters.replay_message(letter_id, ANN, accepted("m1"))
     assert op_id is not None
     assert (bench.get(op_id).message_id, bench.get(op_id).causation_id) == ("m1", letter_id)
-    assert bench.database.dead_letters.replay_message(letter_id, "bob", accepted("m1")) is None
+    assert bench.database.dead_letters.replay_message(letter_id, BOB, accepted("m1")) is None
 
 
 def test_a_reused_key_can_be_replayed_beside_the_first_operation(bench: Bench) -> None:
     bench.accept_one("m1")
     (receipt,) = bench.accept(accepted("m1", digest="other"))
     op_id = bench.database.dead_letters.replay_message(
-        receipt.dead_letter_id or "", "ann", accepted("m1", digest="other")
+        receipt.dead_letter_id or "", ANN, accepted("m1", digest="other")
     )
     assert op_id is not None and bench.get(op_id).message_id == "m1.r1"
 
@@ -142,5 +142,5 @@ def test_letters_about_a_message_are_found_by_its_key(bench: Bench) -> None:
 
 def test_an_unknown_letter_is_nothing(bench: Bench) -> None:
     assert bench.database.dead_letters.get("none") is None
-    assert bench.database.dead_letters.replay_operation("none", "ann") is None
-    assert not bench.database.dead_letters.discard("none", "ann", "")
+    assert bench.database.dead_letters.replay_operation("none", ANN) is None
+    assert not bench.database.dead_letters.discard("none", ANN, "")

@@ -12,7 +12,7 @@ from domain.outcome import AddSnapshot, MarkCorrupt, MarkDeleting, MarkSound, Sa
 from domain.schedule import Pause, Schedule
 from domain.schedule_changes import PauseSchedule, SaveDrill, SaveSchedule
 from domain.service import Service
-from tests.contract.sql_bench import Bench, accepted, rejected, snapshot
+from tests.contract.sql_bench import ANN, Bench, accepted, rejected, snapshot
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_the_oldest_operation_under_way_has_an_age_and_a_queued_one_has_not(benc
 def test_nodes_that_take_work_tell_when_they_were_last_seen(bench: Bench) -> None:
     bench.database.nodes.beat("n1", "boot", "1")
     bench.database.nodes.beat("drained", "boot", "1")
-    bench.database.nodes.drain("drained", "anna", "new disks")
+    bench.database.nodes.drain("drained", ANN, "new disks")
     seen = bench.now
     bench.now += 5_000
     assert bench.database.figures(1)["nodes"] == {"n1": seen}

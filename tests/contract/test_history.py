@@ -8,7 +8,7 @@ import pytest
 
 from domain.contracts import Pruned
 from domain.outcome import AddSnapshot
-from tests.contract.sql_bench import LEASE, Bench, accepted, snapshot
+from tests.contract.sql_bench import ANN, LEASE, Bench, accepted, snapshot
 
 DAY = 86_400_000
 
@@ -80,7 +80,7 @@ def test_what_a_dead_letter_is_about_or_has_become_is_kept(bench: Bench) -> None
     _sent(bench)
     bench.now += 1000 * DAY
     assert bench.database.history.prune(DAY, 100) == Pruned()
-    made = bench.database.dead_letters.replay_operation(letter.dead_letter_id, "somebody")
+    made = bench.database.dead_letters.replay_operation(letter.dead_letter_id, ANN)
     assert made is not None
     bench.succeed(bench.claim_one())
     _sent(bench)

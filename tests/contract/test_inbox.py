@@ -11,7 +11,7 @@ from domain.message import Command
 from domain.operation import State
 from domain.outcome import SaveService
 from domain.service import Service
-from tests.contract.sql_bench import Bench, accepted, rejected
+from tests.contract.sql_bench import ANN, Bench, accepted, rejected
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_an_identical_rejected_message_is_one_dead_letter_counted_again(bench: B
 
 def test_a_rejected_message_comes_back_after_it_was_discarded(bench: Bench) -> None:
     (first,) = bench.accept(rejected(b"{"))
-    bench.database.dead_letters.discard(first.dead_letter_id or "", "ann", "noise")
+    bench.database.dead_letters.discard(first.dead_letter_id or "", ANN, "noise")
     (second,) = bench.accept(rejected(b"{"))
     assert second.dead_letter_id != first.dead_letter_id
     assert bench.letters() == ["invalid"]

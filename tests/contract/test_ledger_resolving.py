@@ -11,7 +11,7 @@ from domain.errors import LeaseLost, WrongTenant
 from domain.operation import State
 from domain.outcome import Item, Outcome, SaveService
 from domain.service import Service
-from tests.contract.sql_bench import LEASE, Bench
+from tests.contract.sql_bench import ANN, BOB, LEASE, Bench
 
 WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
 STUCK = Outcome(
@@ -47,31 +47,31 @@ def _told(bench: Bench) -> list[str]:
 @pytest.mark.parametrize("how", HOWS)
 def test_a_word_counts_once(bench: Bench, how: str) -> None:
     op_id = _stuck(bench).operation.op_id
-    assert bench.database.ledger.resolve_stuck(op_id, how, "ann", "") is HOWS[how]
+    assert bench.database.ledger.resolve_stuck(op_id, how, ANN, "") is HOWS[how]
     decided = bench.get(op_id)
-    assert [bench.database.ledger.resolve_stuck(op_id, other, "bob", "") for other in HOWS] == [None] * 3
+    assert [bench.database.ledger.resolve_stuck(op_id, other, BOB, "") for other in HOWS] == [None] * 3
     assert bench.get(op_id) == decided
 
 
 def test_a_word_on_what_is_not_stuck_changes_nothing(bench: Bench) -> None:
     op_id = bench.running().operation.op_id
     before = bench.get(op_id)
-    assert bench.database.ledger.resolve_stuck(op_id, "accept", "ann", "") is None
-    assert bench.database.ledger.resolve_stuck("unknown", "accept", "ann", "") is None
+    assert bench.database.ledger.resolve_stuck(op_id, "accept", ANN, "") is None
+    assert bench.database.ledger.resolve_stuck("unknown", "accept", ANN, "") is None
     assert (bench.get(op_id), _told(bench)) == (before, [])
 
 
 def test_an_unknown_word_is_refused(bench: Bench) -> None:
     op_id = _stuck(bench).operation.op_id
     with pytest.raises(ValueError, match="retry, accept, force"):
-        bench.database.ledger.resolve_stuck(op_id, "forget", "ann", "")
+        bench.database.ledger.resolve_stuck(op_id, "forget", ANN, "")
     assert bench.state(op_id) is State.STUCK
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_the_letter_is_resolved_with_name_and_note(bench: Bench, how: str) -> None:
     op_id = _stuck(bench).operation.op_id
-    bench.database.ledger.resolve_stuck(op_id, how, "ann", "seen on the console")
+    bench.database.ledger.resolve_stuck(op_id, how, ANN, "seen on the console")
     (letter,) = bench.database.dead_letters.list(resolved=True, limit=9, before=None)
     assert (letter.op_id, letter.resolution, letter.resolved_by) == (op_id, "discarded", "ann")
     assert letter.resolved_note == f"resolved: {how}. seen on the console"
@@ -81,7 +81,7 @@ def test_the_letter_is_resolved_with_name_and_note(bench: Bench, how: str) -> No
 # ---------------------------------------------------------------- retry
 def test_a_retry_is_claimed_at_once_as_a_compensation_with_a_new_budget(bench: Bench) -> None:
     op_id = _stuck(bench).operation.op_id
-    bench.database.ledger.resolve_stuck(op_id, "retry", "ann", "")
+    bench.database.ledger.resolve_stuck(op_id, "retry", ANN, "")
     claim = bench.claim_one()
     found = claim.operation
     assert (found.op_id, found.state, claim.takeover) == (op_id, State.COMPENSATING, True)
@@ -92,7 +92,7 @@ def test_a_retry_is_claimed_at_once_as_a_compensation_with_a_new_budget(bench: B
 def test_the_holder_of_before_writes_nothing_after_a_retry(bench: Bench) -> None:
     """I7"""
     stale = _stuck(bench)
-    bench.database.ledger.resolve_stuck(stale.operation.op_id, "retry", "ann", "")
+    bench.database.ledger.resolve_stuck(stale.operation.op_id, "retry", ANN, "")
     with pytest.raises(LeaseLost):
         bench.database.ledger.renew(stale, LEASE)
     bench.claim_one()
@@ -101,7 +101,7 @@ def test_the_holder_of_before_writes_nothing_after_a_retry(bench: Bench) -> None
 
 
 def test_a_retry_does_not_take_back_what_was_not_told_yet(bench: Bench) -> None:
-    bench.database.ledger.resolve_stuck(_stuck(bench).operation.op_id, "retry", "ann", "")
+    bench.database.ledger.resolve_stuck(_stuck(bench).operation.op_id, "retry", ANN, "")
     bench.database.ledger.settle(bench.claim_one(), Outcome(State.ROLLED_BACK, "put back"))
     assert _told(bench) == ["stuck", "rolled-back"]
 
@@ -110,7 +110,7 @@ def test_what_gets_stuck_again_is_told_again_by_another_event(bench: Bench) -> N
     op_id = _stuck(bench).operation.op_id
     (first,) = bench.database.outbox.take(9, LEASE)
     bench.database.outbox.sent([first.event_id])
-    bench.database.ledger.resolve_stuck(op_id, "retry", "ann", "")
+    bench.database.ledger.resolve_stuck(op_id, "retry", ANN, "")
     bench.database.ledger.settle(bench.claim_one(), Outcome(State.STUCK, "still refused", code="undo-failed"))
     (second,) = bench.database.outbox.take(9, LEASE)
     assert (second.topic, second.event_id != first.event_id) == (first.topic, True)
@@ -120,7 +120,7 @@ def test_what_gets_stuck_again_is_told_again_by_another_event(bench: Bench) -> N
 
 def test_what_gets_stuck_again_before_it_was_told_is_told_as_it_stands(bench: Bench) -> None:
     op_id = _stuck(bench).operation.op_id
-    bench.database.ledger.resolve_stuck(op_id, "retry", "ann", "")
+    bench.database.ledger.resolve_stuck(op_id, "retry", ANN, "")
     bench.database.ledger.settle(bench.claim_one(), Outcome(State.STUCK, "still refused", code="undo-failed"))
     (told,) = bench.database.outbox.take(9, LEASE)
     assert told.payload["data"]["sentence"] == "still refused"
@@ -132,7 +132,7 @@ def test_an_end_by_word_is_told_once_with_name_and_note(bench: Bench, how: str, 
     """I5"""
     op_id = _stuck(bench).operation.op_id
     bench.topics()
-    bench.database.ledger.resolve_stuck(op_id, how, "ann", "seen on the console")
+    bench.database.ledger.resolve_stuck(op_id, how, ANN, "seen on the console")
     (event,) = bench.database.outbox.take(9, LEASE)
     told = event.payload["data"]
     assert (event.topic, told["outcome"]) == (f"create-snapshot.{suffix}.acme", suffix)
@@ -155,13 +155,13 @@ def test_the_next_operation_of_the_service_goes_on_after_the_word(bench: Bench, 
     op_id = _stuck(bench).operation.op_id
     bench.accept_one("next")
     assert bench.claim() == []
-    bench.database.ledger.resolve_stuck(op_id, how, "ann", "")
+    bench.database.ledger.resolve_stuck(op_id, how, ANN, "")
     assert bench.claim_one().operation.message_id == "next"
 
 
 def test_force_writes_the_rows_of_the_target(bench: Bench) -> None:
     op_id = _stuck(bench).operation.op_id
-    bench.database.ledger.resolve_stuck(op_id, "force", "ann", "", (SaveService(WEB),))
+    bench.database.ledger.resolve_stuck(op_id, "force", ANN, "", (SaveService(WEB),))
     assert bench.database.services.get("web") == WEB
 
 
@@ -172,6 +172,6 @@ def test_a_force_whose_rows_are_refused_leaves_everything_stuck(bench: Bench) ->
     bench.topics()
     with pytest.raises(WrongTenant):
         bench.database.ledger.resolve_stuck(
-            op_id, "force", "ann", "", (SaveService(Service("web", "mallory", "x", "x")),)
+            op_id, "force", ANN, "", (SaveService(Service("web", "mallory", "x", "x")),)
         )
     assert (bench.get(op_id), bench.letters(), _told(bench)) == (before, ["undo-failed"], [])

@@ -10,7 +10,7 @@ from domain.errors import WrongTenant
 from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
-from tests.contract.sql_bench import Bench, accepted
+from tests.contract.sql_bench import ANN, Bench, accepted
 
 CLAIMED_STATES = [State.SUCCEEDED, State.ROLLED_BACK, State.FAILED, State.CANCELLED]
 WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
@@ -178,7 +178,7 @@ def test_every_way_to_an_end_keeps_and_tells_the_tenant_s_sentence(bench: Bench)
     assert _told(bench, late) == ("The snapshot could not be done in time; nothing was changed.",) * 2
     stuck = bench.running("c")
     bench.database.ledger.settle(stuck, Outcome(State.STUCK, "it is broken", code="undo-failed"))
-    bench.database.ledger.resolve_stuck(stuck.operation.op_id, "accept", "anna", "by hand")
+    bench.database.ledger.resolve_stuck(stuck.operation.op_id, "accept", ANN, "by hand")
     assert (
         _told(bench, stuck.operation.op_id)
         == ("The snapshot could not end by itself; an operator has put everything back as it was.",) * 2

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from domain.audit import Actor
 from domain.contracts import Claim
 from domain.errors import LeaseLost, NotFound, Refused
 from domain.node import AWAY_MS
@@ -13,6 +14,8 @@ from domain.operation import Operation, State
 from domain.outcome import SaveService
 from domain.service import Service
 from tests.contract.sql_bench import LEASE, Bench
+
+ROOT = Actor("root@ops", "cli")
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def _local(bench: Bench, service: str = "web") -> str:
 
 
 def _move(bench: Bench, op_id: str, to: str = "n2") -> list[str]:
-    return bench.database.moves.move(op_id, to, "root@ops", "n1 burnt")
+    return bench.database.moves.move(op_id, to, ROOT, "n1 burnt")
 
 
 def _refused(bench: Bench, op_id: str, to: str = "n2") -> str:
@@ -99,7 +102,7 @@ def test_a_drained_node_is_left_as_a_lost_one(bench: Bench) -> None:
     bench.database.nodes.beat("n1", "boot", "1.0")
     op_id = _local(bench)
     assert _refused(bench, op_id) == "node-alive"
-    bench.database.nodes.drain("n1", "root@ops", "")
+    bench.database.nodes.drain("n1", ROOT, "")
     assert _move(bench, op_id) == ["web"]
 
 
@@ -117,9 +120,9 @@ def test_each_refusal_says_why_and_changes_nothing(bench: Bench) -> None:
     assert _refused(bench, bench.accept_one(service="free")) == "not-bound"
     assert _refused(bench, bench.accept_one(node="n1")) == "node-in-message"
     waiting = _local(bench, "db")
-    bench.database.nodes.drain("n2", "root@ops", "")
+    bench.database.nodes.drain("n2", ROOT, "")
     assert _refused(bench, waiting) == "node-drained"
-    bench.database.nodes.undrain("n2", "root@ops", "")
+    bench.database.nodes.undrain("n2", ROOT, "")
     assert _refused(bench, waiting) == "directory-taken"
     (claim,) = [one for one in bench.claim(node="n1", owner="n1|b|ns|1|1") if one.operation.service_id == "db"]
     assert _refused(bench, waiting) == "busy"
@@ -141,7 +144,7 @@ def test_a_node_that_is_away_is_given_nothing(bench: Bench) -> None:
 def test_what_only_a_lost_node_could_finish_becomes_stuck_and_is_told_once(bench: Bench) -> None:
     """I5, I2"""
     begun = _begun_on_n1(bench, "plan", "swap")
-    bench.database.moves.give_up(begun.op_id, "root@ops", "n1 burnt")
+    bench.database.moves.give_up(begun.op_id, ROOT, "n1 burnt")
     stuck = bench.get(begun.op_id)
     assert (stuck.state, stuck.error_code) == (State.STUCK, "node-lost")
     assert stuck.outcome is not None
@@ -149,8 +152,8 @@ def test_what_only_a_lost_node_could_finish_becomes_stuck_and_is_told_once(bench
     assert "n1 burnt" in stuck.outcome["sentence"]
     assert bench.letters() == ["node-lost"]
     with pytest.raises(Refused):
-        bench.database.moves.give_up(begun.op_id, "root@ops", "")
-    assert bench.database.ledger.resolve_stuck(begun.op_id, "accept", "root@ops", "restored") is State.ROLLED_BACK
+        bench.database.moves.give_up(begun.op_id, ROOT, "")
+    assert bench.database.ledger.resolve_stuck(begun.op_id, "accept", ROOT, "restored") is State.ROLLED_BACK
 
 
 def test_a_lost_node_that_comes_back_writes_nothing_to_what_was_given_up(bench: Bench) -> None:
@@ -159,7 +162,7 @@ def test_a_lost_node_that_comes_back_writes_nothing_to_what_was_given_up(bench: 
     (claim,) = bench.claim(node="n1", owner="n1|b|ns|1|1")
     bench.database.ledger.intend(claim, 0, "swap", {}, (), LEASE)
     bench.now += LEASE + 1
-    bench.database.moves.give_up(op_id, "root@ops", "")
+    bench.database.moves.give_up(op_id, ROOT, "")
     with pytest.raises(LeaseLost):
         bench.succeed(claim)
 
@@ -167,10 +170,10 @@ def test_a_lost_node_that_comes_back_writes_nothing_to_what_was_given_up(bench: 
 def test_only_what_is_lost_is_given_up(bench: Bench) -> None:
     untouched = _begun_on_n1(bench, "plan")
     with pytest.raises(Refused, match="has changed nothing on node n1"):
-        bench.database.moves.give_up(untouched.op_id, "root@ops", "")
+        bench.database.moves.give_up(untouched.op_id, ROOT, "")
     (claim,) = bench.claim(node="n1", owner="n1|b|ns|1|1")
     bench.database.ledger.intend(claim, 1, "swap", {}, (), LEASE)
     bench.now += LEASE + 1
     bench.database.nodes.beat("n1", "boot", "1.0")
     with pytest.raises(Refused, match="was seen 0 s ago"):
-        bench.database.moves.give_up(untouched.op_id, "root@ops", "")
+        bench.database.moves.give_up(untouched.op_id, ROOT, "")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from domain.audit import Actor
 from domain.contracts import Claim
 from domain.errors import NotFound, Refused
 from domain.node import AWAY_MS, Disk, NodeReport, NodeSeen
@@ -16,6 +17,7 @@ from domain.service import Service
 from tests.contract.sql_bench import LEASE, Bench
 
 OWNER = "n1|boot|ns|7|1"
+ROOT = Actor("root@ops", "cli")
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_a_drained_node_begins_nothing_and_ends_what_it_has_begun(bench: Bench) 
     bench.database.ledger.retry_later(claim, 1_000, "store-unavailable", "the store did not answer")
     bench.accept_one("bound", "other", node="n1")
     bench.accept_one("free", "third")
-    drained = bench.database.nodes.drain("n1", "root@ops", "new disk")
+    drained = bench.database.nodes.drain("n1", ROOT, "new disk")
     assert (drained.standing, drained.drained_by, drained.drain_reason) == ("draining", "root@ops", "new disk")
     assert (drained.begun, drained.bound) == (1, 2)
     bench.now += 2_000
@@ -74,52 +76,52 @@ def test_a_drained_node_ends_what_only_it_has_begun_and_takes_over_nobody_else_s
     (theirs,) = _claim(bench, owner="n2|boot|ns|7|1")
     for claim in (mine, theirs):
         bench.database.ledger.retry_later(claim, 0, "busy", "not now")
-    bench.database.nodes.drain("n1", "root@ops", "")
+    bench.database.nodes.drain("n1", ROOT, "")
     assert [claim.operation.message_id for claim in _claim(bench)] == ["mine"]
 
 
 def test_a_cancel_is_taken_by_a_drained_node_too(bench: Bench) -> None:
     bench.accept_one("cancel", kind="cancel-operation", exclusive=False)
-    bench.database.nodes.drain("n1", "root@ops", "")
+    bench.database.nodes.drain("n1", ROOT, "")
     assert len(_claim(bench)) == 1
 
 
 def test_other_nodes_do_what_a_drained_one_leaves(bench: Bench) -> None:
     bench.accept_one()
-    bench.database.nodes.drain("n1", "root@ops", "")
+    bench.database.nodes.drain("n1", ROOT, "")
     assert _claim(bench) == []
     assert len(_claim(bench, owner="n2|boot|ns|7|1")) == 1
 
 
 def test_undraining_lets_it_work_again_and_both_may_be_repeated(bench: Bench) -> None:
     bench.accept_one()
-    bench.database.nodes.drain("n1", "first@ops", "one")
-    assert bench.database.nodes.drain("n1", "second@ops", "two").drained_by == "first@ops"
+    bench.database.nodes.drain("n1", Actor("first@ops", "cli"), "one")
+    assert bench.database.nodes.drain("n1", Actor("second@ops", "cli"), "two").drained_by == "first@ops"
     for _ in range(2):
-        assert bench.database.nodes.undrain("n1", "root@ops", "").standing == "ready"
+        assert bench.database.nodes.undrain("n1", ROOT, "").standing == "ready"
     assert len(_claim(bench)) == 1
 
 
 @pytest.mark.parametrize("act", ["drain", "undrain", "forget"])
 def test_a_node_that_nobody_has_seen_is_not_found(bench: Bench, act: str) -> None:
     with pytest.raises(NotFound, match="no node n7"):
-        getattr(bench.database.nodes, act)("n7", "root@ops", "")
+        getattr(bench.database.nodes, act)("n7", ROOT, "")
 
 
 # ---------------------------------------------------------------- forgetting
 def test_only_a_node_that_is_gone_and_not_needed_is_forgotten(bench: Bench) -> None:
     forget = bench.database.nodes.forget
     with pytest.raises(Refused, match="was seen 0 s ago") as alive:
-        forget("n1", "root@ops", "")
+        forget("n1", ROOT, "")
     assert alive.value.code == "busy"
     bench.make(SaveService(Service("web", "acme", "web", "web", node="n1")))
     bench.accept_one("waits", "db", node="n1")
     bench.now += AWAY_MS + 1
     with pytest.raises(Refused, match="1 services live on node n1, and 1 unfinished"):
-        forget("n1", "root@ops", "")
+        forget("n1", ROOT, "")
     bench.succeed(_claim(bench)[0])
     bench.make(SaveService(Service("web", "acme", "web", "web", node="n2")))
-    forget("n1", "root@ops", "")
+    forget("n1", ROOT, "")
     assert bench.database.nodes.list() == []
     bench.database.nodes.beat("n1", "boot", "1.0")
     assert _node(bench).standing == "ready"

@@ -13,7 +13,7 @@ from domain.errors import LeaseLost, ServiceBusy
 from domain.operation import State
 from domain.outcome import Outcome
 from storage.sql.tables import service_fence
-from tests.contract.sql_bench import LEASE, Bench
+from tests.contract.sql_bench import ANN, LEASE, Bench
 
 ENDS = [State.SUCCEEDED, State.ROLLED_BACK, State.FAILED, State.CANCELLED]
 
@@ -245,6 +245,6 @@ def test_a_word_that_ends_it_frees_what_it_holds(bench: Bench, how: str, held: b
     claim = _group(bench, "db")
     bench.accept_one("waits", "db")
     bench.database.ledger.settle(claim, Outcome(State.STUCK, "cannot be put back", code="undo-failed"))
-    bench.database.ledger.resolve_stuck(claim.operation.op_id, how, "ann", "")
+    bench.database.ledger.resolve_stuck(claim.operation.op_id, how, ANN, "")
     assert (_fences(bench)["db"][1] == claim.operation.op_id) is held
     assert bench.claim_one().operation.message_id == (claim.operation.message_id if held else "waits")

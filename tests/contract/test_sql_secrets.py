@@ -10,7 +10,7 @@ from sqlalchemy import text
 from domain.errors import Damaged
 from domain.outcome import Outcome, SaveService, SaveVersion
 from domain.service import Service
-from tests.contract.sql_bench import LEASE, Bench, accepted, rejected
+from tests.contract.sql_bench import ANN, LEASE, Bench, accepted, rejected
 
 CANARY = "CANARY-7f3a91"
 
@@ -28,7 +28,7 @@ def spread(bench: Bench) -> None:
     bench.database.ledger.undo_many(claim, {1: {"env": CANARY}}, LEASE)
     bench.fail(claim, traceback=f'File "/x.py", line 1, in f\nValueError: {CANARY}')
     (letter, *_) = bench.database.dead_letters.list(resolved=False, limit=1, before=None)
-    bench.database.dead_letters.replay_operation(letter.dead_letter_id, "ann")
+    bench.database.dead_letters.replay_operation(letter.dead_letter_id, ANN)
     bench.database.ledger.settle(
         bench.claim_one(),
         Outcome.succeeded(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from domain.audit import Actor
 from domain.drill import Drill
 from domain.node import NodeReport
 from domain.operation import State
@@ -102,7 +103,7 @@ def test_what_is_stuck_and_what_is_old_have_a_command_each(cli: CommandLine) -> 
 def test_each_node_that_is_drained_away_full_or_late_is_named(cli: CommandLine) -> None:
     nodes = cli.system.database.nodes
     nodes.beat("drained", "boot", "1")
-    nodes.drain("drained", "root@ops", "new disk")
+    nodes.drain("drained", Actor("root@ops", "cli"), "new disk")
     nodes.beat("full", "boot", "1", NodeReport(low_on_room="/srv/apps has 0.10 GB free"))
     nodes.beat("late", "boot", "2", NodeReport(wall_ms=1))
     nodes.beat("lost", "boot", "1")

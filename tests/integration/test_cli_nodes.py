@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.audit import Actor
 from domain.contracts import Accepted
 from domain.decoding import request_hash
 from domain.identity import Subject
@@ -14,6 +15,8 @@ from domain.node import Disk, NodeReport
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
 from tests.command_line import CommandLine
+
+ROOT = Actor("root@ops", "cli")
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def _bound(cli: CommandLine) -> str:
     saved = Service("web", "acme", "web", "web", node="n9")
     database.ledger.settle(cli.claim(), Outcome.succeeded("registered", changes=(SaveService(saved),)))
     database.nodes.beat("n9", "boot", "1")
-    database.nodes.drain("n9", "root@ops", "burnt")
+    database.nodes.drain("n9", ROOT, "burnt")
     command = Command("/test", "bound", "create-snapshot", 1, Subject("acme", "web"), {})
     (receipt,) = database.inbox.accept([Accepted(command, request_hash(command), exclusive=True, local=True)])
     assert receipt.op_id is not None

@@ -37,13 +37,13 @@ def rebuild(
                 code="busy",
                 next_step="stop the nodes or wait, and try again",
             )
+        if not dry_run:
+            here.audit("catalogue.rebuild", "catalogue")
         found = _cataloguing(here).rebuild(write=not dry_run, told=lambda key: None)
         here.screen.document({"dry_run": dry_run, **_document(found)})
         verb = "would be taken in" if dry_run else "taken in"
         here.screen.line(f"{len(found.added)} snapshots {verb}, {found.known} were known", "bold")
         _tell(here, found)
-        if not dry_run:
-            here.audit("catalogue.rebuilt", added=str(len(found.added)), passed_over=str(len(found.passed_over)))
         if found.passed_over:
             raise typer.Exit(Exit.PARTIAL)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from domain.operation import Operation, State, Step
 
 if TYPE_CHECKING:
+    from domain.audit import Entry
     from domain.contracts import DeadLetter
     from domain.node import NodeSeen
     from domain.recovery_point import RecoveryPoint
@@ -183,6 +184,21 @@ def letter_document(letter: DeadLetter) -> dict[str, Any]:
         "resolved_by": letter.resolved_by,
         "resolved_note": letter.resolved_note,
         "replay_operation_id": letter.replay_op_id,
+    }
+
+
+def audit_document(entry: Entry) -> dict[str, Any]:
+    """Who did what."""
+    return {
+        "seq": entry.seq,
+        "at": moment(entry.at),
+        "actor": entry.actor,
+        "way": entry.way,
+        "action": entry.action,
+        "subject": entry.subject,
+        "tenant_id": entry.tenant_id or None,
+        "reason": entry.reason or None,
+        "detail": dict(entry.detail),
     }
 
 

@@ -42,9 +42,9 @@ def evacuate(
         ready = [one for one in returns if not one.trouble]
         if ready and not dry_run:
             _confirm(here, node, to, len(ready), yes)
+            here.audit("node.evacuate", f"node/{node}", reason=reason, to=to, services=len(ready))
             for one in ready:
                 _ask(here, one, node, to)
-            here.audit("node.evacuated", about=node, to=to, services=str(len(ready)), reason=reason)
         here.screen.document({"node": node, "to": to, "dry_run": dry_run, "services": [_document(o) for o in returns]})
         verb = "would be restored" if dry_run else "are being restored; `backstay operations watch` follows them"
         here.screen.line(f"{len(ready)} of {len(returns)} services {verb}", "bold")

@@ -142,6 +142,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keys rotate": ("backstay keys rotate",),
     "keys rewrap": ("backstay keys rewrap",),
     "keys destroy": ("backstay keys destroy --tenant acme --yes",),
+    "audit list": (
+        "backstay audit list --tenant acme",
+        "backstay audit list --action dead-letter.discard --json",
+    ),
     "config show": ("backstay config show --origin",),
     "config new-key": ("backstay config new-key",),
     "support-bundle": (

@@ -88,7 +88,6 @@ def resolve(
         _ask(here, chosen[0], yes)
         changes = target_rows(database, operation_id) if force else ()
         state = database.ledger.resolve_stuck(operation_id, chosen[0], operator(), reason, changes)
-        here.audit("operation.resolved", operation=operation_id, how=chosen[0], reason=reason)
         here.screen.document(operation_document(find(database, operation_id), None) | {"resolved": chosen[0]})
         ends = {"retry": "is being put back once more", "accept": "is as before", "force": "holds its target"}
         here.screen.line(f"operation {operation_id} {ends[chosen[0]]}, by your word; it is {state}")

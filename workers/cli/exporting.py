@@ -57,12 +57,12 @@ def link(
                 code="not-exported",
                 next_step=f"`backstay snapshots export {snapshot_id}` makes one",
             )
+        here.audit("snapshot.link", f"snapshot/{snapshot_id}", tenant_id=tenant, seconds=ttl)
         url = here.system.store.link(found.object_key, ttl, f"{snapshot_id}.tar.zst") or _local_link(here, found, ttl)
         here.screen.document(
             {"state": "ready", "url": url, "seconds": ttl, "bytes": found.bytes, "sha256": found.sha256}
         )
         here.screen.line(url)
-        here.audit("snapshot.linked", snapshot=snapshot_id, tenant=tenant, seconds=str(ttl))
 
 
 def _preparing(here: Session, snapshot: Snapshot) -> None:

@@ -36,12 +36,12 @@ def prune(
     """
     with session(as_json) as here:
         history = here.database().history
+        if not dry_run:
+            here.audit("history.prune", "history", days=days)
         total = gone = history.prune(days * DAY_MS, EVERYTHING if dry_run else BATCH, dry_run=dry_run)
         while not dry_run and gone.operations == BATCH:
             gone = history.prune(days * DAY_MS, BATCH)
             total += gone
-        if total.operations and not dry_run:
-            here.audit("history.pruned", operations=str(total.operations), days=str(days))
         here.screen.document(
             {"dry_run": dry_run, "operations": total.operations, "steps": total.steps, "events": total.events}
         )

@@ -55,8 +55,8 @@ def rotate(
             here.screen.document({"entry": text})
             here.screen.line(text)
             return
+        here.audit("keys.rotate", "keys")
         key_id = here.system.rotate_embedded_keys()
-        here.audit("keys.rotated", key=key_id)
         here.screen.document({"current": key_id})
         here.screen.line(f"key {key_id} is in the ring {here.settings.data_dir}/secret.keys and seals from now on")
         here.screen.note(
@@ -69,6 +69,7 @@ def rewrap(as_json: AsJson = False) -> None:
     """Seal everything anew with the current key: values in SQL, data keys of tenants. No pack is rewritten."""
     with session(as_json) as here:
         ring = here.system.keyring
+        here.audit("keys.rewrap", "keys", key=ring.current)
         values, closed = here.database().rewrap(ring.head(ring.current))
         done, failed = [], {}
         for keys, tenant_id in _data_keys(here):
@@ -77,7 +78,6 @@ def rewrap(as_json: AsJson = False) -> None:
                     done.append(tenant_id)
             except Refused as error:
                 failed[tenant_id] = str(error)
-        here.audit("keys.rewrapped", key=ring.current, values=str(values), tenants=str(len(done)))
         uses, lost = _uses(here, True)
         rewrapped = {"current": ring.current, "values": values, "tenants": done, "values_not_opened": closed}
         _tell(here, uses, lost, {"rewrapped": rewrapped, "failed": failed})
@@ -103,10 +103,10 @@ def destroy(
                 next_step="say it with --yes",
             )
         key_id = None
-        # The primary first: from then on nothing is copied any more. What cannot be taken back is on record at once.
+        here.audit("keys.destroy", f"tenant/{tenant}", tenant_id=tenant)
+        # The primary first: from then on nothing is copied any more.
         for keys in here.system.every_tenant_keys:
             gone = keys.destroy(tenant)
-            here.audit("keys.destroyed", tenant=tenant, key=gone or "-")
             key_id = key_id or gone
         if key_id is not None:
             here.screen.line(f"key {key_id} of tenant {tenant} is destroyed; what it sealed cannot be read again")

@@ -38,7 +38,6 @@ def move(
             yes,
         )
         services = database.moves.move(operation_id, to, operator(), reason)
-        here.audit("operation.moved", operation=operation_id, to=to, services=",".join(services), reason=reason)
         after = find(database, operation_id)
         waits = database.waits_for(after)
         here.screen.document(operation_document(after, waits) | {"moved_services": services})
@@ -55,7 +54,6 @@ def give_up(operation_id: Id, reason: Reason = "", yes: Yes = False, as_json: As
         before = find(database, operation_id)
         _confirm(here, f"node {before.node} will not come back, and you will say with `resolve` how it ended", yes)
         database.moves.give_up(operation_id, operator(), reason)
-        here.audit("operation.given-up", operation=operation_id, reason=reason)
         after = find(database, operation_id)
         here.screen.document(operation_document(after, None))
         for item in (after.outcome or {}).get("items", ()):

@@ -69,7 +69,6 @@ def drain(
     with session(as_json) as here:
         database = here.database()
         found = database.nodes.drain(node, operator(), reason)
-        here.audit("node.drained", about=node, reason=reason)
         if wait:
             found = _wait(here, node, timeout)
         here.screen.document(node_document(found))
@@ -90,7 +89,6 @@ def undrain(node: Name, reason: Reason = "", as_json: AsJson = False) -> None:
     """Let a node take work again."""
     with session(as_json) as here:
         found = here.database().nodes.undrain(node, operator(), reason)
-        here.audit("node.undrained", about=node, reason=reason)
         here.screen.document(node_document(found))
         here.screen.line(f"node {node} takes work")
 
@@ -100,7 +98,6 @@ def forget(node: Name, reason: Reason = "", as_json: AsJson = False) -> None:
     """Remove a node that is gone for good; refused while a service lives there or an operation waits for it."""
     with session(as_json) as here:
         here.database().nodes.forget(node, operator(), reason)
-        here.audit("node.forgotten", about=node, reason=reason)
         here.screen.document({"node": node, "forgotten": True})
         here.screen.line(f"node {node} is forgotten; should it beat again, it is known again")
 

@@ -15,7 +15,7 @@ from domain.operation import Operation, State
 from workers.cli.documents import ENDED, item_line, moment, operation_document, page, step_document
 from workers.cli.exits import Exit
 from workers.cli.screen import Screen
-from workers.cli.session import AsJson, Before, Limit, Session, session
+from workers.cli.session import AsJson, Before, Limit, Session, operator, session
 
 if TYPE_CHECKING:
     from workers.bootstrap import Database
@@ -70,12 +70,10 @@ def cancel(operation_id: Id, as_json: AsJson = False) -> None:
     with session(as_json) as here:
         database = here.database()
         was = find(database, operation_id).state
-        state = database.ledger.request_cancel(operation_id)
+        state = database.ledger.request_cancel(operation_id, operator())
         document = _document(database, find(database, operation_id))
         if state in ENDED - {State.CANCELLED}:
             _too_late(here.screen, document)
-        if was is not State.CANCELLED:
-            here.audit("operation.cancel-requested", operation=operation_id, was=was.value, state=document["state"])
         here.screen.document(document)
         if state is State.CANCELLED:
             here.screen.line(f"operation {operation_id} is cancelled; nothing was changed")

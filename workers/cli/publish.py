@@ -23,7 +23,7 @@ def publish(
     message_id: Annotated[
         str | None, typer.Option("--id", help="Message id; publishing the same one again changes nothing.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Who publishes; default /cli/USER@HOST.")] = None,
+    source: Annotated[str | None, typer.Option(help="Who publishes; default /backstay/cli/USER@HOST.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the operation to its outcome.")] = False,
     timeout: Timeout = 600,
     as_json: AsJson = False,

@@ -70,7 +70,7 @@ def cloud_event(
         subject,
         data,
         command_event.uuid7() if message_id is None else message_id,
-        f"/cli/{operator()}" if source is None else source,
+        operator().source() if source is None else source,
     )
 
 

@@ -7,12 +7,9 @@ command asks for it: publishing never touches the database, listing never the br
 from __future__ import annotations
 
 import os
-import pwd
-import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +17,7 @@ from domain.errors import DatabaseUnavailable
 from workers.cli.screen import Screen, reporting
 
 if TYPE_CHECKING:
+    from domain.audit import Actor
     from workers.bootstrap import Database, System
     from workers.config import Settings
 
@@ -48,20 +46,11 @@ class Session:
             raise DatabaseUnavailable(sentence, code="schema-not-ready", next_step=next_step)
         return self.system.database
 
-    def audit(self, event: str, **fields: str) -> None:
-        """One line of log on stderr that names who typed; for acts that leave no name in SQL."""
-        import structlog
-
-        # A logger of its own: a command must not set up logging for the whole process that it runs in.
-        processors: list[structlog.typing.Processor] = [
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ]
-        logger = structlog.wrap_logger(
-            structlog.WriteLogger(sys.stderr), processors, wrapper_class=structlog.BoundLogger
-        )
-        logger.info(event, by=operator(), node=self.settings.node, **fields)
+    def audit(self, action: str, subject: str, *, tenant_id: str = "", reason: str = "", **detail: Any) -> None:
+        """Keep in the audit trail that whoever types asks for an effect outside SQL; call it before the effect."""
+        detail["node"] = self.settings.node
+        entry = operator().entry(action, subject, tenant_id=tenant_id, reason=reason, detail=detail)
+        self.database().audit.record(entry)
 
 
 @contextmanager
@@ -80,10 +69,9 @@ def session(as_json: bool = False) -> Iterator[Session]:
             system.close()
 
 
-def operator() -> str:
-    """Who types: `user@host`, for lineage."""
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"
+def operator() -> Actor:
+    """Who types: BACKSTAY_ACTOR, else the login name as `user@host`."""
+    from domain.audit import Actor, check_actor
+    from workers.config import actor_name
+
+    return Actor(check_actor(actor_name()), "cli")

@@ -47,7 +47,6 @@ def create(
         secret = credentials.new_token()
         seconds = None if days is None else days * 86_400
         made = here.database().tokens.create(name, credentials.digest(secret), roles, operator(), seconds)
-        here.audit("token.created", token=made.token_id, name=name, roles=_written(roles))
         here.screen.document(token_document(made) | {"token": secret})
         here.screen.line(secret)
         here.screen.note(f"this is the token of {name} ({_written(roles)}); it is not shown again")
@@ -71,8 +70,6 @@ def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN_ID")], as_json
     """End a token and all sessions that were begun with it, now."""
     with session(as_json) as here:
         done = here.database().tokens.revoke(token_id, operator())
-        if done:
-            here.audit("token.revoked", token=token_id)
         here.screen.document({"token_id": token_id, "revoked_now": done})
         here.screen.line(f"token {token_id} is revoked" if done else f"token {token_id} was revoked before")
 

@@ -51,6 +51,7 @@ BRANCHES: dict[str, Branch] = {
     "plan": _group("what an upgrade or a rollback would do", "plan"),
     "keys": _group("the key ring, and the keys of tenants", "keys"),
     "tokens": _group("who may use the HTTP API and the console", "tokens"),
+    "audit": _group("who changed what, when and why", "audit"),
     "config": _group("the configuration in effect, and where it is from", "config"),
     "doctor": _command("check every part, with the next step for each finding", "doctor"),
     "support-bundle": _command("one file for whoever helps, without secrets", "support_bundle"),

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from domain.audit import Actor
 from domain.operation import TERMINAL, Budget, Operation, State
 from workers import log
 from workers.bootstrap import System
@@ -97,7 +98,9 @@ class Site:
     def token(self) -> str:
         """A fresh one that may do everything, for the console and the HTTP API."""
         secret = credentials.new_token()
-        self.system.database.tokens.create("demo", credentials.digest(secret), {"*": "admin"}, "demo", None)
+        self.system.database.tokens.create(
+            "demo", credentials.digest(secret), {"*": "admin"}, Actor("demo", "cli"), None
+        )
         return secret
 
     # ------------------------------------------------------------ nodes

@@ -45,7 +45,7 @@ def test_a_payload_that_names_a_key_twice_is_refused_and_not_halved(text: str) -
 def test_id_and_source_have_defaults_that_identify_the_sender() -> None:
     event = cloud_event("create-snapshot", SUBJECT, {}, None, None)
     assert uuid.UUID(event["id"]).version == 7
-    assert re.match(r"/cli/[^@]+@.+", event["source"])
+    assert re.match(r"/backstay/cli/[^@]+@.+", event["source"])
 
 
 def test_ids_sort_by_age_and_are_of_version_7() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.cli.answers import access, installation, letters, nodes, scheduling, snapshots, work
+from workers.cli.answers import access, audit, installation, letters, nodes, scheduling, snapshots, work
 
 #: Command -> the document that it prints when it has done what it was asked for. An error is a `work.Failure`.
 ANSWERS: dict[str, Any] = {
@@ -79,6 +79,7 @@ ANSWERS: dict[str, Any] = {
     "keys rotate": installation.KeyRotated,
     "keys rewrap": installation.KeysRewrapped,
     "keys destroy": installation.KeyDestroyed,
+    "audit list": audit.Entries,
     "config show": installation.Settings,
     "config new-key": installation.SecretKeys,
     "doctor": installation.Doctor,
