@@ -5,6 +5,7 @@ Apart from the ledger because they decide nothing; rows change only by settling.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -25,6 +26,9 @@ class Services(Protocol):
 
     def list(self, tenant_id: str | None) -> list[Service]:
         """All services, or a tenant's, by id, with empty documents."""
+
+    def page(self, tenant_ids: Sequence[str] | None, limit: int, after: str | None) -> builtins.list[Service]:
+        """As `list`, of any of the tenants (all if None), at most so many, behind the id `after`."""
 
     def overlapping(self, node: str | None, directory: str, besides: str) -> str | None:
         """A service other than `besides` on that node whose directory equals, contains or lies in this one."""

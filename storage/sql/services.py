@@ -5,6 +5,9 @@ The record of another tenant's service is returned like any other: who may see i
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, or_, select
 
 from domain.service import Service
@@ -43,6 +46,16 @@ class SqlServices:
         wanted = select(service).order_by(service.c.service_id)
         if tenant_id is not None:
             wanted = wanted.where(service.c.tenant_id == tenant_id)
+        with self._tx.read() as connection:
+            return [closed_service(row) for row in connection.execute(wanted)]
+
+    def page(self, tenant_ids: Sequence[str] | None, limit: int, after: str | None) -> builtins.list[Service]:
+        """As `list`, of any of the tenants (all if None), at most so many, behind the id `after`."""
+        wanted = select(service).order_by(service.c.service_id).limit(limit)
+        if tenant_ids is not None:
+            wanted = wanted.where(service.c.tenant_id.in_(list(tenant_ids)))
+        if after is not None:
+            wanted = wanted.where(service.c.service_id > after)
         with self._tx.read() as connection:
             return [closed_service(row) for row in connection.execute(wanted)]
 

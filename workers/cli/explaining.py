@@ -13,7 +13,7 @@ import typer
 
 from domain.errors import Refused
 from domain.operation import Operation, State
-from workers.cli.documents import ENDED, moment, operation_document
+from workers.cli.documents import moment, operation_document
 from workers.cli.exits import Exit
 from workers.cli.operations import Id, find, group
 from workers.cli.session import AsJson, Session, operator, session
@@ -26,35 +26,27 @@ if TYPE_CHECKING:
 @group.command()
 def explain(operation_id: Id, as_json: AsJson = False) -> None:
     """Tell an operation from its acceptance on: steps, replies, what was put back, how it ended, what to do next."""
-    from domain.chronicle import attempts, choices, chronicle
-    from domain.explain import story, summary
+    from domain.chronicle import attempts
+    from workers.explained import explained
 
     with session(as_json) as here:
         database = here.database()
         operation = find(database, operation_id)
-        steps = database.ledger.steps(operation_id)
-        letters = database.find_dead_letters(operation.source, operation.message_id)
-        waits_for = None if operation.state in ENDED else database.waits_for(operation)
-        lines, moments = story(steps), chronicle(operation, database.told(operation_id), letters)
-        may = choices(operation, letters)
-        document = {
-            "story": [line.document() for line in lines],
-            "chronicle": [{"at": moment(one.at), "what": one.what} for one in moments],
-            "choices": may,
-        }
-        here.screen.document(operation_document(operation, waits_for) | document)
-        sentences = [*summary(operation, steps), f"it waits for {waits_for}" if waits_for else "", attempts(operation)]
+        found = explained(database, operation)
+        here.screen.document(found.document())
+        waiting = f"it waits for {found.waits_for}" if found.waits_for else ""
+        sentences = [*found.summary, waiting, attempts(operation)]
         for sentence in filter(None, sentences):
             here.screen.line(sentence)
         for item in (operation.outcome or {}).get("items", ()):
             here.screen.line(f"{item['code']}: {item['name']}: {item['sentence']}", "yellow")
         _evidence(here, operation)
         here.screen.line("")
-        _tell_moments(here, moments[:1])
-        for line in lines:
+        _tell_moments(here, found.moments[:1])
+        for line in found.lines:
             _tell(here, line)
-        _tell_moments(here, moments[1:])
-        for choice in may:
+        _tell_moments(here, found.moments[1:])
+        for choice in found.choices:
             here.screen.line(f"next: {choice}")
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
+from domain.audit import Actor
 from domain.errors import Refused
 
 #: In a token's roles: all tenants, and what belongs to none of them.
@@ -31,8 +33,9 @@ class Action(StrEnum):
     OPERATIONS_CANCEL = "operations.cancel"
     OPERATIONS_RETRY = "operations.retry"  # a STUCK one is put back once more
     OPERATIONS_RESOLVE = "operations.resolve"  # a STUCK one ends by a person's word
+    OPERATIONS_MOVE = "operations.move"  # to another node, with its service
     SERVICES_READ = "services.read"
-    SERVICES_REGISTER = "services.register"
+    SERVICES_REGISTER = "services.register"  # names a directory and programs of a node
     SERVICES_UPGRADE = "services.upgrade"
     SERVICES_ROLLBACK = "services.rollback"
     VERSIONS_READ = "versions.read"
@@ -42,10 +45,12 @@ class Action(StrEnum):
     SNAPSHOTS_CREATE = "snapshots.create"
     SNAPSHOTS_VERIFY = "snapshots.verify"
     SNAPSHOTS_RESTORE = "snapshots.restore"
+    SNAPSHOTS_PLACE = "snapshots.place"  # restore elsewhere than where the service is
     SNAPSHOTS_PIN = "snapshots.pin"
     SNAPSHOTS_EXPORT = "snapshots.export"  # hands data out
     SNAPSHOTS_IMPORT = "snapshots.import"
     SNAPSHOTS_DELETE = "snapshots.delete"
+    SNAPSHOTS_REPACK = "snapshots.repack"
     RETENTION_APPLY = "retention.apply"
     RETENTION_CHANGE = "retention.change"
     SCHEDULES_READ = "schedules.read"
@@ -56,7 +61,8 @@ class Action(StrEnum):
     DEAD_LETTERS_EDIT = "dead-letters.edit"
     DEAD_LETTERS_DISCARD = "dead-letters.discard"
     NODES_READ = "nodes.read"
-    NODES_CHANGE = "nodes.change"
+    NODES_CHANGE = "nodes.change"  # drain and undrain
+    NODES_FORGET = "nodes.forget"
     SETTINGS_READ = "settings.read"
     AUDIT_READ = "audit.read"
 
@@ -67,6 +73,7 @@ LEAST: Mapping[Action, Role] = {
     Action.OPERATIONS_CANCEL: Role.OPERATOR,
     Action.OPERATIONS_RETRY: Role.OPERATOR,
     Action.OPERATIONS_RESOLVE: Role.ADMIN,
+    Action.OPERATIONS_MOVE: Role.OPERATOR,
     Action.SERVICES_READ: Role.VIEWER,
     Action.SERVICES_REGISTER: Role.ADMIN,
     Action.SERVICES_UPGRADE: Role.OPERATOR,
@@ -78,10 +85,12 @@ LEAST: Mapping[Action, Role] = {
     Action.SNAPSHOTS_CREATE: Role.OPERATOR,
     Action.SNAPSHOTS_VERIFY: Role.OPERATOR,
     Action.SNAPSHOTS_RESTORE: Role.OPERATOR,
+    Action.SNAPSHOTS_PLACE: Role.ADMIN,
     Action.SNAPSHOTS_PIN: Role.OPERATOR,
     Action.SNAPSHOTS_EXPORT: Role.ADMIN,
     Action.SNAPSHOTS_IMPORT: Role.ADMIN,
     Action.SNAPSHOTS_DELETE: Role.ADMIN,
+    Action.SNAPSHOTS_REPACK: Role.OPERATOR,
     Action.RETENTION_APPLY: Role.ADMIN,
     Action.RETENTION_CHANGE: Role.ADMIN,
     Action.SCHEDULES_READ: Role.VIEWER,
@@ -92,13 +101,25 @@ LEAST: Mapping[Action, Role] = {
     Action.DEAD_LETTERS_EDIT: Role.ADMIN,
     Action.DEAD_LETTERS_DISCARD: Role.OPERATOR,
     Action.NODES_READ: Role.VIEWER,
-    Action.NODES_CHANGE: Role.ADMIN,
+    Action.NODES_CHANGE: Role.OPERATOR,
+    Action.NODES_FORGET: Role.ADMIN,
     Action.SETTINGS_READ: Role.OPERATOR,
     Action.AUDIT_READ: Role.OPERATOR,
 }
 
-#: What belongs to the installation: a role in a tenant is not enough.
-OF_NO_TENANT = frozenset({Action.NODES_READ, Action.NODES_CHANGE, Action.SETTINGS_READ})
+#: What belongs to the installation: a role in a tenant is not enough. A directory that a tenant may name could be
+#: another's which nobody has registered yet.
+OF_NO_TENANT = frozenset(
+    {
+        Action.OPERATIONS_MOVE,
+        Action.SERVICES_REGISTER,
+        Action.SNAPSHOTS_PLACE,
+        Action.NODES_READ,
+        Action.NODES_CHANGE,
+        Action.NODES_FORGET,
+        Action.SETTINGS_READ,
+    }
+)
 
 #: What publishing a command of this type is. One that is missing here cannot be given over HTTP.
 COMMANDS: Mapping[str, Action] = {
@@ -114,6 +135,7 @@ COMMANDS: Mapping[str, Action] = {
     "pin-snapshot": Action.SNAPSHOTS_PIN,
     "publish-version": Action.VERSIONS_PUBLISH,
     "register-service": Action.SERVICES_REGISTER,
+    "repack-service": Action.SNAPSHOTS_REPACK,
     "restore-snapshot": Action.SNAPSHOTS_RESTORE,
     "rollback": Action.SERVICES_ROLLBACK,
     "set-retention": Action.RETENTION_CHANGE,
@@ -122,6 +144,14 @@ COMMANDS: Mapping[str, Action] = {
 }
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+def action_of(kind: str, data: Mapping[str, Any]) -> Action:
+    """What giving this command is; NotAllowed for one that cannot be given over HTTP."""
+    action = COMMANDS.get(kind)
+    if action is None:
+        raise NotAllowed(f"{kind} is no command that can be given over HTTP", next_step="publish it at the broker")
+    return Action.SNAPSHOTS_PLACE if kind == "restore-snapshot" and data.get("target") else action
 
 
 class NotAllowed(Refused):
@@ -148,9 +178,9 @@ class Caller:
     csrf: str = field(default="", repr=False)  # what a form of this session must send back; none without a session
 
     @property
-    def source(self) -> str:
-        """The CloudEvents source of what they ask for."""
-        return f"/{self.via}/{self.name}"
+    def actor(self) -> Actor:
+        """As the audit trail names them."""
+        return Actor(self.name, self.via)
 
     def may(self, action: Action, tenant: str | None) -> bool:
         """Whether they may do this in that tenant; None is the installation, or a thing that belongs to nobody."""
@@ -161,7 +191,8 @@ class Caller:
     def require(self, action: Action, tenant: str | None) -> None:
         """NotAllowed, saying which role it takes, unless they may."""
         if not self.may(action, tenant):
-            where = "for the whole installation" if tenant is None else f"in tenant {tenant}"
+            whole = tenant is None or action in OF_NO_TENANT
+            where = "for the whole installation" if whole else f"in tenant {tenant}"
             raise NotAllowed(f"{action.value} {where} takes the role {LEAST[action].value}, which {self.name} has not")
 
     def tenants(self, action: Action) -> list[str] | None:

@@ -9,7 +9,6 @@ one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,21 +21,20 @@ from workers.health import Check, Health, run
 from workers.metrics import CONTENT_TYPE
 from workers.web import api, login, pages
 from workers.web.access import NotAuthenticated
+from workers.web.api.description import DescribedApp
 from workers.web.desk import Desk
 from workers.web.downloads import Downloads
 from workers.web.hardening import Hardened
 from workers.web.problems import Problem
 
-Asgi = Callable[..., Any]
-
 
 def build_app(
     health: Health, render: Callable[[], bytes], downloads: Downloads | None = None, desk: Desk | None = None
-) -> Asgi:
+) -> Hardened:
     """An ASGI application; without a desk it serves machines only. A health answer is
     `{"ok": bool, "findings": [{"name", "ok", "detail"}]}`, 200 when all is fine and 503 when not; `/metrics` is
     always 200."""
-    app = FastAPI(
+    app = DescribedApp(
         title="Backstay",
         version="1",
         summary="Snapshots of services, their restoration, upgrades and rollbacks.",
@@ -62,7 +60,7 @@ def build_app(
     if desk is not None:
         app.state.desk = desk
         tls = (desk.settings.public_url or "").startswith("https://")
-        app.include_router(api.router())
+        app.include_router(api.router(), generate_unique_id_function=lambda route: route.name)
         app.include_router(login.router())
         app.include_router(pages.router())
     _tell_errors(app)

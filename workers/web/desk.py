@@ -21,7 +21,7 @@ from workers.bootstrap import System
 from workers.command_event import cloud_event, judge_event, uuid7
 from workers.config import Settings
 from workers.tracing import accept_traced
-from workers.web.access import COMMANDS, Caller, NotAllowed
+from workers.web.access import Caller, action_of
 
 if TYPE_CHECKING:
     from workers.bootstrap import Database
@@ -61,11 +61,8 @@ class Desk:
 
         NotAllowed, InvalidMessage naming the field, or Refused (`key-reused`: that key was another command's).
         """
-        action = COMMANDS.get(kind)
-        if action is None:
-            raise NotAllowed(f"{kind} is no command that can be given over HTTP", next_step="publish it at the broker")
-        caller.require(action, subject.tenant_id)
-        event = cloud_event(kind, str(subject), data, uuid7() if key is None else key, caller.source)
+        caller.require(action_of(kind, data), subject.tenant_id)
+        event = cloud_event(kind, str(subject), data, uuid7() if key is None else key, caller.actor.source())
         item = judge_event(event, self.subscriptions)
         if key is not None:
             self._same(caller, key, item.command)
@@ -77,7 +74,7 @@ class Desk:
 
     def _same(self, caller: Caller, key: str, command: Command) -> None:
         """Refuse another command under a known key before the inbox would make a dead letter of it."""
-        listed = self.database.find_by_message(caller.source, key)
+        listed = self.database.find_by_message(caller.actor.source(), key)
         before = None if listed is None else self.database.ledger.get(listed.op_id)
         if before is None:
             return

@@ -35,12 +35,12 @@ class Hardened:
 
     def __init__(self, app: ASGIApp, *, tls: bool = False) -> None:
         """`tls`: browsers reach us by https, whatever the scheme of the request here is."""
-        self._app, self._tls = app, tls
+        self.app, self._tls = app, tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with our headers where the route has not set its own."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         tls = self._tls or scope.get("scheme") == "https"
 
@@ -58,7 +58,7 @@ class Hardened:
             problem = Problem(413, "too-large", sentence, "send less, and with a Content-Length")
             await problem.response()(scope, receive, hardened)
             return
-        await self._app(scope, receive, hardened)
+        await self.app(scope, receive, hardened)
 
 
 def _too_large(headers: Headers) -> bool:

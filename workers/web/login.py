@@ -48,6 +48,7 @@ def log_in(
     found = token_of(here, token.strip())
     if found is None:
         return _page(inside(next), "This token is not valid: it is unknown, revoked, or its time is over.", 401)
+    here.database.tokens.expire_sessions()  # nobody else has to think of it
     secret = credentials.new_secret()
     here.database.tokens.begin_session(credentials.digest(secret), found.token_id, SESSION_SECONDS)
     answer = RedirectResponse(inside(next), status_code=303)

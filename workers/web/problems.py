@@ -53,6 +53,8 @@ class Problem:
     @classmethod
     def of_status(cls, status: int) -> Problem:
         """What the framework refuses by itself: no such path, no such method."""
+        if status == HTTPStatus.BAD_REQUEST:
+            return cls(status, "unreadable", "The body cannot be read: it is not UTF-8, or not what it says it is.")
         phrase = HTTPStatus(status).phrase
         return cls(status, phrase.lower().replace(" ", "-"), f"{phrase}.", "see /api/v1/openapi.json for what there is")
 

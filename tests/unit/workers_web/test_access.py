@@ -3,11 +3,14 @@ change of who may do what."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import handlers
-from workers.web.access import COMMANDS, EVERYWHERE, LEAST, OF_NO_TENANT, Action, Caller, NotAllowed, Role
+from workers.web.access import COMMANDS, EVERYWHERE, LEAST, OF_NO_TENANT, Action, Caller, NotAllowed, Role, action_of
 
+ROOT = Path(__file__).parents[3]
 V, O, A = Role.VIEWER, Role.OPERATOR, Role.ADMIN  # noqa: E741 - a table reads better in one column each
 
 #: action: (viewer of the tenant, operator of it, admin of it, viewer everywhere, operator everywhere, admin everywhere)
@@ -16,8 +19,9 @@ TABLE = {
     "operations.cancel": "no  yes yes no  yes yes",
     "operations.retry": "no  yes yes no  yes yes",
     "operations.resolve": "no  no  yes no  no  yes",
+    "operations.move": "no  no  no  no  yes yes",
     "services.read": "yes yes yes yes yes yes",
-    "services.register": "no  no  yes no  no  yes",
+    "services.register": "no  no  no  no  no  yes",
     "services.upgrade": "no  yes yes no  yes yes",
     "services.rollback": "no  yes yes no  yes yes",
     "versions.read": "yes yes yes yes yes yes",
@@ -27,10 +31,12 @@ TABLE = {
     "snapshots.create": "no  yes yes no  yes yes",
     "snapshots.verify": "no  yes yes no  yes yes",
     "snapshots.restore": "no  yes yes no  yes yes",
+    "snapshots.place": "no  no  no  no  no  yes",
     "snapshots.pin": "no  yes yes no  yes yes",
     "snapshots.export": "no  no  yes no  no  yes",
     "snapshots.import": "no  no  yes no  no  yes",
     "snapshots.delete": "no  no  yes no  no  yes",
+    "snapshots.repack": "no  yes yes no  yes yes",
     "retention.apply": "no  no  yes no  no  yes",
     "retention.change": "no  no  yes no  no  yes",
     "schedules.read": "yes yes yes yes yes yes",
@@ -41,7 +47,8 @@ TABLE = {
     "dead-letters.edit": "no  no  yes no  no  yes",
     "dead-letters.discard": "no  yes yes no  yes yes",
     "nodes.read": "no  no  no  yes yes yes",
-    "nodes.change": "no  no  no  no  no  yes",
+    "nodes.change": "no  no  no  no  yes yes",
+    "nodes.forget": "no  no  no  no  no  yes",
     "settings.read": "no  no  no  no  yes yes",
     "audit.read": "no  yes yes no  yes yes",
 }
@@ -70,6 +77,18 @@ def test_every_command_that_there_is_has_its_action() -> None:
     assert set(COMMANDS) == set(handlers.subscriptions())
 
 
+def test_restoring_elsewhere_is_another_action_than_restoring_in_place() -> None:
+    assert action_of("restore-snapshot", {"snapshot_id": "x"}) is Action.SNAPSHOTS_RESTORE
+    assert action_of("restore-snapshot", {"snapshot_id": "x", "target": {}}) is Action.SNAPSHOTS_RESTORE
+    for target in ({"directory": "acme/copy"}, {"node": "n2"}):
+        assert action_of("restore-snapshot", {"snapshot_id": "x", "target": target}) is Action.SNAPSHOTS_PLACE
+
+
+def test_what_is_no_command_cannot_be_given() -> None:
+    with pytest.raises(NotAllowed, match="no command that can be given over HTTP"):
+        action_of("drop-tables", {})
+
+
 @pytest.mark.parametrize("action", list(Action))
 def test_who_has_no_role_may_do_nothing(action: Action) -> None:
     assert not Caller("nobody", {}).may(action, "acme")
@@ -92,3 +111,12 @@ def test_lists_are_of_the_tenants_where_one_may_look() -> None:
 def test_a_refusal_says_which_role_it_takes() -> None:
     with pytest.raises(NotAllowed, match=r"snapshots\.delete in tenant acme takes the role admin, which anna has not"):
         Caller("anna", {"acme": O}).require(Action.SNAPSHOTS_DELETE, "acme")
+
+
+def test_the_page_about_the_api_has_the_table() -> None:
+    page = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{action.value}` | {role.value} | {'takes the role everywhere' if action in OF_NO_TENANT else ''} |"
+        for action, role in LEAST.items()
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from workers.web.api import commands, installation, nodes, operations, services, snapshots
+
 DESCRIPTION = """\
 Everything needs `Authorization: Bearer TOKEN`; `backstay tokens create` makes tokens. Errors are problem details
 (RFC 9457) with a stable `code`. Lists come in pages, newest first: `next` of a page is `before` for the one after it.
@@ -18,4 +20,14 @@ the same command.
 
 def router() -> APIRouter:
     """All resources."""
-    return APIRouter(prefix="/api/v1")
+    whole = APIRouter(prefix="/api/v1")
+    for routes in (
+        operations.routes,
+        services.routes,
+        snapshots.routes,
+        nodes.routes,
+        installation.routes,
+        commands.routes(),
+    ):
+        whole.include_router(routes)
+    return whole
