@@ -132,13 +132,18 @@ COMMANDS: Mapping[str, Action] = {
     "hold-version": Action.VERSIONS_HOLD,
     "import-record": Action.SNAPSHOTS_IMPORT,
     "import-snapshot": Action.SNAPSHOTS_IMPORT,
+    "pause-schedule": Action.SCHEDULES_CHANGE,
     "pin-snapshot": Action.SNAPSHOTS_PIN,
     "publish-version": Action.VERSIONS_PUBLISH,
     "register-service": Action.SERVICES_REGISTER,
+    "remove-schedule": Action.SCHEDULES_CHANGE,
     "repack-service": Action.SNAPSHOTS_REPACK,
+    "restore-drill": Action.SNAPSHOTS_VERIFY,
     "restore-snapshot": Action.SNAPSHOTS_RESTORE,
     "rollback": Action.SERVICES_ROLLBACK,
     "set-retention": Action.RETENTION_CHANGE,
+    "set-rpo": Action.SCHEDULES_CHANGE,
+    "set-schedule": Action.SCHEDULES_CHANGE,
     "upgrade-service": Action.SERVICES_UPGRADE,
     "verify-snapshot": Action.SNAPSHOTS_VERIFY,
 }
@@ -151,7 +156,12 @@ def action_of(kind: str, data: Mapping[str, Any]) -> Action:
     action = COMMANDS.get(kind)
     if action is None:
         raise NotAllowed(f"{kind} is no command that can be given over HTTP", next_step="publish it at the broker")
-    return Action.SNAPSHOTS_PLACE if kind == "restore-snapshot" and data.get("target") else action
+    if kind == "restore-snapshot" and data.get("target"):
+        return Action.SNAPSHOTS_PLACE
+    if kind == "set-schedule":  # what is asked for by itself takes no less than asking for it
+        asked = COMMANDS.get(str(data.get("kind")), action)
+        return max(action, asked, key=lambda one: _RANK[LEAST[one]])
+    return action
 
 
 class NotAllowed(Refused):

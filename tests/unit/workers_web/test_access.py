@@ -84,6 +84,11 @@ def test_restoring_elsewhere_is_another_action_than_restoring_in_place() -> None
         assert action_of("restore-snapshot", {"snapshot_id": "x", "target": target}) is Action.SNAPSHOTS_PLACE
 
 
+def test_a_schedule_takes_no_less_than_what_it_asks_for() -> None:
+    assert action_of("set-schedule", {"kind": "create-snapshot"}) is Action.SCHEDULES_CHANGE
+    assert action_of("set-schedule", {"kind": "apply-retention"}) is Action.RETENTION_APPLY
+
+
 def test_what_is_no_command_cannot_be_given() -> None:
     with pytest.raises(NotAllowed, match="no command that can be given over HTTP"):
         action_of("drop-tables", {})
