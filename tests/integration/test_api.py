@@ -12,6 +12,8 @@ from domain import failpoint
 from domain.node import NodeReport
 from domain.operation import State
 from domain.outcome import AddSnapshot, Outcome, SaveService
+from domain.schedule import Schedule
+from domain.schedule_changes import SaveSchedule
 from domain.service import Service
 from tests.contract.sql_bench import snapshot
 from tests.site import TESTER, Reply, Site, site
@@ -397,6 +399,40 @@ def test_a_plan_of_what_is_not_there_says_what_is_missing(here: Site) -> None:
     assert problem(here.ask("GET", "/api/v1/services/web/plans/rollback", admin))[0] in (404, 409)
     assert problem(here.ask("GET", "/api/v1/services/web/plans/retention", admin)) == (409, "no-policy")
     assert here.ask("GET", "/api/v1/versions?tenant=acme", admin).document == {"versions": [], "next": None}
+
+
+def test_how_much_would_be_lost_is_told_of_each_service_one_may_see(here: Site) -> None:
+    admin = stocked(here)
+    points = here.ask("GET", "/api/v1/recovery-points", admin).document["services"]
+    assert {point["service_id"] for point in points} == {"web", "shop"}
+    mine = here.ask("GET", "/api/v1/recovery-points", here.token("a", acme="viewer")).document["services"]
+    assert [point["service_id"] for point in mine] == ["web"]
+    assert here.ask("GET", "/api/v1/services/web", admin).document["rpo"]["newest_at"] is not None
+
+
+def test_a_schedule_is_shown_to_its_tenant_only(here: Site) -> None:
+    admin = here.token("root", everywhere="admin")
+    data = {"kind": "create-snapshot", "cron": "30 2 * * *"}
+    given = here.ask("POST", "/api/v1/tenants/acme/services/nightly/set-schedule", admin, data=data)
+    assert given.status == 202
+    schedule = Schedule(tenant_id="acme", name="nightly", kind="create-snapshot", cron="30 2 * * *", next_at=1)
+    settle(here, SaveSchedule(schedule))
+    shown = here.ask("GET", "/api/v1/schedules", here.token("a", acme="viewer")).document["schedules"]
+    assert [one["name"] for one in shown] == ["nightly"]
+    beta = here.token("b", beta="admin")
+    assert here.ask("GET", "/api/v1/schedules", beta).document["schedules"] == []
+    history = "/api/v1/tenants/acme/schedules/nightly/history"
+    assert here.ask("GET", history, admin).document == {"history": [], "next": None}
+    assert problem(here.ask("GET", history, beta)) == (403, "not-allowed")
+    assert problem(here.ask("GET", history.replace("nightly", "absent"), admin)) == (404, "unknown-schedule")
+
+
+def test_an_operator_schedules_no_deletions(here: Site) -> None:
+    operator = here.token("anna", acme="operator")
+    path = "/api/v1/tenants/acme/services/sweep/set-schedule"
+    refused = here.ask("POST", path, operator, data={"kind": "apply-retention", "cron": "@daily"})
+    assert problem(refused) == (403, "not-allowed")
+    assert here.ask("POST", path, operator, data={"kind": "create-snapshot", "cron": "@daily"}).status == 202
 
 
 # ---------------------------------------------------------------- errors and hardening

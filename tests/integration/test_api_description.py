@@ -80,6 +80,7 @@ def test_every_answer_is_as_the_document_says(here: Site, secret: str, name: str
         "service_id": "web",
         "snapshot_id": SNAP,
         "node": "n1",
+        "name": "nightly",
         "operation_id": here.system.database.list_operations(limit=3)[-1].op_id,
     }
     either = operation.as_strategy(generation_mode=GenerationMode.POSITIVE) | operation.as_strategy(
@@ -113,7 +114,7 @@ def test_the_document_describes_every_route_and_no_other(here: Site) -> None:
 def test_without_a_token_every_route_is_closed(here: Site) -> None:
     for name, operation in operations(here.address).items():
         path = operation.path.format(
-            tenant_id="acme", service_id="web", snapshot_id=SNAP, operation_id=SNAP, node="n1", dead_letter_id=SNAP
+            tenant_id="acme", service_id="web", snapshot_id=SNAP, operation_id=SNAP, node="n1", name="nightly"
         )
         reply = here.ask(operation.method.upper(), path, data={} if operation.method == "post" else None)
         assert reply.status == 401, name

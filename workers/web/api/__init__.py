@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from workers.web.api import commands, installation, nodes, operations, services, snapshots
+from workers.web.api import commands, installation, nodes, operations, schedules, services, snapshots
 
 DESCRIPTION = """\
 Everything needs `Authorization: Bearer TOKEN`; `backstay tokens create` makes tokens. Errors are problem details

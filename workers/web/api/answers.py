@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypedDict
 
-from workers.cli.answers import audit, installation, nodes, snapshots, work
+from workers.cli.answers import audit, installation, nodes, scheduling, snapshots, work
 
 
 class Given(work.Operation):
@@ -47,7 +47,7 @@ class Change(TypedDict):
     reason: str
 
 
-class History(TypedDict):
+class Changes(TypedDict):
     """Upgrades and rollbacks of a service, newest first."""
 
     changes: list[Change]
@@ -84,7 +84,7 @@ ANSWERS: dict[str, Any] = {
     "give_up_operation": work.Operation,
     "list_services": installation.Services,
     "show_service": ServiceShown,
-    "show_history": History,
+    "show_history": Changes,
     "plan_upgrade": installation.Plan,
     "plan_rollback": installation.Plan,
     "plan_retention": snapshots.RetentionPlan,
@@ -93,6 +93,10 @@ ANSWERS: dict[str, Any] = {
     "show_snapshot": snapshots.Snapshot,
     "link_snapshot": snapshots.Link,
     "show_me": Me,
+    "list_schedules": scheduling.Schedules,
+    "show_schedule_history": scheduling.History,
+    "list_recovery_points": scheduling.RecoveryPoints,
+    "list_drills": scheduling.Drills,
     "list_nodes": nodes.Nodes,
     "show_node": nodes.NodeWhole,
     "drain_node": nodes.Node,

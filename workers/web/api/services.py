@@ -43,7 +43,8 @@ def list_services(
         who.require(Action.SERVICES_READ, tenant)
     tenants = who.tenants(Action.SERVICES_READ) if tenant is None else [tenant]
     found = here.database.services.page(tenants, limit + 1, after)
-    shown = [service_document(service) for service in found[:limit]]
+    points = {point.service_id: point for point in here.database.recovery_points.list(tenant)}
+    shown = [service_document(service, points.get(service.service_id)) for service in found[:limit]]
     return {"services": shown, "next": shown[-1]["service_id"] if len(found) > limit else None}
 
 
@@ -53,7 +54,8 @@ def show_service(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any]:
     service = seen(here, who, service_id)
     newest = here.database.catalogue.newest(service_id)
     standing = [r for r in _changes(here, service_id) if r.status in (Status.UPGRADED, Status.ROLLBACK)]
-    return service_document(service) | {
+    points = here.database.recovery_points.list(service_id=service_id)
+    return service_document(service, points[0] if points else None) | {
         "has_configuration": bool(service.document),
         "version": (standing[0].new_version or None) if standing else None,
         "newest_snapshot": snapshot_document(newest) if newest else None,
