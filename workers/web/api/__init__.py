@@ -25,6 +25,7 @@ def router() -> APIRouter:
         operations.routes,
         services.routes,
         snapshots.routes,
+        schedules.routes,
         nodes.routes,
         installation.routes,
         commands.routes(),
