@@ -50,7 +50,7 @@ def _giving(kind: str, subscription: Subscription) -> Callable[..., dict[str, An
         submitted = here.submit(who, kind, Subject(tenant_id, service_id), given, key)
         answer.headers["location"] = f"/api/v1/operations/{submitted.operation_id}"
         operation = here.database.ledger.get(submitted.operation_id)
-        assert operation is not None  # rows of operations are never deleted
+        assert operation is not None  # nothing that was accepted a moment ago is forgotten
         return document(here, operation) | {"repeated": submitted.repeated}
 
     give.__annotations__["data"] = subscription.model
