@@ -209,7 +209,7 @@ def test_once_a_drain_has_returned_no_claim_begins_that_it_did_not_see(bench: Be
     with ThreadPoolExecutor(3) as pool:
         racing = [pool.submit(process, pid) for pid in range(3)]
         begun.acquire()
-        at_return = bench.database.nodes.drain("n1", "root@ops", "").running
+        at_return = bench.database.nodes.drain("n1", ROOT, "").running
         drained.set()
         assert [one.result() for one in racing] == [0, 0, 0]
     assert _node(bench).running == at_return
