@@ -71,6 +71,12 @@ def test_the_wheel_holds_every_module_of_the_checkout(wheel: Path) -> None:
 
 def test_the_wheel_holds_the_template_of_a_migration(wheel: Path) -> None:
     assert "storage/sql/migrations/script.py.mako" in names(wheel)
+    pages = {
+        path.relative_to(ROOT).as_posix()
+        for kind in ("static", "templates")
+        for path in (ROOT / "workers/web" / kind).iterdir()
+    }
+    assert len(pages) > 20 and pages <= set(names(wheel)), "the operators' console"
 
 
 def test_no_index_would_accept_the_wheel(wheel: Path) -> None:

@@ -6,16 +6,16 @@ session's own secret is another one, known to the browser only and beyond the re
 
 from __future__ import annotations
 
-from html import escape
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from workers.web import credentials
 from workers.web.desk import Desk, desk
 from workers.web.entry import SESSION_SECONDS, Who, check_origin, cookie_name, is_tls, token_of
+from workers.web.pages.rendering import page
 
 Here = Annotated[Desk, Depends(desk)]
 
@@ -76,13 +76,4 @@ def inside(wanted: str) -> str:
 
 
 def _page(following: str, fault: str = "", status: int = 200) -> Response:
-    told = f'<p role="alert">{escape(fault)}</p>' if fault else ""
-    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Log in · Backstay</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/static/backstay.css">
-</head><body><main><h1>Backstay</h1>{told}<form method="post" action="/login">
-<input type="hidden" name="next" value="{escape(following)}">
-<label for="token">Token</label>
-<input id="token" name="token" type="password" required autofocus autocomplete="current-password" maxlength="100">
-<button>Log in</button></form>
-<p>No token? <code>backstay tokens create NAME --role viewer</code> on a node makes one.</p></main></body></html>"""
-    return HTMLResponse(text, status_code=status)
+    return page("login.html", status, following=following, fault=fault)

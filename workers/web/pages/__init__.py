@@ -1,24 +1,61 @@
 """The console: pages for people, rendered here; every change on them is the same command as over the API.
 
-Apart from the API because it answers browsers. `router()` holds all pages; `failure` is the page of an error.
+Apart from the API because it answers browsers. `router()` holds all pages; `failure` is the page of an error. One file
+for each section of the console, `*_view` where what a page shows is worked out without a server.
 """
 
 from __future__ import annotations
 
-from html import escape
+from http import HTTPStatus
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
+from workers.web.pages import (
+    assets,
+    letters,
+    nodes,
+    operations,
+    overview,
+    plans,
+    restoring,
+    services,
+    settings,
+    snapshots,
+    trail,
+)
+from workers.web.pages.rendering import page
 from workers.web.problems import Problem
+
+#: What a person reads above an error.
+TITLES = {
+    403: "You may not do that",
+    404: "There is nothing here",
+    405: "There is nothing here",
+    409: "That is not possible as it stands",
+    413: "That is too much",
+    422: "Something in it is not right",
+    500: "Backstay made a mistake",
+    503: "Not now",
+}
 
 
 def router() -> APIRouter:
-    """All pages. They take `who: Who` from `workers.web.entry` and `here: Annotated[Desk, Depends(desk)]`."""
-    return APIRouter(include_in_schema=False)
+    """All pages, and the files that they need. Restoring comes before snapshots and plans before services: an address
+    is given to the first that fits."""
+    made = APIRouter(include_in_schema=False)
+    for section in (
+        *(assets, overview, operations, plans, services, restoring, snapshots),
+        *(letters, nodes, trail, settings),
+    ):
+        made.include_router(section.routes())
+    return made
 
 
-def failure(_request: Request, problem: Problem) -> Response:
-    """The page that tells of an error."""
-    text = f"<!doctype html><title>{escape(problem.code)}</title><p>{escape(problem.detail)}</p>"
-    return HTMLResponse(text, status_code=problem.status)
+def failure(request: Request, problem: Problem) -> Response:
+    """The page that tells of an error, and what to do next; as the problem's own document, nothing of the request."""
+    title = TITLES.get(problem.status) or HTTPStatus(problem.status).phrase
+    return page(
+        "problem.html", problem.status, title=title, number=problem.status, code=problem.code,
+        sentence=problem.detail, next_step=problem.next_step, back="/",
+    )  # fmt: skip

@@ -1,0 +1,158 @@
+"""Operations on pages: the list with its filters, one with its story as it goes on, and what a person can decide.
+
+Apart from the view because this asks and that words. The page of an operation that is under way is refreshed in place;
+what can be done with it is offered by its state and by the caller's role, and asked for again when it is sent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from domain.audit import Actor
+from domain.errors import InvalidMessage, NotFound
+from domain.operation import Operation, State
+from workers.command_event import uuid7
+from workers.resolving import target_rows
+from workers.web.access import Action, Caller
+from workers.web.desk import Desk
+from workers.web.entry import Who
+from workers.web.pages.deciding import decisions
+from workers.web.pages.frame import Here, part, scope, shown
+from workers.web.pages.operation_view import ENDED, facts, row, view
+from workers.web.pages.wording import state as worded
+
+PAGE = 50
+
+
+def routes() -> APIRouter:
+    """The pages about operations."""
+    made = APIRouter(prefix="/operations", include_in_schema=False)
+    made.add_api_route("", listed, methods=["GET"])
+    made.add_api_route("/{operation_id}", one, methods=["GET"])
+    made.add_api_route("/{operation_id}/cancel", cancel, methods=["POST"])
+    made.add_api_route("/{operation_id}/resolve", resolve, methods=["POST"])
+    return made
+
+
+def listed(
+    request: Request,
+    here: Here,
+    who: Who,
+    state: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
+    kind: str = "",
+    service: str = "",
+    tenant: str = "",
+    before: str = "",
+) -> Response:
+    """The list, a page of it."""
+    chosen = scope(who, Action.OPERATIONS_READ, tenant)
+    states = [State(one) for one in state if one in State.__members__]
+    found = here.database.list_operations(
+        tenant_id=chosen, service_id=service or None, states=states, kinds=[kind] if kind else (), limit=PAGE + 1,
+        before=before or None,
+    )  # fmt: skip
+    asked = {"state": [one.value for one in states], "kind": kind, "service": service, "tenant": tenant}
+    kept = [(name, value) for name, values in asked.items() for value in _each(values)]
+    more = found[PAGE - 1].op_id if len(found) > PAGE else ""
+    return shown(
+        request, here, who, "operations.html", section="operations", title="Operations",
+        rows=[row(operation, _waits(here, operation)) for operation in found[:PAGE]],
+        tenant=chosen,
+        filter={
+            "states": [(one.value, worded(one)[0]) for one in State],
+            "state": states[0].value if len(states) == 1 else "",
+            "kinds": sorted(here.subscriptions), "kind": kind, "service": service, "any": bool(kept),
+        },
+        older=f"?{urlencode([*kept, ('before', more)])}" if more else "",
+        newest=f"/operations?{urlencode(kept)}" if before else "",
+    )  # fmt: skip
+
+
+def one(
+    request: Request, here: Here, who: Who, operation_id: str, piece: Annotated[str, Query(alias="part")] = ""
+) -> Response:
+    """One operation; `part=head` and `part=now` are what changes while it goes on."""
+    operation = find(here, who, operation_id)
+    seen = view(operation, here.database.ledger.steps(operation_id), _waits(here, operation))
+    if piece in ("head", "now"):
+        return part(here, f"operation_{piece}.html", view=seen, refreshing=True)
+    return shown(
+        request, here, who, "operation.html", section="operations", title=f"{operation.kind} of {operation.service_id}",
+        view=seen, refreshing=False, facts=facts(operation, seen.figures), message_id=uuid7(),
+        actions=decisions(operation, who), links=_links(here, operation),
+    )  # fmt: skip
+
+
+def cancel(here: Here, who: Who, operation_id: str) -> Response:
+    """Ask it to stop."""
+    operation = find(here, who, operation_id)
+    who.require(Action.OPERATIONS_CANCEL, operation.tenant_id)
+    after = here.database.ledger.request_cancel(operation_id, Actor(who.name, who.via))
+    here.wake()
+    told = "before" if after in ENDED - {State.CANCELLED} else "stopping"
+    return back(operation_id, told)
+
+
+def resolve(
+    here: Here, who: Who, operation_id: str, how: Annotated[str, Form()], reason: Annotated[str, Form()] = "",
+    typed: Annotated[str, Form()] = "",
+) -> Response:  # fmt: skip
+    """End what is STUCK by a person's word, or let it try again."""
+    operation = find(here, who, operation_id)
+    wanted = Action.OPERATIONS_RETRY if how == "retry" else Action.OPERATIONS_RESOLVE
+    who.require(wanted, operation.tenant_id)
+    if how not in ("retry", "accept", "force"):
+        raise InvalidMessage("how: must be retry, accept or force", field="how")
+    if how != "retry" and (typed.strip() != operation.service_id or not reason.strip()):
+        raise InvalidMessage("to state how a service stands, give a reason and type the service's id", field="typed")
+    if operation.state is not State.STUCK:
+        return back(operation_id, "before")
+    changes = target_rows(here.database, operation_id) if how == "force" else ()
+    after = here.database.ledger.resolve_stuck(operation_id, how, Actor(who.name, who.via), reason.strip(), changes)
+    here.wake()
+    return back(operation_id, "before" if after is None else "resolved")
+
+
+def find(here: Desk, who: Caller, operation_id: str) -> Operation:
+    """The operation, if it exists and the caller may look at it; else NotFound, which tells nobody that it exists."""
+    operation = here.database.ledger.get(operation_id)
+    if operation is None or not who.may(Action.OPERATIONS_READ, operation.tenant_id):
+        raise NotFound(
+            f"there is no operation {operation_id}, or not in a tenant that you may look at",
+            code="unknown-operation",
+            next_step="the list of operations shows those that there are",
+        )
+    return operation
+
+
+def back(operation_id: str, told: str) -> Response:
+    """To the page of the operation, with a word about what was done."""
+    return RedirectResponse(f"/operations/{operation_id}?told={told}", status_code=303)
+
+
+def _waits(here: Desk, operation: Operation) -> str:
+    return "" if operation.state in ENDED else here.database.waits_for(operation)
+
+
+def _links(here: Desk, operation: Operation) -> list[dict[str, str]]:
+    """Where to go on: the snapshot that was made, the dry run's restore, dead letters about it."""
+    found, figures = [], (operation.outcome or {}).get("figures") or {}
+    if figures.get("dry_run") and operation.data.get("snapshot_id"):
+        asked = {"dry": operation.op_id, "service": operation.service_id}
+        asked |= {"mode": str(operation.data["mode"])} if "mode" in operation.data else {}
+        found.append(
+            {"href": f"/snapshots/{operation.data['snapshot_id']}/restore?{urlencode(asked)}", "title": "Restore it so"}
+        )
+    elif figures.get("snapshot_id"):
+        found.append({"href": f"/snapshots/{figures['snapshot_id']}", "title": "The snapshot"})
+    for letter in here.database.find_dead_letters(operation.source, operation.message_id)[:3]:
+        found.append({"href": f"/dead-letters/{letter.dead_letter_id}", "title": "Its dead letter"})
+    return found
+
+
+def _each(values: Any) -> list[str]:
+    return values if isinstance(values, list) else [values] if values else []

@@ -1,0 +1,42 @@
+"""What needs a person: operations that are stuck, dead letters, nodes that are away; as far as a caller may know.
+
+Apart from the pages about each because the frame counts them and the first page lists them. All of it is bounded: a
+badge that says that there are many is as good as one that counts them.
+"""
+
+from __future__ import annotations
+
+from domain.contracts import DeadLetter
+from domain.errors import InvalidMessage
+from domain.identity import Subject
+from domain.node import NodeSeen
+from domain.operation import Operation, State
+from workers.web.access import Action, Caller
+from workers.web.desk import Desk
+
+#: Beyond so many it is only said that there are more.
+MOST = 100
+
+
+def stuck(here: Desk, tenant: str | None) -> list[Operation]:
+    """Operations that could not be put back."""
+    return here.database.list_operations(tenant_id=tenant, states=[State.STUCK], limit=MOST)
+
+
+def letters(here: Desk, tenant: str | None, limit: int = MOST) -> list[DeadLetter]:
+    """Dead letters that nobody has resolved, newest first."""
+    found = here.database.dead_letters.list(resolved=False, limit=limit, before=None)
+    return [letter for letter in found if tenant is None or tenant_of(letter) == tenant]
+
+
+def away(here: Desk, who: Caller) -> list[NodeSeen]:
+    """Nodes that have not been seen for long."""
+    return [one for one in here.database.nodes.list() if one.away] if who.may(Action.NODES_READ, None) else []
+
+
+def tenant_of(letter: DeadLetter) -> str | None:
+    """The tenant that a letter is about; None when nobody can tell."""
+    try:
+        return Subject.parse(letter.subject or "").tenant_id
+    except InvalidMessage:
+        return None
