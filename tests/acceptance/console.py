@@ -60,7 +60,7 @@ class Scene:
         self.url = f"http://{self.server.address}"
         self._playwright: Playwright = sync_playwright().start()
         self.browser: Browser = self._playwright.chromium.launch(executable_path=self._program, args=ARGUMENTS)
-        self._tokens: dict[str, str] = {}
+        self._tokens: dict[str, tuple[str, str]] = {}
 
     def close(self) -> None:
         """End all of it."""
@@ -100,11 +100,16 @@ class Scene:
     # ------------------------------------------------------------ looking
     def token(self, role: str, tenant: str = "*") -> str:
         """A token of that role."""
+        return self._token(role, tenant)[0]
+
+    def _token(self, role: str, tenant: str) -> tuple[str, str]:
         name = f"{role} of {tenant}"
         if name not in self._tokens:
-            self._tokens[name] = credentials.new_token()
-            digest = credentials.digest(self._tokens[name])
-            self.database.tokens.create(name, digest, {tenant: role}, Actor("the test", "cli"), None)
+            secret = credentials.new_token()
+            made = self.database.tokens.create(
+                name, credentials.digest(secret), {tenant: role}, Actor("the test", "cli"), None
+            )
+            self._tokens[name] = secret, made.token_id
         return self._tokens[name]
 
     @contextmanager
@@ -118,15 +123,14 @@ class Scene:
             java_script_enabled=script,
         )  # fmt: skip
         context.set_default_timeout(10_000)
+        session = credentials.new_secret()
+        self.database.tokens.begin_session(credentials.digest(session), self._token(role, tenant)[1], 3600)
+        context.add_cookies([{"name": "backstay", "value": session, "url": self.url}])
         complaints: list[str] = []
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if _is_fault(said) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         try:
-            page.goto("/login")
-            page.fill("input[name=token]", self.token(role, tenant))
-            page.press("input[name=token]", "Enter")
-            page.wait_for_url("**/")
             yield page
         finally:
             context.close()

@@ -103,6 +103,7 @@ def test_every_page_opens_and_can_be_read(scene: Scene, scheme: str, size: tuple
 
 def test_what_needs_a_person_comes_first_and_leads_to_it(scene: Scene) -> None:
     with scene.looking() as page:
+        page.goto("/")
         needs = page.get_by_role("region", name="Needs a person")
         needs.get_by_role("link", name="upgrade-service is stuck").click()
         assert page.url.endswith(scene.stuck.op_id)
@@ -133,6 +134,7 @@ def test_the_keyboard_is_enough(scene: Scene) -> None:
 def test_the_chosen_theme_stays(scene: Scene) -> None:
     with scene.looking(scheme="light") as page:
         ground = "getComputedStyle(document.body).backgroundColor"
+        page.goto("/")
         light = page.evaluate(ground)
         page.get_by_role("button", name="Theme").click()
         assert page.evaluate(ground) != light

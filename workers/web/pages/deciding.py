@@ -25,16 +25,29 @@ class Decision:
     reason: bool | None = None
     typed: str = ""
     open: bool = False
+    nodes: tuple[str, ...] = ()  # to choose one from
 
 
-def decisions(operation: Operation, who: Caller) -> list[Decision]:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where an operation could go whose node is away or drained. `lost`: the node is away."""
+
+    ready: tuple[str, ...]
+    lost: bool
+
+
+def decisions(operation: Operation, who: Caller, places: Places | None = None) -> list[Decision]:
     """What is offered to that caller, the mildest first."""
     base, tenant = f"/operations/{operation.op_id}", operation.tenant_id
+    offered: list[Decision] = []
     if operation.state in (State.QUEUED, State.RUNNING) and not operation.cancel_requested:
-        return [_cancel(base, operation)] if who.may(Action.OPERATIONS_CANCEL, tenant) else []
+        offered += [_cancel(base, operation)] if who.may(Action.OPERATIONS_CANCEL, tenant) else []
+    if places is not None and places.ready:
+        offered.append(_move(base, operation, places))
+    if places is not None and places.lost and operation.state is not State.QUEUED:
+        offered.append(_give_up(base, operation))
     if operation.state is not State.STUCK:
-        return []
-    offered = []
+        return offered
     if who.may(Action.OPERATIONS_RETRY, tenant):
         offered.append(_retry(base))
     if who.may(Action.OPERATIONS_RESOLVE, tenant):
@@ -92,6 +105,33 @@ def _force(base: str, operation: Operation) -> Decision:
         f"{base}/resolve",
         "danger",
         (("how", "force"),),
+        reason=True,
+        typed=operation.service_id,
+    )
+
+
+def _move(base: str, operation: Operation, places: Places) -> Decision:
+    return Decision(
+        "Give it to another node",
+        "The service lives there from now on, with whatever waits for its directory. Nothing is copied: its files are "
+        "there already, or a restore brings them.",
+        "Move it",
+        f"{base}/move",
+        "danger",
+        reason=False,
+        typed=operation.service_id,
+        nodes=places.ready,
+    )
+
+
+def _give_up(base: str, operation: Operation) -> Decision:
+    return Decision(
+        "Its node will not come back",
+        "Only that node could finish what it has begun with the service's files. It becomes stuck, and you say how "
+        "it ended.",
+        "Give the node up",
+        f"{base}/give-up",
+        "danger",
         reason=True,
         typed=operation.service_id,
     )

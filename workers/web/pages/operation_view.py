@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from domain.chronicle import Moment, Told, attempts, chronicle
+from domain.contracts import DeadLetter
 from domain.explain import Line, story
 from domain.operation import TERMINAL, Operation, State, Step
 from workers.web.pages.wording import figure, moment, state
@@ -64,6 +66,9 @@ class View:
     evidence: list[tuple[str, str]]
     story: list[Line]
     steps_told: str
+    began: list[Moment]  # before the steps
+    went_on: list[Moment]  # after them
+    for_the_tenant: str
     no_steps: str
     figures: dict[str, Any] = field(default_factory=dict)
 
@@ -85,8 +90,15 @@ def row(operation: Operation, waits_for: str) -> Row:
     )
 
 
-def view(operation: Operation, steps: Sequence[Step], waits_for: str) -> View:
-    """The page of one operation."""
+def view(
+    operation: Operation,
+    steps: Sequence[Step],
+    waits_for: str,
+    events: Sequence[Told] = (),
+    letters: Sequence[DeadLetter] = (),
+) -> View:
+    """The page of one operation; `letters` may hold others' with the same message."""
+    moments = chronicle(operation, events, letters)
     outcome = (operation.outcome or {}) if operation.state in ENDED else {}
     figures = dict(outcome.get("figures") or {})
     ended = operation.state in ENDED
@@ -114,6 +126,9 @@ def view(operation: Operation, steps: Sequence[Step], waits_for: str) -> View:
         evidence=[(str(name), str(text)) for name, text in (figures.get("evidence") or {}).items()],
         story=lines,
         steps_told=_told(lines),
+        began=moments[:1],
+        went_on=moments[1:],
+        for_the_tenant=str(outcome.get("tenant_sentence") or ""),
         no_steps="It changes nothing outside the database." if ended else "It has not begun with anything that counts.",
         figures={name: value for name, value in figures.items() if name not in _ELSEWHERE},
     )
@@ -132,9 +147,8 @@ def facts(operation: Operation, figures: dict[str, Any]) -> list[tuple[str, str,
         ("last changed at", moment(operation.updated_at), ""),
         ("must end by", moment(operation.deadline_at) if operation.deadline_at else "", ""),
         ("only on node", operation.node or "", ""),
-        ("worker", operation.owner or "", ""),
         ("fence", str(operation.fence), ""),
-        ("failed attempts", str(operation.attempts or ""), ""),
+        ("so far", attempts(operation), ""),
         ("correlation", operation.correlation_id or "", ""),
         ("led to by", operation.causation_id or "", ""),
         ("fields of its data", ", ".join(sorted(set(operation.data) - {"configuration"})), ""),

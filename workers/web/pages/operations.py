@@ -13,6 +13,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from domain.audit import Actor
+from domain.contracts import DeadLetter
 from domain.errors import InvalidMessage, NotFound
 from domain.operation import Operation, State
 from workers.command_event import uuid7
@@ -20,7 +21,7 @@ from workers.resolving import target_rows
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
-from workers.web.pages.deciding import decisions
+from workers.web.pages.deciding import Places, decisions
 from workers.web.pages.frame import Here, part, scope, shown
 from workers.web.pages.operation_view import ENDED, facts, row, view
 from workers.web.pages.wording import state as worded
@@ -35,6 +36,8 @@ def routes() -> APIRouter:
     made.add_api_route("/{operation_id}", one, methods=["GET"])
     made.add_api_route("/{operation_id}/cancel", cancel, methods=["POST"])
     made.add_api_route("/{operation_id}/resolve", resolve, methods=["POST"])
+    made.add_api_route("/{operation_id}/move", move, methods=["POST"])
+    made.add_api_route("/{operation_id}/give-up", give_up, methods=["POST"])
     return made
 
 
@@ -77,13 +80,15 @@ def one(
 ) -> Response:
     """One operation; `part=head` and `part=now` are what changes while it goes on."""
     operation = find(here, who, operation_id)
-    seen = view(operation, here.database.ledger.steps(operation_id), _waits(here, operation))
+    letters = here.database.find_dead_letters(operation.source, operation.message_id)
+    steps, told = here.database.ledger.steps(operation_id), here.database.told(operation_id)
+    seen = view(operation, steps, _waits(here, operation), told, letters)
     if piece in ("head", "now"):
         return part(here, f"operation_{piece}.html", view=seen, refreshing=True)
     return shown(
         request, here, who, "operation.html", section="operations", title=f"{operation.kind} of {operation.service_id}",
         view=seen, refreshing=False, facts=facts(operation, seen.figures), message_id=uuid7(),
-        actions=decisions(operation, who), links=_links(here, operation),
+        actions=decisions(operation, who, places(here, who, operation)), links=_links(operation, letters),
     )  # fmt: skip
 
 
@@ -117,6 +122,47 @@ def resolve(
     return back(operation_id, "before" if after is None else "resolved")
 
 
+def move(
+    here: Here, who: Who, operation_id: str, to: Annotated[str, Form()], reason: Annotated[str, Form()] = "",
+    typed: Annotated[str, Form()] = "",
+) -> Response:  # fmt: skip
+    """Give it, and its service, to another node."""
+    operation = find(here, who, operation_id)
+    who.require(Action.NODES_CHANGE, None)
+    _named(operation, typed)
+    here.database.moves.move(operation_id, to, Actor(who.name, who.via), reason.strip())
+    here.wake()
+    return back(operation_id, "changed")
+
+
+def give_up(
+    here: Here, who: Who, operation_id: str, reason: Annotated[str, Form()] = "", typed: Annotated[str, Form()] = ""
+) -> Response:
+    """Make STUCK what only a lost node could finish."""
+    operation = find(here, who, operation_id)
+    who.require(Action.NODES_CHANGE, None)
+    _named(operation, typed)
+    here.database.moves.give_up(operation_id, Actor(who.name, who.via), reason.strip())
+    return back(operation_id, "changed")
+
+
+def places(here: Desk, who: Caller, operation: Operation) -> Places | None:
+    """Where it could go, if its node is lost or drained and the caller may decide such things."""
+    if operation.node is None or operation.state in ENDED or not who.may(Action.NODES_CHANGE, None):
+        return None
+    nodes = here.database.nodes.list()
+    at = next((node for node in nodes if node.node == operation.node), None)
+    if at is not None and not at.away and not at.drained_at:
+        return None
+    ready = tuple(node.node for node in nodes if node.standing == "ready")
+    return Places(ready, lost=at is None or at.away)
+
+
+def _named(operation: Operation, typed: str) -> None:
+    if typed.strip() != operation.service_id:
+        raise InvalidMessage("to decide this, type the service's id", field="typed")
+
+
 def find(here: Desk, who: Caller, operation_id: str) -> Operation:
     """The operation, if it exists and the caller may look at it; else NotFound, which tells nobody that it exists."""
     operation = here.database.ledger.get(operation_id)
@@ -138,7 +184,7 @@ def _waits(here: Desk, operation: Operation) -> str:
     return "" if operation.state in ENDED else here.database.waits_for(operation)
 
 
-def _links(here: Desk, operation: Operation) -> list[dict[str, str]]:
+def _links(operation: Operation, letters: list[DeadLetter]) -> list[dict[str, str]]:
     """Where to go on: the snapshot that was made, the dry run's restore, dead letters about it."""
     found, figures = [], (operation.outcome or {}).get("figures") or {}
     if figures.get("dry_run") and operation.data.get("snapshot_id"):
@@ -149,8 +195,8 @@ def _links(here: Desk, operation: Operation) -> list[dict[str, str]]:
         )
     elif figures.get("snapshot_id"):
         found.append({"href": f"/snapshots/{figures['snapshot_id']}", "title": "The snapshot"})
-    for letter in here.database.find_dead_letters(operation.source, operation.message_id)[:3]:
-        found.append({"href": f"/dead-letters/{letter.dead_letter_id}", "title": "Its dead letter"})
+    own = [letter for letter in letters if letter.op_id == operation.op_id]
+    found += [{"href": f"/dead-letters/{letter.dead_letter_id}", "title": "Its dead letter"} for letter in own]
     return found
 
 

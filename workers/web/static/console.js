@@ -55,7 +55,9 @@
         place.classList.add("offline");
       }
     }
-    setTimeout(refresh, Number(place.dataset.every || 2000), place);
+    // Soon at first, because most things end soon; then as often as the page says.
+    place.wait = Math.min((place.wait || 250) * 1.5, Number(place.dataset.every || 2000));
+    setTimeout(refresh, place.wait, place);
   };
 
   document.addEventListener("click", (event) => {
@@ -88,7 +90,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelector(".rail [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     for (const place of document.querySelectorAll("[data-refresh]")) {
-      setTimeout(refresh, Number(place.dataset.every || 2000), place);
+      setTimeout(refresh, 250, place);
     }
     setInterval(age, 1000);
   });
