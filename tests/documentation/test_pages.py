@@ -100,7 +100,7 @@ def test_a_damaged_snapshot(site: Site, reader: Callable[..., Reader]) -> None:
 
 def test_a_lost_node(site: Site, reader: Callable[..., Reader]) -> None:
     reader("mail").read("how-to/lost-node.md")
-    assert whole(site, MAIL)
+    eventually(lambda: whole(site, MAIL), 60, "the service was restored on the other node")
 
 
 def test_an_operation_that_is_stuck(site: Site, reader: Callable[..., Reader]) -> None:
@@ -137,6 +137,11 @@ def test_snapshots_and_restores(site: Site, reader: Callable[..., Reader]) -> No
 
 def test_scripts(reader: Callable[..., Reader]) -> None:
     reader("blog").read("how-to/scripts.md")
+
+
+def test_schedules_goals_and_drills(site: Site, reader: Callable[..., Reader]) -> None:
+    reader("docs").read("how-to/schedules.md")
+    assert whole(site, SCHEDULE)
 
 
 def test_keys(reader: Callable[..., Reader]) -> None:
