@@ -75,7 +75,16 @@ def test_it_has_what_a_helper_needs_and_none_of_the_secrets(cli: CommandLine, tm
     assert answer.code == 0, answer.err
     files = _files(tmp_path / "b.tar.gz")
     assert set(files) == set(answer.document()["files"])
-    assert {"about.json", "config.json", "doctor.json", "metrics.txt", "nodes.json", "logs/0-worker.log"} <= set(files)
+    assert {
+        "about.json",
+        "config.json",
+        "doctor.json",
+        "metrics.txt",
+        "nodes.json",
+        "audit.json",
+        "schedules.json",
+    } <= set(files)
+    assert "logs/0-worker.log" in files
     assert json.loads(files[f"operations/{stuck}.json"])["story"][0]["state"] == "INTENT"
     assert "login ******** with" in files["operations.json"]
     whole = "".join(files.values())

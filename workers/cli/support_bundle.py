@@ -23,7 +23,7 @@ from domain.errors import BackstayError, NotFound, Refused
 from domain.explain import story
 from domain.operation import Operation, State
 from workers.cli.doctor import findings
-from workers.cli.documents import letter_document, node_document, operation_document, service_document
+from workers.cli.documents import audit_document, letter_document, node_document, operation_document, service_document
 from workers.cli.session import AsJson, Session, operator, session
 from workers.scrub import scrubbed, secrets_of_document, secrets_of_settings
 
@@ -40,6 +40,8 @@ nodes.json         nodes: standing, room, slots, what they run
 operations.json    the newest operations; operations/ID.json those that are open or asked for, step by step
 dead-letters.json  the newest dead letters, without raw messages and tracebacks
 services.json      names, nodes and directories, without configurations
+schedules.json     what is asked for by itself, and when next
+audit.json         who changed what, and why: the newest entries
 logs/              files that were given with --log
 missing.json       what could not be had, and why
 
@@ -109,7 +111,7 @@ def _about(here: Session) -> dict[str, Any]:
     return {
         "version": version(),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "made_by": operator(),
+        "made_by": operator().name,
         "node": here.settings.node,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -153,6 +155,16 @@ def _services(here: Session) -> dict[str, Any]:
     return {"services": [service_document(service) for service in here.database().list_services()]}
 
 
+def _schedules(here: Session) -> dict[str, Any]:
+    from workers.cli.schedules import document
+
+    return {"schedules": [document(one) for one in here.database().schedules.list()]}
+
+
+def _audit(here: Session) -> dict[str, Any]:
+    return {"entries": [audit_document(entry) for entry in here.database().audit.list(limit=LISTED)]}
+
+
 PARTS: dict[str, Part] = {
     "about.json": _about,
     "config.json": _config,
@@ -161,6 +173,8 @@ PARTS: dict[str, Part] = {
     "operations.json": _operations,
     "dead-letters.json": _letters,
     "services.json": _services,
+    "schedules.json": _schedules,
+    "audit.json": _audit,
 }
 
 
