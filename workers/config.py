@@ -281,6 +281,8 @@ def shown(settings: Settings) -> list[tuple[str, str, str, str]]:
     for item in (item for item in fields(Settings) if item.metadata):
         value = getattr(settings, item.name)
         text = "-" if value is None else str(value)
+        if isinstance(value, bool):
+            text = "on" if value else "off"
         if item.metadata["secret"] and value is not None:
             text = (
                 "********"

@@ -63,3 +63,8 @@ def test_passwords_and_keys_are_masked_when_shown() -> None:
 def test_a_named_file_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no file"):
         load({"BACKSTAY_CONFIG": str(tmp_path / "missing.toml")})
+
+
+def test_a_switch_is_shown_in_the_words_in_which_it_is_set() -> None:
+    shown_by_name = {name: text for name, text, _, _ in shown(load({"BACKSTAY_ENCRYPTION": "off"}))}
+    assert shown_by_name["BACKSTAY_ENCRYPTION"] == "off"
