@@ -146,7 +146,7 @@ def test_every_command_has_its_line() -> None:
 def test_what_belongs_to_another_tenant_is_refused_and_stays(
     victim: Victim, kind: str, service: str, data: Data
 ) -> None:
-    """I19, RS-22: knowing an id is not owning it."""
+    """I26, RS-22: knowing an id is not owning it."""
     before = victim.state()
     operation = victim.steal(kind, data(victim), service)
     assert operation.state is State.FAILED, (operation.state, operation.outcome)
@@ -156,7 +156,7 @@ def test_what_belongs_to_another_tenant_is_refused_and_stays(
 
 @pytest.mark.parametrize("kind", OWN_NAMES)
 def test_a_name_of_another_tenant_is_not_its_thing(victim: Victim, kind: str) -> None:
-    """I19."""
+    """I26."""
     service, data = OWN_NAMES[kind]
     before = victim.state()
     victim.steal(kind, data(victim), service)
@@ -164,7 +164,7 @@ def test_a_name_of_another_tenant_is_not_its_thing(victim: Victim, kind: str) ->
 
 
 def test_a_schedule_about_every_service_is_about_the_tenant_s_own(victim: Victim) -> None:
-    """I19: what it asks for names the thief's services only."""
+    """I26: what it asks for names the thief's services only."""
     everything = {"kind": "create-snapshot", "cron": "@daily"}
     assert victim.steal("set-schedule", everything, "all").state is State.SUCCEEDED
     (mine,) = [row for row in victim.platform.system.database.schedules.list(THIEF) if row.name == "all"]
@@ -194,7 +194,7 @@ def _of_one_tenant() -> list[tuple[str, ...]]:
 def test_a_question_about_one_tenant_is_answered_with_nothing_of_another(
     victim: Victim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I19: lists and figures; the same question about the owner does find it."""
+    """I26: lists and figures; the same question about the owner does find it."""
     line = CommandLine(victim.platform.home, monkeypatch)
     asked, told = _of_one_tenant(), 0
     assert len(asked) >= 4, asked
@@ -218,7 +218,7 @@ def test_a_link_to_an_archive_of_another_tenant_is_not_given(victim: Victim, mon
 
 
 def test_no_secret_of_the_owner_is_in_what_the_thief_was_told(victim: Victim, tmp_path: Path) -> None:
-    """I18, I19: outcomes and dead letters of all that was tried above."""
+    """I18, I26: outcomes and dead letters of all that was tried above."""
     database = victim.platform.system.database
     for operation in database.list_operations(tenant_id=THIEF, limit=1000):
         assert "victims-own" not in json.dumps(operation.outcome)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import handlers
+from domain.errors import BackstayError
 from tests.fakes.region import RegionDouble
+from tests.prove.audit import audit, orphans
 from tests.prove.bench import Bench
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, held
@@ -47,6 +49,25 @@ def test_one_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes(matr
 def test_no_secret_can_be_read_afterwards(matrix: Matrix) -> None:
     """I18: in no row, object, file or log; the marked secret is in every service's configuration."""
     assert matrix.bench.secrets_found() == []
+
+
+def test_the_audit_of_a_soak_sees_what_is_left_over_and_what_is_missing(matrix: Matrix) -> None:
+    """I13, I14: it looks at a store that is as it should be, and then at one that is not."""
+    service = matrix.ready("verify")
+    bench = matrix.bench
+    messages = bench.asked(service)
+    bench.notes[service]["path"] = bench.home / "data" / "apps" / service
+    assert audit(bench, messages, [service], []) == []
+    bench.system.store.put("tenants/acme/packs/nobody/0", [b"left over"])
+    (row,) = bench.system.database.catalogue.find(None, [service], [], 10, None)
+    known = bench.system.database.catalogue.get(row.snapshot_id)
+    assert known is not None
+    bench.system.store.delete(known.packs)
+    (bench.notes[service]["path"] / "mixed").write_text("from somewhere else")
+    with pytest.raises(BackstayError):  # it cannot even be restored
+        audit(bench, messages, [service], [])
+    assert orphans(bench) == ["nothing refers to tenants/acme/packs/nobody/0", f"missing: {known.packs[0]}"]
+    assert audit(bench, ["never/sent"], [], [])[0] == "never/sent became 0 operations"
 
 
 def test_the_bench_would_find_a_secret(matrix: Matrix, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def audit(bench: Bench, messages: list[str], services: list[str], installed: lis
         *_ends(bench, messages),
         *(line for service in services for line in _service(bench, service)),
         *_region(bench, installed),
-        *_orphans(bench),
+        *orphans(bench),
         *(f"a secret in {place}" for place in bench.secrets_found()),
     ]
 
@@ -63,7 +63,7 @@ def _service(bench: Bench, service: str) -> list[str]:
 
 
 def _region(bench: Bench, installed: list[str]) -> list[str]:
-    """I6: the region holds what the console says, wholly one version."""
+    """I19: the region holds what the console says, wholly one version."""
     state, bad = RegionState(), []
     state.root = bench.region.root()
     for service in installed:
@@ -75,7 +75,7 @@ def _region(bench: Bench, installed: list[str]) -> list[str]:
     return bad
 
 
-def _orphans(bench: Bench) -> list[str]:
+def orphans(bench: Bench) -> list[str]:
     """I14, I17: every object is named by a snapshot or an export, or known as garbage; and none that is named lacks."""
     wanted, catalogue = {"tenants/acme/key"}, bench.system.database.catalogue
     for listed in catalogue.find(None, [], [], 10_000, None):

@@ -61,11 +61,11 @@ class Matrix:
     def __init__(self, bench: Bench) -> None:
         self.bench, self.tally = bench, Tally()
         self._numbers = itertools.count()
-        self._ready: dict[str, list[str]] = {}
+        self._waiting: dict[str, list[str]] = {}
 
     def points(self, name: str) -> list[Death]:
         """Every failpoint of a scenario: the first and the last time that a run without faults reaches it."""
-        service = self._service(name)
+        service = self.ready(name)
         wanted = SCENARIOS[name].act(self.bench, service)
         end = self.bench.run(list(wanted))
         found = broken(self.bench, SCENARIOS[name], service, wanted)
@@ -74,7 +74,7 @@ class Matrix:
 
     def kill(self, name: str, death: Death) -> None:
         """SIGKILL there; another node finishes."""
-        service = self._service(name)
+        service = self.ready(name)
         wanted = SCENARIOS[name].act(self.bench, service)
         died = self.bench.run(list(wanted), death)
         self.tally.bad += [f"{name} killed at {death}: {sentence}" for sentence in whole(self.bench, service)]
@@ -82,7 +82,7 @@ class Matrix:
 
     def freeze(self, name: str, death: Death) -> None:
         """SIGSTOP there beyond the lease; another node finishes; the frozen one goes on."""
-        bench, service = self.bench, self._service(name)
+        bench, service = self.bench, self.ready(name)
         wanted = SCENARIOS[name].act(bench, service)
         lease = WITH_REGION if SCENARIOS[name].region else LEASE
         settings = bench.settings_with(BACKSTAY_LEASE_SECONDS=str(lease))
@@ -127,9 +127,9 @@ class Matrix:
         find = partial(self.bench.system.database.find_by_message, SOURCE)
         return {message: found.fence for message in wanted if (found := find(message)) is not None}
 
-    def _service(self, name: str) -> str:
+    def ready(self, name: str) -> str:
         """A service that is ready for the scenario; several are made ready together."""
-        ready = self._ready.setdefault(name, [])
+        ready = self._waiting.setdefault(name, [])
         if not ready:
             ready += [f"{name}-{next(self._numbers)}" for _ in range(BATCH)]
             self._prepare(SCENARIOS[name], ready)

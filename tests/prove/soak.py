@@ -20,7 +20,7 @@ from typing import Any
 
 from domain.errors import BackstayError
 from domain.operation import TERMINAL, State
-from tests.chaos.world import TENANT, command
+from tests.chaos.world import SOURCE, TENANT, command
 from tests.fakes.region import RegionDouble
 from tests.fakes.trees import digest, grow
 from tests.prove import commands
@@ -188,11 +188,9 @@ def soak(name: str, seconds: float, seed: int, home: Path) -> tuple[str, list[st
                 bad.append(f"{node.name} holds ever more files: {node.files[20:60:10]} … {node.files[-20::5]}")
         memory = max(node.most_memory for node in made.nodes) // 1024
         files = max(node.most_files for node in made.nodes)
-        states = Counter(
-            str(found.state)
-            for message in made.messages
-            if (found := made.bench.system.database.find_by_message("/chaos", message)) is not None
-        )
+        find = made.bench.system.database.find_by_message
+        ends = [found for message in made.messages if (found := find(SOURCE, message)) is not None]
+        states = Counter(f"{one.state} {one.error_code or ''}".strip() for one in ends)
         made.bench.close()
         return (
             f"{STACKS[name]}: {len(made.messages)} accepted commands {dict(made.asked)}, ended {dict(states)}; "
