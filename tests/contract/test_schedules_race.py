@@ -10,7 +10,7 @@ from tests.contract.diary import HOUR, NOON, asked, at, hourly, register, set_up
 from tests.contract.sql_bench import Bench
 
 ROOT = Path(__file__).parents[2]
-HOURS, SERVICES = 6, ("api", "db", "web")
+HOURS, SERVICES = 4, ("api", "db", "web")
 
 
 def test_processes_that_ask_at_once_ask_once(database_url: str) -> None:
@@ -25,7 +25,7 @@ def test_processes_that_ask_at_once_ask_once(database_url: str) -> None:
                 [sys.executable, "-m", "tests.contract.diarist", database_url, times],
                 cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             )
-            for _ in range(3)
+            for _ in range(2)
         ]  # fmt: skip
         for racer in racers:
             assert racer.stdout is not None and racer.stdout.readline() == "ready\n"
@@ -35,6 +35,6 @@ def test_processes_that_ask_at_once_ask_once(database_url: str) -> None:
             racer.stdin.flush()
         for racer in racers:
             racer.communicate(timeout=60)
-        assert [racer.returncode for racer in racers] == [0, 0, 0]
+        assert [racer.returncode for racer in racers] == [0, 0]
         wanted = [(name, at(hour)) for hour in range(1, HOURS + 1) for name in (*SERVICES, "web")]
         assert sorted(asked(bench)) == sorted(wanted)

@@ -76,15 +76,23 @@ def test_two_nodes_that_both_believe_to_lead_ask_once(bench: Bench, monkeypatch:
     assert sorted(asked(bench)) == sorted([(name, hour) for name in ("web", "web", "db") for hour in hours])
 
 
-@pytest.mark.parametrize("jump", [-30_000, -HOUR - 1, -30 * HOUR, 30 * HOUR])
-@pytest.mark.parametrize("catch_up", [CatchUp.ONE, CatchUp.ALL])
+@pytest.mark.parametrize(
+    ("jump", "catch_up"),
+    [
+        (-30_000, CatchUp.ONE),
+        (-HOUR - 1, CatchUp.ONE),
+        (-30 * HOUR, CatchUp.ALL),
+        (30 * HOUR, CatchUp.ONE),
+        (30 * HOUR, CatchUp.ALL),
+    ],
+)
 def test_a_clock_that_jumps_and_comes_back_asks_for_no_time_twice(bench: Bench, jump: int, catch_up: CatchUp) -> None:
     set_up(bench, hourly(catch_up=catch_up, coalesce=False))
     nodes = [Node(bench, "n1"), Node(bench, "n2")]
 
     def pass_hours(count: int) -> None:
-        for _ in range(4 * count):
-            bench.now += HOUR // 4
+        for _ in range(2 * count):
+            bench.now += HOUR // 2
             for node in nodes:
                 node.look()
 
