@@ -43,7 +43,7 @@ _NO_SNAPSHOT = "There is no such snapshot."
 _UNREADABLE = "The key that the snapshot was sealed with is not available."
 _PLATFORM_AWAY = "A part of the platform could not be reached for too long."
 _PLATFORM_REFUSED = "The platform did not accept a change."
-_REASONS = {
+REASONS = {
     "archive-damaged": "The archive is damaged.",
     "archive-not-found": "There is no such archive.",
     "component-not-in-version": "The version does not hold this service.",
@@ -118,4 +118,4 @@ def tenant_sentence(operation: Operation, outcome: Outcome) -> str:
         return f"{what} could not be done in time; {put_back}."
     if outcome.state is State.CANCELLED or outcome.code == "cancelled":
         return f"{what} was cancelled; {put_back}."
-    return f"{what} failed; {put_back}. {_REASONS.get(outcome.code or '', 'Our operators can see why.')}"
+    return f"{what} failed; {put_back}. {REASONS.get(outcome.code or '', 'Our operators can see why.')}"

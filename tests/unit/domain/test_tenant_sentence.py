@@ -10,7 +10,8 @@ import handlers
 from domain.errors import Cancelled, DeadlineExceeded, Refused
 from domain.operation import Operation, State
 from domain.outcome import Item, Outcome
-from domain.tenant_sentence import is_known, tenant_sentence
+from domain.tenant_sentence import REASONS, is_known, tenant_sentence
+from tests.architecture.source import modules
 
 KINDS = sorted(handlers.subscriptions())
 #: What an operator needs and a tenant must never see.
@@ -77,3 +78,9 @@ def test_a_dry_run_is_not_told_as_done() -> None:
 def test_that_something_belongs_to_another_tenant_is_not_told() -> None:
     told = tenant_sentence(ended("restore-snapshot"), Outcome.failed(Refused("x", code="wrong-tenant")))
     assert told.endswith("There is no such service or snapshot.")
+
+
+def test_every_reason_is_for_a_code_that_something_gives() -> None:
+    """A code that was renamed would silently become the operators' business."""
+    text = "".join(module.text for module in modules() if module.path != "domain/tenant_sentence.py")
+    assert not [code for code in REASONS if f'"{code}"' not in text]
