@@ -91,7 +91,12 @@ class System:
 
         ring_file.make_private(self.settings.data_dir)
         readers_ms = self.settings.reader_grace_seconds * 1000
-        return open_database(self.settings.database_url, self.keyring, readers_ms=readers_ms)
+        return open_database(
+            self.settings.database_url,
+            self.keyring,
+            readers_ms=readers_ms,
+            rolled_back_letters=self.settings.rolled_back_letters,
+        )
 
     @cached_property
     def store(self) -> ObjectStore:

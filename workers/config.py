@@ -123,6 +123,9 @@ class Settings:
         values.count,
         "in so many days every snapshot is read back once; unset: none is by itself",
     )
+    rolled_back_letters: bool = _setting(
+        "BACKSTAY_ROLLED_BACK_LETTERS", values.switch, "on or off: whether what was rolled back becomes a dead letter"
+    )
     history_days: int | None = _setting(
         "BACKSTAY_HISTORY_DAYS", values.history, "days after which ended operations are forgotten; unset: never"
     )
@@ -241,6 +244,7 @@ def default_values(data_dir: str) -> dict[str, str | None]:
         "http": "127.0.0.1:8321",
         "public_url": None,
         "verify_days": None,
+        "rolled_back_letters": "off",
         "history_days": None,
         "reader_grace_seconds": "21600",
         "metrics_services": "200",
@@ -250,17 +254,18 @@ def default_values(data_dir: str) -> dict[str, str | None]:
     }
 
 
-def actor_name(environ: Mapping[str, str] | None = None) -> str:
-    """Who the commands of this process are asked for by: $BACKSTAY_ACTOR, else `user@host`. No setting, because the
-    file is shared by everybody who can read it."""
-    environ = os.environ if environ is None else environ
-    if environ.get("BACKSTAY_ACTOR"):
-        return environ["BACKSTAY_ACTOR"]
+def actor_name() -> str:
+    """Who acts: $BACKSTAY_ACTOR, else `user@host`. No setting, because everybody who can read the file shares it."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"[:LONGEST_ACTOR]
+    return os.environ.get("BACKSTAY_ACTOR") or f"{name}@{socket.gethostname()}"[:LONGEST_ACTOR]
+
+
+def editor_name() -> str:
+    """The program that a person edits texts with: $VISUAL, else $EDITOR, else vi."""
+    return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
 
 
 def _read_file(name: str, *, required: bool, problems: list[str]) -> dict[str, Any]:

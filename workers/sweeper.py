@@ -20,6 +20,7 @@ from workers.daily import Daily
 from workers.loop import Loop
 from workers.metrics import Metrics
 from workers.owner import Owner
+from workers.replaying import Replaying
 
 log = structlog.get_logger("sweeper")
 
@@ -52,6 +53,7 @@ class Duties:
     trees: Trees
     store: ObjectStore
     daily: Daily
+    replaying: Replaying
     history: History
     history_days: int | None = None
 
@@ -103,6 +105,7 @@ class Sweeper:
             ("staging", TIDY_SECONDS, self.discard_staging),
             ("daily", DAILY_SECONDS, self._ask_for_daily_work),
             ("uploads", UPLOADS_SECONDS, self._sweep_uploads),
+            ("replays", 0.0, self._carry_on_replays),
             ("history", HISTORY_SECONDS, self._prune_history),
         ):
             now = self._clock.boottime()
@@ -130,6 +133,12 @@ class Sweeper:
         if freed:
             log.warning("sweep.released-leases-of-dead-processes", operations=freed)
             self._metrics.count("takeovers", freed, why="holder-dead")
+            self._wake()
+
+    def _carry_on_replays(self) -> None:
+        made = self._duties.replaying.carry_on_all()
+        if made:
+            log.info("sweep.dead-letters-replayed", operations=made)
             self._wake()
 
     def _expire(self) -> None:

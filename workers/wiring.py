@@ -10,6 +10,7 @@ import functools
 import random
 from collections.abc import Callable
 
+import handlers
 from domain.breaker import Breakers
 from domain.contracts import Clock
 from workers.attempt import Ports
@@ -17,8 +18,10 @@ from workers.bootstrap import System
 from workers.cron import CronCalendar
 from workers.daily import Daily
 from workers.hook import hook_runner
+from workers.judge import judge_with
 from workers.metrics import Metrics
 from workers.progress import ProgressBoard
+from workers.replaying import Replaying
 from workers.sweeper import Duties
 
 
@@ -60,6 +63,12 @@ def _patterns(text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (text or "").split(":")))
 
 
+def replaying_of(system: System) -> Replaying:
+    """What is done with dead letters, with this program's message types."""
+    known = handlers.subscriptions()
+    return Replaying(system.database, judge_with(known), known)
+
+
 def duties_of(system: System, clock: Clock, wake: Callable[[], None]) -> Duties:
     """What the sweeper of this process looks after."""
     settings, database = system.settings, system.database
@@ -74,6 +83,7 @@ def duties_of(system: System, clock: Clock, wake: Callable[[], None]) -> Duties:
         system.trees,
         system.store,
         daily,
+        replaying_of(system),
         database.history,
         settings.history_days,
     )

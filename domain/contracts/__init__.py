@@ -15,6 +15,7 @@ from domain.contracts.history import History, Pruned
 from domain.contracts.intake import Accepted, Inbox, Receipt, Rejected
 from domain.contracts.ledger import Claim, Ledger
 from domain.contracts.places import Places
+from domain.contracts.replaying import LetterQuestions, Replays
 from domain.contracts.rows import Catalogue, Garbage, Services, UpgradeRecords, Versions
 from domain.contracts.scheduling import Drills, Leader, RecoveryPoints, Schedules, Turn
 from domain.contracts.sources import Fill, Hooks, Source, Sources
@@ -45,6 +46,7 @@ __all__ = [
     "Inbox",
     "Leader",
     "Ledger",
+    "LetterQuestions",
     "Moves",
     "NodeSeen",
     "Nodes",
@@ -57,6 +59,7 @@ __all__ = [
     "Receipt",
     "RecoveryPoints",
     "Rejected",
+    "Replays",
     "Schedules",
     "Services",
     "SnapshotRequest",

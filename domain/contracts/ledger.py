@@ -96,7 +96,7 @@ class Ledger(Protocol):
 
     def settle(self, claim: Claim, outcome: Outcome) -> None:
         """One transaction: domain changes, terminal state (or STUCK), outbox event, dead letter for
-        FAILED and STUCK, lease released."""
+        FAILED, STUCK and by policy ROLLED_BACK, lease released."""
 
     def retry_later(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
         """Durable backoff: attempts + 1, lease released, claimable again after the delay."""

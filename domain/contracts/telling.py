@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from domain.audit import Actor
 from domain.contracts.intake import Accepted
+from domain.letters import LetterFilter
 from domain.node import NodeReport, NodeSeen
 
 
@@ -65,18 +66,27 @@ class DeadLetter:
 class DeadLetters(Protocol):
     """What needs a person. Nothing expires; each is resolved once, by compare-and-set."""
 
-    def list(self, *, resolved: bool, limit: int, before: str | None) -> list[DeadLetter]:
-        """Newest first; unresolved only unless `resolved`."""
+    def list(self, *, resolved: bool, limit: int, before: str | None, wanted: LetterFilter = ...) -> list[DeadLetter]:
+        """Newest first; unresolved only unless `resolved`. Nothing that may be secret is opened."""
 
     def get(self, dead_letter_id: str) -> DeadLetter | None:
         """One, with its raw bytes."""
 
-    def replay_operation(self, dead_letter_id: str, by: Actor) -> str | None:
+    def replay_operation(self, dead_letter_id: str, by: Actor, part_of: tuple[str, int] | None = None) -> str | None:
         """A new operation with the failed one's command and lineage in both directions; its id.
-        None when the letter had been resolved already: a second click changes nothing."""
+        None when the letter had been resolved already: a second click changes nothing. `part_of`: the line
+        (replay, ordinal) of a replay that becomes the operation in the same commit; Refused when it may not."""
 
-    def replay_message(self, dead_letter_id: str, by: Actor, item: Accepted) -> str | None:
+    def replay_message(
+        self, dead_letter_id: str, by: Actor, item: Accepted, part_of: tuple[str, int] | None = None
+    ) -> str | None:
         """The same for a raw message that decodes by now."""
+
+    def replay_edited(self, dead_letter_id: str, by: Actor, item: Accepted, note: str) -> str | None:
+        """The same for what a person made of either; the letter keeps the original."""
+
+    def payload(self, op_id: str) -> dict[str, Any]:
+        """The data of a failed operation's command. It may hold secrets: only for who may see them."""
 
     def discard(self, dead_letter_id: str, by: Actor, note: str) -> bool:
         """Resolve without replaying; False when it had been resolved already."""

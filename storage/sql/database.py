@@ -27,11 +27,13 @@ from storage.sql.figures import figures
 from storage.sql.history import SqlHistory
 from storage.sql.inbox import SqlInbox
 from storage.sql.ledger import SqlLedger
+from storage.sql.letter_questions import LetterQuestions
 from storage.sql.moving import SqlMoves
 from storage.sql.nodes import SqlNodes
 from storage.sql.outbox import SqlOutbox
 from storage.sql.questions import Questions
 from storage.sql.recovery_points import SqlRecoveryPoints
+from storage.sql.replays import SqlReplays
 from storage.sql.rewrap import Rewrapping
 from storage.sql.schedules import SqlSchedules
 from storage.sql.sealed import Sealer, Vault
@@ -46,7 +48,14 @@ from storage.sql.wake import Bell, PostgresWake, SqliteWake
 class Database:
     """All ports over one database. May be shared between threads, not between processes."""
 
-    def __init__(self, url: str, sealer: Sealer, clock_ms: Callable[[], int] | None, readers_ms: int = 0) -> None:
+    def __init__(
+        self,
+        url: str,
+        sealer: Sealer,
+        clock_ms: Callable[[], int] | None,
+        readers_ms: int = 0,
+        rolled_back_letters: bool = False,
+    ) -> None:
         self._engine, self._fair = open_engine(parse_url(url))
         self._tx = Transactions(self._engine, self._fair, clock_ms, readers_ms)
         vault = Vault(sealer)
@@ -54,7 +63,7 @@ class Database:
         self._questions = Questions(self._tx)
         self._rewrapping = Rewrapping(self._tx, sealer)
         self.inbox = SqlInbox(self._tx, vault)
-        self.ledger = SqlLedger(self._tx, vault)
+        self.ledger = SqlLedger(self._tx, vault, rolled_back_letters=rolled_back_letters)
         self.services = SqlServices(self._tx, vault)
         self.catalogue = SqlCatalogue(self._tx)
         self.copies = SqlCopies(self._tx)
@@ -65,6 +74,8 @@ class Database:
         self.tokens = SqlTokens(self._tx)
         self.moves = SqlMoves(self._tx, vault, self.nodes)
         self.audit = SqlAudit(self._tx)
+        self.letter_questions = LetterQuestions(self._tx)
+        self.replays = SqlReplays(self._tx)
         self.versions = SqlVersions(self._tx, vault)
         self.records = SqlUpgradeRecords(self._tx)
         self.schedules = SqlSchedules(self._tx, self.inbox)
@@ -164,12 +175,18 @@ class Database:
 
 
 def open_database(
-    url: str, sealer: Sealer, *, clock_ms: Callable[[], int] | None = None, readers_ms: int = 0
+    url: str,
+    sealer: Sealer,
+    *,
+    clock_ms: Callable[[], int] | None = None,
+    readers_ms: int = 0,
+    rolled_back_letters: bool = False,
 ) -> Database:
     """Open `sqlite:////absolute/path.db` or `postgresql://…`; Refused if the URL cannot keep our promises.
 
     `sealer` encrypts the secret columns. `clock_ms`, UTC milliseconds, replaces the database's clock in
     tests and simulation. Objects of a deleted snapshot become collectable `readers_ms` milliseconds later.
+    With `rolled_back_letters` what was ROLLED_BACK becomes a dead letter too.
     Connects to nothing yet.
     """
-    return Database(url, sealer, clock_ms, readers_ms)
+    return Database(url, sealer, clock_ms, readers_ms, rolled_back_letters)

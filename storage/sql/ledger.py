@@ -28,8 +28,10 @@ from storage.sql.transactions import Transactions
 class SqlLedger:
     """The port `Ledger`; see its promises there. May be shared between threads."""
 
-    def __init__(self, transactions: Transactions, vault: Vault) -> None:
+    def __init__(self, transactions: Transactions, vault: Vault, *, rolled_back_letters: bool = False) -> None:
+        """`rolled_back_letters`: also what was ROLLED_BACK becomes a dead letter."""
         self._tx, self._vault = transactions, vault
+        self._kept = settle.ALWAYS_KEPT | ({State.ROLLED_BACK} if rolled_back_letters else frozenset())
         self._turns = itertools.count()
 
     def claim(
@@ -120,7 +122,7 @@ class SqlLedger:
 
     def settle(self, claim: Claim, outcome: Outcome) -> None:
         """The one end of the operation, or STUCK."""
-        settle.settle(self._tx, self._vault, claim, outcome)
+        settle.settle(self._tx, self._vault, claim, outcome, self._kept)
 
     def retry_later(self, claim: Claim, delay_ms: int, code: str, sentence: str) -> None:
         """Durable backoff."""

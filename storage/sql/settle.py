@@ -29,12 +29,16 @@ from storage.sql.states import held, state_is
 from storage.sql.tables import operation, step
 from storage.sql.transactions import Transactions
 
+#: Ends that always need a person.
+ALWAYS_KEPT = frozenset({State.FAILED, State.STUCK})
 #: Operations that one call of `expire` ends, so that its transaction stays short.
 MOST_EXPIRED = 100
 
 
-def settle(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> None:
-    """The end, or STUCK. ValueError for an outcome that is neither."""
+def settle(
+    tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome, kept: frozenset[State] = ALWAYS_KEPT
+) -> None:
+    """The end, or STUCK; in the states `kept` with a dead letter. ValueError for an outcome that is neither."""
     if outcome.state not in TERMINAL and outcome.state is not State.STUCK:
         raise ValueError(f"an operation cannot be settled as {outcome.state}")
     with tx.write("settle") as connection:
@@ -54,7 +58,7 @@ def settle(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> No
         tell_outcome(connection, claim.operation, outcome, now)
         if outcome.state in TERMINAL:
             free(connection, claim.operation.op_id)
-        if outcome.state in (State.FAILED, State.STUCK):
+        if outcome.state in kept:
             keep_operation(tx, connection, vault, claim.operation, outcome, now)
         tx.ring(connection)  # the next operation of the service may be ready
 

@@ -198,6 +198,7 @@ dead_letter = Table(
     # Once resolved, the same bytes arriving again are a new letter: otherwise nobody would see them.
     partial("dead_letter_raw", "raw_digest", where=RAW_UNRESOLVED, unique=True),
     partial("dead_letter_open", "seq", where="resolution IS NULL"),
+    partial("dead_letter_cause", "fingerprint", "seq", where="resolution IS NULL"),
     Index("dead_letter_op", "op_id"),
     Index("dead_letter_message", "source", "message_id"),
     sqlite_autoincrement=True,

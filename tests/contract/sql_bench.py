@@ -105,9 +105,11 @@ class Bench:
 
     @classmethod
     @contextmanager
-    def opened(cls, url: str, readers_ms: int = 0) -> Iterator[Bench]:
+    def opened(cls, url: str, readers_ms: int = 0, *, rolled_back_letters: bool = False) -> Iterator[Bench]:
         sealer = FlippingSealer()
-        database = open_database(url, sealer, clock_ms=lambda: bench.now, readers_ms=readers_ms)
+        database = open_database(
+            url, sealer, clock_ms=lambda: bench.now, readers_ms=readers_ms, rolled_back_letters=rolled_back_letters
+        )
         bench = cls(url, database, sealer)
         database.migrate()
         try:

@@ -119,7 +119,7 @@ def test_a_cancel_is_audited_with_what_it_met(bench: Bench, begun: bool) -> None
 
 
 def test_a_change_and_its_entry_are_one_commit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed before the commit, there is neither; never one of the two."""
+    """L2: killed before the commit, there is neither; never one of the two."""
     bench.fail(bench.running())
     (letter,) = bench.database.dead_letters.list(resolved=False, limit=2, before=None)
 

@@ -144,3 +144,12 @@ def test_an_unknown_letter_is_nothing(bench: Bench) -> None:
     assert bench.database.dead_letters.get("none") is None
     assert bench.database.dead_letters.replay_operation("none", ANN) is None
     assert not bench.database.dead_letters.discard("none", ANN, "")
+
+
+@pytest.mark.parametrize(("policy", "letters"), [(False, []), (True, ["refused-by-region"])])
+def test_what_was_rolled_back_is_a_dead_letter_by_policy(database_url: str, policy: bool, letters: list[str]) -> None:
+    with Bench.opened(database_url, rolled_back_letters=policy) as bench:
+        claim = bench.running()
+        outcome = Outcome(State.ROLLED_BACK, "everything is as before", code="refused-by-region")
+        bench.database.ledger.settle(claim, outcome)
+        assert bench.letters() == letters

@@ -49,9 +49,31 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "backstay dead-letters list",
         "backstay dead-letters list --all --json",
     ),
-    "dead-letters show": ("backstay dead-letters show DEAD_LETTER_ID",),
-    "dead-letters replay": ("backstay dead-letters replay DEAD_LETTER_ID",),
-    "dead-letters discard": ("backstay dead-letters discard DEAD_LETTER_ID --reason 'sent by a test'",),
+    "dead-letters groups": ("backstay dead-letters groups",),
+    "dead-letters show": (
+        "backstay dead-letters show DEAD_LETTER_ID",
+        "backstay dead-letters show DEAD_LETTER_ID --raw   # with the message, secrets included",
+    ),
+    "dead-letters plan": ("backstay dead-letters plan --group FINGERPRINT",),
+    "dead-letters replay": (
+        "backstay dead-letters replay DEAD_LETTER_ID",
+        "backstay dead-letters replay --group FINGERPRINT --canary 3 --rate 30 --wait",
+        "backstay dead-letters replay --service shop --dry-run",
+    ),
+    "dead-letters replays": (
+        "backstay dead-letters replays",
+        "backstay dead-letters replays REPLAY_ID --wait",
+    ),
+    "dead-letters stop": ("backstay dead-letters stop REPLAY_ID --reason 'wrong group'",),
+    "dead-letters edit": (
+        "backstay dead-letters edit DEAD_LETTER_ID --reason 'a label was no text'",
+        "backstay dead-letters edit DEAD_LETTER_ID --data @corrected.json",
+    ),
+    "dead-letters discard": (
+        "backstay dead-letters discard DEAD_LETTER_ID --reason 'sent by a test'",
+        "backstay dead-letters discard --group FINGERPRINT --reason 'the service is gone'",
+    ),
+    "dead-letters export": ("backstay dead-letters export --all",),
     "snapshots list": (
         "backstay snapshots list --service shop",
         "backstay snapshots list --label owner:42 --label reason:nightly --json",

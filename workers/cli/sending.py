@@ -35,14 +35,7 @@ class Sent:
 def read_data(text: str) -> dict[str, Any]:
     """The payload from an option: JSON, @FILE, or - for standard input. InvalidMessage when it is no object."""
     try:
-        if text == "-":
-            text = sys.stdin.read()
-        elif text.startswith("@"):
-            with open(text[1:], encoding="utf-8") as file:
-                text = file.read()
-        found = json.loads(text, object_pairs_hook=named_once)
-    except OSError as error:
-        raise InvalidMessage(f"data: cannot read {error.filename}: {error.strerror}", field="data") from None
+        found = json.loads(read_text(text), object_pairs_hook=named_once)
     except ValueError as error:
         where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "not UTF-8"
         raise InvalidMessage(f"data: is not JSON ({where})", field="data") from None
@@ -51,6 +44,19 @@ def read_data(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidMessage("data: must be a JSON object", field="data")
     return found
+
+
+def read_text(text: str) -> str:
+    """From an option: the text itself, @FILE, or - for standard input."""
+    try:
+        if text == "-":
+            return sys.stdin.read()
+        if text.startswith("@"):
+            with open(text[1:], encoding="utf-8") as file:
+                return file.read()
+    except OSError as error:
+        raise InvalidMessage(f"data: cannot read {error.filename}: {error.strerror}", field="data") from None
+    return text
 
 
 def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ BRANCHES: dict[str, Branch] = {
     "migrate": _command("bring the database's schema up to date", "node"),
     "publish": _command("send any command; with --wait follow it to its outcome", "publish"),
     "operations": _group("what is going on, why it waits, how it ended", "operations", "explaining", "moving"),
-    "dead-letters": _group("messages and operations that need a person", "dead_letters"),
+    "dead-letters": _group("messages and operations that need a person", "dead_letters", "again", "editing"),
     "snapshots": _group(
         "find, make, restore and delete snapshots", "snapshots", "exporting", "importing", "records"
     ),

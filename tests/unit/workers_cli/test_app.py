@@ -206,8 +206,8 @@ def test_bash_completes_a_command(tmp_path: Path) -> None:
     called.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m workers "$@"\n')
     called.chmod(0o755)
     script = (
-        f"export PATH={tmp_path}:$PATH; source <(backstay completion bash); COMP_WORDS=(backstay dead-letters re); "
+        f"export PATH={tmp_path}:$PATH; source <(backstay completion bash); COMP_WORDS=(backstay dead-letters pl); "
         'COMP_CWORD=2; _backstay; echo "${COMPREPLY[@]}"'
     )
     ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["replay"]
+    assert ran.stdout.split() == ["plan"]

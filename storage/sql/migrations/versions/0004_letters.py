@@ -33,7 +33,40 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_tenant ON audit (tenant_id, seq);
 CREATE INDEX audit_subject ON audit (subject, seq);
-CREATE INDEX audit_actor ON audit (actor, seq)
+CREATE INDEX audit_actor ON audit (actor, seq);
+
+CREATE TABLE replay (
+    seq {serial},
+    replay_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    way TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    canary BIGINT NOT NULL DEFAULT 0,
+    per_minute BIGINT NOT NULL DEFAULT 0,
+    why TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    rest_from BIGINT NOT NULL DEFAULT 0,
+    ended_at BIGINT NOT NULL DEFAULT 0,
+    CONSTRAINT uq_replay_replay_id UNIQUE (replay_id),
+    CONSTRAINT ck_replay_state CHECK (state IN ('RUNNING','DONE','STOPPED'))
+);
+CREATE INDEX replay_running ON replay (seq) WHERE state = 'RUNNING';
+
+CREATE TABLE replay_item (
+    replay_id TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    dead_letter_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    op_id TEXT,
+    why TEXT NOT NULL DEFAULT '',
+    CONSTRAINT pk_replay_item PRIMARY KEY (replay_id, ordinal),
+    CONSTRAINT fk_replay_item_replay_id FOREIGN KEY (replay_id) REFERENCES replay (replay_id),
+    CONSTRAINT ck_replay_item_state CHECK (state IN ('WAITING','REPLAYED','SKIPPED'))
+);
+CREATE INDEX replay_item_letter ON replay_item (dead_letter_id);
+
+CREATE INDEX dead_letter_cause ON dead_letter (fingerprint, seq) WHERE resolution IS NULL
 """
 
 

@@ -1,0 +1,170 @@
+"""What people ask about dead letters: groups by cause, which match a filter, and what is known about each.
+
+Apart from `dead_letters` because nothing here changes or opens one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from domain.errors import InvalidMessage
+from domain.identity import Subject
+from domain.letters import Candidate, Facts, LetterFilter, LetterGroup, Newer
+from domain.operation import State
+from storage.sql.tables import dead_letter, operation
+from storage.sql.transactions import Transactions
+
+#: Ids in one statement: below every database's limit of parameters.
+BATCH = 500
+
+
+class LetterQuestions:
+    """The port `LetterQuestions`."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._tx = transactions
+
+    def groups(self, wanted: LetterFilter) -> list[LetterGroup]:
+        """By cause, the one with most letters first."""
+        found = narrowed(
+            select(
+                dead_letter.c.fingerprint,
+                func.count().label("letters"),
+                func.count(dead_letter.c.subject.distinct()).label("services"),
+                func.sum(dead_letter.c.seen).label("seen"),
+                func.min(dead_letter.c.created_at).label("first_at"),
+                func.max(dead_letter.c.last_seen_at).label("last_at"),
+                func.max(dead_letter.c.seq).label("newest"),
+            ),
+            wanted,
+        )
+        grouped = found.where(dead_letter.c.resolution.is_(None)).group_by(dead_letter.c.fingerprint).subquery()
+        rows = (
+            select(
+                grouped, dead_letter.c.dead_letter_id, dead_letter.c.kind, dead_letter.c.reason, dead_letter.c.sentence
+            )
+            .join(dead_letter, dead_letter.c.seq == grouped.c.newest)
+            .order_by(grouped.c.letters.desc(), grouped.c.newest.desc())
+        )
+        with self._tx.read() as connection:
+            return [_group(row) for row in connection.execute(rows)]
+
+    def candidates(self, wanted: LetterFilter, limit: int, among: Sequence[str] | None = None) -> list[Candidate]:
+        """Those that match, oldest first."""
+        found = narrowed(select(dead_letter.c.dead_letter_id, dead_letter.c.fingerprint, dead_letter.c.subject), wanted)
+        if among is not None:
+            found = found.where(dead_letter.c.dead_letter_id.in_(list(among)))
+        found = found.where(dead_letter.c.resolution.is_(None)).order_by(dead_letter.c.seq).limit(limit)
+        with self._tx.read() as connection:
+            return [Candidate(*row) for row in connection.execute(found)]
+
+    def facts(self, dead_letter_ids: Sequence[str], hashes: Mapping[str, str]) -> list[Facts]:
+        """What is known about each of them."""
+        known: dict[str, Facts] = {}
+        with self._tx.read() as connection:
+            for start in range(0, len(dead_letter_ids), BATCH):
+                rows = _with_operations(connection, dead_letter_ids[start : start + BATCH])
+                newer = _commands(connection, sorted({_service(row) for row in rows} - {""}))
+                for row in rows:
+                    known[row.dead_letter_id] = _facts(row, newer[_service(row)], hashes)
+        return [known[name] for name in dead_letter_ids if name in known]
+
+
+def narrowed(statement: Select[Any], wanted: LetterFilter) -> Select[Any]:
+    """With the filter's conditions."""
+    for column, value in (
+        (dead_letter.c.fingerprint, wanted.fingerprint),
+        (dead_letter.c.reason, wanted.reason),
+        (dead_letter.c.kind, wanted.kind),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.tenant_id is not None:
+        statement = statement.where(dead_letter.c.subject.startswith(f"tenant/{wanted.tenant_id}/", autoescape=True))
+    if wanted.service_id is not None:
+        statement = statement.where(dead_letter.c.subject.endswith(f"/service/{wanted.service_id}", autoescape=True))
+    return statement
+
+
+def _with_operations(connection: Connection, ids: Sequence[str]) -> list[Row[Any]]:
+    return list(
+        connection.execute(
+            select(
+                dead_letter.c.dead_letter_id,
+                dead_letter.c.kind,
+                dead_letter.c.reason,
+                dead_letter.c.subject,
+                dead_letter.c.op_id,
+                dead_letter.c.created_at,
+                operation.c.state,
+                operation.c.seq,
+                operation.c.request_hash,
+            )
+            .outerjoin(operation, operation.c.op_id == dead_letter.c.op_id)
+            .where(dead_letter.c.dead_letter_id.in_(ids), dead_letter.c.resolution.is_(None))
+        )
+    )
+
+
+def _commands(connection: Connection, services: list[str]) -> defaultdict[str, list[Row[Any]]]:
+    """All commands to these services that are still known, newest first."""
+    found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    rows: Iterable[Row[Any]] = connection.execute(
+        select(
+            operation.c.op_id,
+            operation.c.service_id,
+            operation.c.kind,
+            operation.c.state,
+            operation.c.request_hash,
+            operation.c.seq,
+            operation.c.created_at,
+        )
+        .where(operation.c.service_id.in_(services))
+        .order_by(operation.c.seq.desc())
+    )
+    for row in rows:
+        found[row.service_id].append(row)
+    return found
+
+
+def _facts(row: Row[Any], commands: Sequence[Row[Any]], hashes: Mapping[str, str]) -> Facts:
+    asks = row.request_hash if row.op_id else hashes.get(row.dead_letter_id)
+    return Facts(
+        dead_letter_id=row.dead_letter_id,
+        kind=row.kind,
+        reason=row.reason,
+        service_id=_service(row),
+        op_id=row.op_id,
+        op_state=None if row.state is None else State(row.state),
+        newer=[
+            Newer(one.op_id, one.kind, State(one.state), same=one.request_hash == asks)
+            for one in commands
+            if (one.seq > row.seq if row.op_id else one.created_at >= row.created_at)
+        ],
+    )
+
+
+def _service(row: Row[Any]) -> str:
+    try:
+        return Subject.parse(row.subject or "").service_id
+    except InvalidMessage:
+        return ""
+
+
+def _group(row: Row[Any]) -> LetterGroup:
+    return LetterGroup(
+        fingerprint=row.fingerprint,
+        kind=row.kind,
+        reason=row.reason,
+        letters=row.letters,
+        services=row.services,
+        seen=row.seen,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        sentence=row.sentence,
+        newest_id=row.dead_letter_id,
+    )
