@@ -79,6 +79,9 @@ class Scene:
         self.upgraded = self.stage.upgrade(self.shop.web)
         self.platform.service("blog")
         self.snapshot = self.platform.snapshot("blog", "owner:42", "reason:before the move")
+        self.platform.run("set-rpo", {"goal_seconds": 86400}, service="blog")
+        nightly = {"kind": "create-snapshot", "service": "blog", "cron": "30 2 * * *", "zone": "Europe/Berlin"}
+        self.platform.run("set-schedule", nightly, service="nightly")
         self.stuck = self.stick(self.other)
         for number in range(3):
             missing = f"00000000-0000-8000-a000-{number:012d}"

@@ -246,6 +246,25 @@ def test_a_node_is_drained_and_taken_back(scene: Scene) -> None:
         expect(page.locator(".title .state")).to_have_text("✓takes work")
 
 
+def test_a_schedule_is_paused_with_a_reason_and_goes_on(scene: Scene) -> None:
+    scene.platform.service("clock")
+    nightly = {"kind": "create-snapshot", "service": "clock", "cron": "@daily"}
+    scene.platform.run("set-schedule", nightly, service="clock-nightly")
+    with scene.looking("operator") as page:
+        page.goto("/schedules")
+        page.get_by_role("link", name="clock-nightly").click()
+        unfold(page, "Pause it")
+        page.get_by_label("Reason").fill("moving the store")
+        press(page, "Pause")
+        succeeded(page)
+        page.goto("/schedules/acme/clock-nightly")
+        expect(page.locator(".callout")).to_contain_text("moving the store")
+        press(page, "Resume")
+        succeeded(page)
+    found = scene.database.schedules.get("acme", "clock-nightly")
+    assert found is not None and found.pause is None
+
+
 def test_whoever_may_only_look_is_refused_also_without_the_form(scene: Scene) -> None:
     scene.platform.service("guarded")
     with scene.looking("viewer") as page:
@@ -258,3 +277,84 @@ def test_whoever_may_only_look_is_refused_also_without_the_form(scene: Scene) ->
         unsigned = page.request.post("/services/guarded/snapshot", form={"message_id": "viewer-2"}, max_redirects=0)
         assert unsigned.status == 403
     assert scene.platform.listed("guarded") == []
+
+
+# ---------------------------------------------------------------- replaying
+def failed(scene: Scene, service: str, count: int) -> list[str]:
+    """Dead letters of one cause: the service's directory has vanished."""
+    tree = scene.platform.apps("web-1") / service
+    tree.rename(tree.with_suffix(".away"))
+    for number in range(count):
+        done = scene.platform.run("create-snapshot", {"labels": [f"try:{number}"]}, service=service)
+        assert done.state is State.FAILED, done.outcome
+    found = scene.database.dead_letters.list(resolved=False, limit=100, before=None)
+    return [one.dead_letter_id for one in found if one.subject == f"tenant/acme/service/{service}"]
+
+
+def mend(scene: Scene, service: str) -> None:
+    tree = scene.platform.apps("web-1") / service
+    tree.with_suffix(".away").rename(tree)
+
+
+def open_group(page: Page, scene: Scene, letter_id: str) -> None:
+    letter = scene.database.dead_letters.get(letter_id)
+    assert letter is not None
+    page.goto("/dead-letters")
+    page.locator(f"a[href='/dead-letters/groups/{letter.fingerprint}']").click()
+
+
+def test_a_group_is_replayed_with_a_canary_that_fails_is_mended_and_goes_through(scene: Scene) -> None:
+    scene.platform.service("album")
+    letters = failed(scene, "album", 4)
+    with scene.looking("operator") as page:
+        open_group(page, scene, letters[0])
+        assert "4 safe" in page.get_by_role("region", name="What replaying them would do now").inner_text()
+        page.get_by_label("Reason").fill("is it mended?")
+        press(page, "Replay 4 that are safe")
+        expect(page.locator("main")).to_contain_text("It has stopped", timeout=20_000)
+        expect(page.locator(".tile", has_text="left as dead letters")).to_contain_text("3")
+        mend(scene, "album")
+        open_group(page, scene, letters[0])
+        page.get_by_role("button", name="that are safe").click()
+        expect(page.locator("main")).to_contain_text("Every letter has been dealt with", timeout=30_000)
+    eventually(lambda: len(scene.platform.listed("album")) == 4, seconds=30, what="every replay has succeeded")
+    left = scene.database.dead_letters.list(resolved=False, limit=100, before=None)
+    assert not [one for one in left if one.subject == "tenant/acme/service/album"]
+
+
+def test_a_letter_is_opened_edited_and_keeps_its_original(scene: Scene) -> None:
+    scene.platform.service("draft")
+    message = scene.platform.publish("create-snapshot", {"labells": ["a:b"]}, service="draft")
+    scene.platform.letter_reason(message)
+    [letter] = scene.database.find_dead_letters("/acceptance", message)
+    with scene.looking() as page:
+        page.goto(f"/dead-letters/{letter.dead_letter_id}")
+        expect(page.locator("main")).to_contain_text("impossible")
+        page.get_by_role("link", name="Edit and replay …").click()
+        text = page.locator("textarea").input_value()
+        page.get_by_label("Reason").fill("misspelt")
+        press(page, "Replay as edited")
+        expect(page.get_by_role("alert")).to_contain_text("labells")
+        page.locator("textarea").fill(text.replace("labells", "labels"))
+        page.get_by_label("Reason").fill("misspelt")
+        press(page, "Replay as edited")
+        succeeded(page)
+    kept = scene.database.dead_letters.get(letter.dead_letter_id)
+    assert kept is not None and b"labells" in (kept.raw or b"") and kept.replay_op_id is not None
+    opened = scene.database.audit.list(action="dead-letter.open", limit=1)
+    assert opened[0].actor == "admin of *"
+
+
+def test_an_operator_sees_no_raw_message(scene: Scene) -> None:
+    message = scene.platform.publish("create-snapshot", {"labells": ["canary-77"]}, service="mail")
+    scene.platform.letter_reason(message)
+    [letter] = scene.database.find_dead_letters("/acceptance", message)
+    with scene.looking("operator") as page:
+        for address in ("", "?raw=true", "/edit"):
+            page.goto(f"/dead-letters/{letter.dead_letter_id}{address}")
+            assert "canary-77" not in page.content()
+    with scene.looking() as page:
+        page.goto(f"/dead-letters/{letter.dead_letter_id}")
+        assert "canary-77" not in page.content()
+        page.get_by_role("link", name="Show the message as it came").click()
+        assert "canary-77" in page.content()

@@ -7,6 +7,7 @@ for each section of the console, `*_view` where what a page shows is worked out 
 from __future__ import annotations
 
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -18,7 +19,9 @@ from workers.web.pages import (
     operations,
     overview,
     plans,
+    replaying,
     restoring,
+    schedules,
     services,
     settings,
     snapshots,
@@ -41,12 +44,12 @@ TITLES = {
 
 
 def router() -> APIRouter:
-    """All pages, and the files that they need. Restoring comes before snapshots and plans before services: an address
-    is given to the first that fits."""
+    """All pages, and the files that they need. What has a longer path comes first: an
+    address is given to the first that fits."""
     made = APIRouter(include_in_schema=False)
     for section in (
         *(assets, overview, operations, plans, services, restoring, snapshots),
-        *(letters, nodes, trail, settings),
+        *(replaying, letters, schedules, nodes, trail, settings),
     ):
         made.include_router(section.routes())
     return made
@@ -57,5 +60,14 @@ def failure(request: Request, problem: Problem) -> Response:
     title = TITLES.get(problem.status) or HTTPStatus(problem.status).phrase
     return page(
         "problem.html", problem.status, title=title, number=problem.status, code=problem.code,
-        sentence=problem.detail, next_step=problem.next_step, back="/",
+        sentence=problem.detail, next_step=problem.next_step, back=_back(request),
     )  # fmt: skip
+
+
+def _back(request: Request) -> str:
+    """The page of ours that they came from, else the first one: a form that was filled in is found again there."""
+    came = urlsplit(request.headers.get("referer", ""))
+    ours = came.netloc == request.headers.get("host") and came.path.startswith("/") and not came.path.startswith("//")
+    if not ours or came.path == request.url.path:
+        return "/"
+    return came.path + (f"?{came.query}" if came.query else "")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
+from domain.errors import InvalidMessage
 from workers.web.access import EVERYWHERE, Action, Caller, NotAllowed
 from workers.web.desk import Desk, desk
 from workers.web.pages import waiting
@@ -56,6 +57,7 @@ SECTIONS = (
     Section("services", "Services", "/services", Action.SERVICES_READ),
     Section("snapshots", "Snapshots", "/snapshots", Action.SNAPSHOTS_READ),
     Section("dead-letters", "Dead letters", "/dead-letters", Action.DEAD_LETTERS_READ),
+    Section("schedules", "Schedules", "/schedules", Action.SCHEDULES_READ),
     Section("nodes", "Nodes", "/nodes", Action.NODES_READ),
     Section("audit", "Audit trail", "/audit", Action.AUDIT_READ),
     Section("settings", "Settings", "/settings", Action.SETTINGS_READ),
@@ -94,6 +96,13 @@ def shown(
 def part(here: Desk, template: str, **more: Any) -> Response:
     """A piece of a page, for the script that refreshes it."""
     return page(template, now=here.clock.wall_ms(), **more)
+
+
+def mistake(sentence: str, field: str) -> InvalidMessage:
+    """What a person has to correct in the form that they sent; nothing was done."""
+    found = InvalidMessage(sentence, field=field)
+    found.next_step = "go back, correct it, and send it again; nothing was done"
+    return found
 
 
 def scope(who: Caller, action: Action, wanted: str | None) -> str | None:

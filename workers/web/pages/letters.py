@@ -6,110 +6,108 @@ only a role in all of them shows it; its raw message is shown to whoever may see
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from domain.audit import Actor
 from domain.contracts import DeadLetter
-from domain.errors import InvalidMessage, NotFound
+from domain.errors import NotFound
+from domain.letters import LetterFilter, Verdict
+from domain.replay import Replay
+from workers.judge import judge_with
+from workers.replaying import Replaying
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
-from workers.web.pages.frame import Here, scope, shown
-from workers.web.pages.waiting import letters as unresolved
+from workers.web.pages.frame import Here, mistake, scope, shown
+from workers.web.pages.operation_view import view
 from workers.web.pages.waiting import tenant_of
 from workers.web.pages.wording import moment, size
 
-#: How many letters the page of all groups looks at.
-MOST = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Letters of one cause."""
-
-    fingerprint: str
-    kind: str
-    reason: str
-    sentence: str
-    letters: list[DeadLetter]
-    first_at: int
-    last_at: int
-    services: int
+#: Letters on a page of the list of all, and replays beneath the groups.
+PAGE, FEW = 50, 5
+#: verdict -> (word, tone, sign).
+VERDICTS = {
+    Verdict.SAFE: ("safe", "ok", "✓"),
+    Verdict.APPLIED: ("already in effect", "quiet", "="),
+    Verdict.SUPERSEDED: ("superseded", "warn", "↷"),
+    Verdict.DANGEROUS: ("dangerous", "bad", "!"),
+    Verdict.IMPOSSIBLE: ("impossible", "bad", "✕"),
+}
 
 
 def routes() -> APIRouter:
     """The pages about dead letters."""
     made = APIRouter(prefix="/dead-letters", include_in_schema=False)
     made.add_api_route("", listed, methods=["GET"])
-    made.add_api_route("/groups/{fingerprint}", group, methods=["GET"])
     made.add_api_route("/{dead_letter_id}", one, methods=["GET"])
     made.add_api_route("/{dead_letter_id}/discard", discard, methods=["POST"])
     return made
 
 
-def grouped(found: list[DeadLetter]) -> list[Group]:
-    """By fingerprint, the largest first."""
-    by: dict[str, list[DeadLetter]] = {}
-    for letter in found:
-        by.setdefault(letter.fingerprint, []).append(letter)
-    groups = [
-        Group(
-            fingerprint,
-            same[0].kind or "",
-            same[0].reason,
-            same[0].sentence,
-            same,
-            min(letter.created_at for letter in same),
-            max(letter.created_at for letter in same),
-            len({letter.subject for letter in same if letter.subject}),
-        )
-        for fingerprint, same in by.items()
-    ]
-    return sorted(groups, key=lambda one: (-len(one.letters), -one.last_at))
-
-
-def listed(request: Request, here: Here, who: Who, tenant: str = "", resolved: bool = False) -> Response:
-    """The groups, or with `resolved` every letter ever."""
+def listed(
+    request: Request, here: Here, who: Who, tenant: str = "", resolved: bool = False, before: str = ""
+) -> Response:
+    """The groups, or with `resolved` every letter ever, a page of it."""
     chosen = scope(who, Action.DEAD_LETTERS_READ, tenant)
-    found = [
-        letter
-        for letter in here.database.dead_letters.list(resolved=resolved, limit=MOST, before=None)
-        if chosen is None or tenant_of(letter) == chosen
-    ]
+    wanted = LetterFilter(tenant_id=chosen)
+    found: list[DeadLetter] = []
+    if resolved:
+        found = here.database.dead_letters.list(resolved=True, limit=PAGE + 1, before=before or None, wanted=wanted)
+    kept = [("resolved", "true"), *([("tenant", tenant)] if tenant else [])]
+    more = found[PAGE - 1].dead_letter_id if len(found) > PAGE else ""
     return shown(
         request, here, who, "letters.html", section="dead-letters", title="Dead letters", tenant=chosen,
-        resolved=resolved, groups=[] if resolved else grouped(found), letters=found if resolved else [],
-        filtered=bool(tenant), more=len(found) == MOST,
+        resolved=resolved, groups=[] if resolved else here.database.letter_questions.groups(wanted),
+        letters=found[:PAGE], replays=[] if resolved else replays_of(here, who),
+        older=f"?{urlencode([*kept, ('before', more)])}" if more else "",
+        newest=f"/dead-letters?{urlencode(kept)}" if before else "",
     )  # fmt: skip
 
 
-def group(request: Request, here: Here, who: Who, fingerprint: str, tenant: str = "") -> Response:
-    """The letters of one cause."""
-    chosen = scope(who, Action.DEAD_LETTERS_READ, tenant)
-    found = [each for each in unresolved(here, chosen, MOST) if each.fingerprint == fingerprint]
-    if not found:
-        raise NotFound(
-            "no unresolved dead letter has that cause any more", code="unknown-group", next_step="look at all of them"
-        )
-    return shown(
-        request, here, who, "letter_group.html", section="dead-letters", title="Dead letters of one cause",
-        group=grouped(found)[0],
-    )  # fmt: skip
+def replays_of(here: Desk, who: Caller) -> list[Replay]:
+    """The last replays that the caller may look at."""
+    found = here.database.replays.list(FEW * 4)
+    everyones = who.may(Action.DEAD_LETTERS_READ, None)
+    return [one for one in found if everyones or one.actor == who.name][:FEW]
 
 
-def one(request: Request, here: Here, who: Who, dead_letter_id: str) -> Response:
-    """One letter, with its lineage."""
+def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool = False) -> Response:
+    """One letter, with what its operation did, what replaying it would do, and its lineage."""
     letter = find(here, who, dead_letter_id)
     tenant = tenant_of(letter)
+    operation = here.database.ledger.get(letter.op_id) if letter.op_id else None
+    opened = ""
+    if raw:
+        who.require(Action.DEAD_LETTERS_RAW, tenant)
+        note_opened(here, who, letter)
+        opened = replaying(here).editable(letter)
+    advice = next(iter(replaying(here).plan([dead_letter_id])), None) if letter.resolution is None else None
     return shown(
         request, here, who, "letter.html", section="dead-letters", title="Dead letter", letter=letter, tenant=tenant,
-        facts=facts(letter),
-        may={"discard": who.may(Action.DEAD_LETTERS_DISCARD, tenant)},
+        facts=facts(letter), opened=opened, advice=advice, verdicts=VERDICTS, refreshing=False,
+        view=None if operation is None else view(operation, here.database.ledger.steps(operation.op_id), ""),
+        may={
+            "discard": who.may(Action.DEAD_LETTERS_DISCARD, tenant),
+            "replay": who.may(Action.DEAD_LETTERS_REPLAY, tenant),
+            "edit": who.may(Action.DEAD_LETTERS_EDIT, tenant),
+            "raw": who.may(Action.DEAD_LETTERS_RAW, tenant),
+        },
     )  # fmt: skip
+
+
+def note_opened(here: Desk, who: Caller, letter: DeadLetter) -> None:
+    """Write down that somebody looks at what may be secret, before it is shown."""
+    subject, tenant = f"dead-letter/{letter.dead_letter_id}", tenant_of(letter) or ""
+    here.database.audit.record(Actor(who.name, who.via).entry("dead-letter.open", subject, tenant_id=tenant))
+
+
+def replaying(here: Desk) -> Replaying:
+    """What the command line uses too."""
+    return Replaying(here.database, judge_with(here.subscriptions), here.subscriptions)
 
 
 def facts(letter: DeadLetter) -> list[tuple[str, str, str]]:
@@ -134,7 +132,7 @@ def discard(here: Here, who: Who, dead_letter_id: str, reason: Annotated[str, Fo
     letter = find(here, who, dead_letter_id)
     who.require(Action.DEAD_LETTERS_DISCARD, tenant_of(letter))
     if not reason.strip():
-        raise InvalidMessage("reason: say why nobody needs it any more", field="reason")
+        raise mistake("reason: say why nobody needs it any more", "reason")
     done = here.database.dead_letters.discard(dead_letter_id, Actor(who.name, who.via), reason.strip())
     told = "discarded" if done else "before"
     return RedirectResponse(f"/dead-letters/{dead_letter_id}?told={told}", status_code=303)

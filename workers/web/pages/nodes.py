@@ -13,12 +13,11 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from domain.audit import Actor
-from domain.errors import InvalidMessage
 from domain.node import NodeSeen, unknown
 from workers.web.access import Action
 from workers.web.desk import Desk
 from workers.web.entry import Who
-from workers.web.pages.frame import Here, part, shown
+from workers.web.pages.frame import Here, mistake, part, shown
 from workers.web.pages.operation_view import row
 
 #: Operations and services that a node's page lists.
@@ -91,11 +90,11 @@ def change(
         nodes.undrain(node, by, reason.strip())
     elif verb == "forget":
         if typed.strip() != node:
-            raise InvalidMessage("to forget a node, type its name", field="typed")
+            raise mistake("to forget a node, type its name", "typed")
         nodes.forget(node, by, reason.strip())
         return RedirectResponse("/nodes?told=changed", status_code=303)
     else:
-        raise InvalidMessage("a node can be drained, undrained or forgotten", field="verb")
+        raise mistake("a node can be drained, undrained or forgotten", "verb")
     here.wake()
     return RedirectResponse(f"/nodes/{node}?told=changed", status_code=303)
 

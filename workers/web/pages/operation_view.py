@@ -125,11 +125,11 @@ def view(
         items_title=_items_title(operation.state, incomplete, figures),
         evidence=[(str(name), str(text)) for name, text in (figures.get("evidence") or {}).items()],
         story=lines,
-        steps_told=_told(lines),
+        steps_told=_told([line for line, step in zip(lines, steps, strict=True) if step.kind != "plan"]),
         began=moments[:1],
         went_on=moments[1:],
         for_the_tenant=str(outcome.get("tenant_sentence") or ""),
-        no_steps="It changes nothing outside the database." if ended else "It has not begun with anything that counts.",
+        no_steps="No step was journalled." if ended else "It has not begun with anything that counts.",
         figures={name: value for name, value in figures.items() if name not in _ELSEWHERE},
     )
 
@@ -140,7 +140,7 @@ def facts(operation: Operation, figures: dict[str, Any]) -> list[tuple[str, str,
     snapshot = str((outcome.get("figures") or {}).get("snapshot_id") or "")
     told = [
         ("snapshot", snapshot, f"/snapshots/{snapshot}"),
-        *((name.replace("_", " "), _shown(name, value), "") for name, value in figures.items()),
+        *((name.replace("_", " "), _shown(_unit(name, figures), value), "") for name, value in figures.items()),
         ("asked for by", operation.source, ""),
         ("message", operation.message_id, ""),
         ("asked for at", moment(operation.created_at), ""),
@@ -162,6 +162,11 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {one}" for key, one in value.items())
     return figure(name, value) if value is not None else ""
+
+
+def _unit(name: str, figures: dict[str, Any]) -> str:
+    """The name by which a figure's unit is known: of a restore these count bytes, of an upgrade items."""
+    return "bytes" if "fetched" in figures and name in ("fetched", "reused", "kept") else name
 
 
 def _items_title(final: State, incomplete: bool, figures: dict[str, Any]) -> str:

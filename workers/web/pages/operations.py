@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from domain.audit import Actor
 from domain.contracts import DeadLetter
-from domain.errors import InvalidMessage, NotFound
+from domain.errors import NotFound
 from domain.operation import Operation, State
 from workers.command_event import uuid7
 from workers.resolving import target_rows
@@ -22,7 +22,7 @@ from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.deciding import Places, decisions
-from workers.web.pages.frame import Here, part, scope, shown
+from workers.web.pages.frame import Here, mistake, part, scope, shown
 from workers.web.pages.operation_view import ENDED, facts, row, view
 from workers.web.pages.wording import state as worded
 
@@ -111,9 +111,9 @@ def resolve(
     wanted = Action.OPERATIONS_RETRY if how == "retry" else Action.OPERATIONS_RESOLVE
     who.require(wanted, operation.tenant_id)
     if how not in ("retry", "accept", "force"):
-        raise InvalidMessage("how: must be retry, accept or force", field="how")
+        raise mistake("how: must be retry, accept or force", "how")
     if how != "retry" and (typed.strip() != operation.service_id or not reason.strip()):
-        raise InvalidMessage("to state how a service stands, give a reason and type the service's id", field="typed")
+        raise mistake("to state how a service stands, give a reason and type the service's id", "typed")
     if operation.state is not State.STUCK:
         return back(operation_id, "before")
     changes = target_rows(here.database, operation_id) if how == "force" else ()
@@ -160,7 +160,7 @@ def places(here: Desk, who: Caller, operation: Operation) -> Places | None:
 
 def _named(operation: Operation, typed: str) -> None:
     if typed.strip() != operation.service_id:
-        raise InvalidMessage("to decide this, type the service's id", field="typed")
+        raise mistake("to decide this, type the service's id", "typed")
 
 
 def find(here: Desk, who: Caller, operation_id: str) -> Operation:

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 
 from domain.contracts import DeadLetter
 from domain.operation import TERMINAL, Operation, State
+from domain.recovery_point import RecoveryPoint
 from workers.web.access import Action
 from workers.web.desk import Desk
 from workers.web.entry import Who
@@ -54,16 +55,17 @@ def overview(
     letters = waiting.letters(here, chosen) if who.tenants(Action.DEAD_LETTERS_READ) != [] else []
     stuck = waiting.stuck(here, chosen)
     away = [f"{one.node} ({span(one.age_ms)})" for one in waiting.away(here, who)]
-    seen = _now(here, chosen, stuck, letters, away)
+    late = waiting.late(here, chosen)
+    seen = _now(here, chosen, stuck, letters, away, late)
     if piece == "now":
         return part(here, "overview_now.html", **seen)
-    headline, lead = summary(len(stuck), len(letters), away)
+    headline, lead = summary(len(stuck), len(letters), away, len(late))
     return shown(
         request, here, who, "overview.html", section="overview", title="Overview", headline=headline, lead=lead, **seen
     )
 
 
-def summary(stuck: int, letters: int, away: list[str]) -> tuple[str, str]:
+def summary(stuck: int, letters: int, away: list[str], late: int = 0) -> tuple[str, str]:
     """Whether anything is wrong, in words, and what to begin with."""
     waiting = []
     if stuck:
@@ -72,6 +74,8 @@ def summary(stuck: int, letters: int, away: list[str]) -> tuple[str, str]:
         waiting.append(f"{_many(letters)} dead letter{'s' * (letters > 1)} {'wait' if letters > 1 else 'waits'}")
     if away:
         waiting.append(f"{_many(len(away))} node{'s' * (len(away) > 1)} {'are' if len(away) > 1 else 'is'} away")
+    if late:
+        waiting.append(f"{_many(late)} service{'s' * (late > 1)} {'are' if late > 1 else 'is'} saved too long ago")
     if not waiting:
         return "Nothing needs you", "No operation is stuck, no dead letter waits, and every node has been seen."
     text = " and ".join([", ".join(waiting[:-1]), waiting[-1]]) if len(waiting) > 1 else waiting[0]
@@ -79,11 +83,18 @@ def summary(stuck: int, letters: int, away: list[str]) -> tuple[str, str]:
         return sentence(text), "Begin with what is stuck: its service is reserved until a person decides."
     if away:
         return sentence(text), f"Begin with {away[0]}: work on its services waits until it is back or they move."
+    if late and not letters:
+        return sentence(text), "Find out why no snapshot succeeded: its operations say so, or its schedule is paused."
     return sentence(text), "Nothing is held up by them. Find their cause, plan, and replay with a canary."
 
 
 def _now(
-    here: Desk, tenant: str | None, stuck: list[Operation], letters: list[DeadLetter], away: list[str]
+    here: Desk,
+    tenant: str | None,
+    stuck: list[Operation],
+    letters: list[DeadLetter],
+    away: list[str],
+    late: list[RecoveryPoint],
 ) -> dict[str, Any]:
     database = here.database
     going = database.list_operations(tenant_id=tenant, states=UNDER_WAY, limit=100)
@@ -96,14 +107,15 @@ def _now(
             _tile(running, "running", "/operations?state=RUNNING", "", "run"),
             _tile(len(going) - running, "queued", "/operations?state=QUEUED", ""),
             _tile(len(away), "nodes away", "/nodes", "warn"),
+            _tile(len(late), "goals missed", "/services", "bad"),
         ],
-        "needs": _needs(here, stuck, letters),
+        "needs": _needs(stuck, letters) + [_late(point) for point in late[:FEW]],
         "under_way": [row(one, database.waits_for(one)) for one in going[:FEW]],
         "ended": [row(one, "") for one in ended],
     }
 
 
-def _needs(here: Desk, stuck: list[Operation], letters: list[DeadLetter]) -> list[Need]:
+def _needs(stuck: list[Operation], letters: list[DeadLetter]) -> list[Need]:
     found = [
         Need(
             f"{one.kind} is stuck",
@@ -132,6 +144,17 @@ def _needs(here: Desk, stuck: list[Operation], letters: list[DeadLetter]) -> lis
             )
         )
     return found
+
+
+def _late(point: RecoveryPoint) -> Need:
+    return Need(
+        f"{short(point.service_id)} is saved too long ago",
+        point.tenant_id,
+        point.sentence(),
+        "take a snapshot now, and find out why none has succeeded",
+        f"/services/{point.service_id}",
+        point.newest_at or point.since,
+    )
 
 
 def _tile(value: int, text: str, href: str, when_any: str, always: str = "") -> dict[str, str]:

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.errors import InvalidMessage
 from domain.identity import Subject
 from domain.restore import RestoreMode
 from domain.snapshot import Snapshot
@@ -20,7 +19,7 @@ from workers.command_event import uuid7
 from workers.web.access import Action
 from workers.web.desk import Desk
 from workers.web.entry import Who
-from workers.web.pages.frame import Here, part, shown
+from workers.web.pages.frame import Here, mistake, part, shown
 from workers.web.pages.operation_view import View, view
 from workers.web.pages.operations import find as find_operation
 from workers.web.pages.services import find as find_service
@@ -133,7 +132,7 @@ def restore(
     snapshot = find(here, who, snapshot_id)
     target = find_service(here, who, service)
     if typed.strip() != target.service_id:
-        raise InvalidMessage(f"to restore service {target.service_id}, type its id", field="typed")
+        raise mistake(f"to restore service {target.service_id}, type its id", "typed")
     data = Choice(service, mode, include, paths, verify, clone).data(snapshot)
     return send_about(here, who, "restore-snapshot", target.tenant_id, target.service_id, data, message_id)
 

@@ -15,8 +15,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from domain.errors import NotFound
 from domain.identity import Subject
+from domain.recovery_point import RecoveryPoint
 from domain.service import Service
-from domain.snapshot import Snapshot
 from domain.upgrade_record import UpgradeRecord
 from domain.upgrading import configuration_of
 from workers.command_event import uuid7
@@ -25,6 +25,7 @@ from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, scope, shown
 from workers.web.pages.operation_view import ENDED, row
+from workers.web.pages.wording import span
 
 PAGE = 50
 #: How much of each list a service's page shows.
@@ -47,8 +48,8 @@ class Row:
 
     service: Service
     version: str
-    newest: Snapshot | None
-    goal: Goal | None = None
+    saved_at: int  # when its newest good snapshot was begun; 0: there is none
+    goal: Goal | None
 
 
 def routes() -> APIRouter:
@@ -72,7 +73,7 @@ def listed(request: Request, here: Here, who: Who, tenant: str = "", q: str = ""
     more = found[PAGE - 1].service_id if len(found) > PAGE else ""
     return shown(
         request, here, who, "services.html", section="services", title="Services", tenant=chosen, q=q,
-        filtered=bool(kept), rows=[_row(here, one) for one in found[:PAGE]],
+        filtered=bool(kept), rows=_rows(here, chosen, found[:PAGE]),
         older=f"?{urlencode([*kept, ('after', more)])}" if more else "",
         newest=f"/services?{urlencode(kept)}" if after else "",
     )  # fmt: skip
@@ -87,9 +88,10 @@ def one(request: Request, here: Here, who: Who, service_id: str) -> Response:
     origin = configuration_of(service).origin if service.document else {}
     version, key = str(origin.get("version") or ""), str(origin.get("group_key") or "")
     held = {(group, held): reason for group, held, reason in database.records.held(service_id)}
+    point = next(iter(database.recovery_points.list(service.tenant_id, service_id)), None)
     return shown(
         request, here, who, "service.html", section="services", title=f"Service {service_id}", service=service,
-        version=version, goal=None, newest=database.catalogue.newest(service_id), snapshots=snapshots,
+        version=version, saved_at=point.newest_at if point else 0, goal=goal_of(point), snapshots=snapshots,
         operations=[row(each, "" if each.state in ENDED else database.waits_for(each)) for each in operations],
         versions=_versions(here, service, key, version, held),
         history=history(here, service_id), message_id=uuid7(), retention=service.retention,
@@ -145,10 +147,25 @@ def history(here: Desk, service_id: str) -> list[UpgradeRecord]:
     return sorted(found, key=lambda record: record.seq, reverse=True)[:FEW]
 
 
-def _row(here: Desk, service: Service) -> Row:
-    whole = here.database.services.get(service.service_id)  # lists come without documents
-    origin = configuration_of(whole).origin if whole is not None and whole.document else {}
-    return Row(service, str(origin.get("version") or ""), here.database.catalogue.newest(service.service_id))
+def goal_of(point: RecoveryPoint | None) -> Goal | None:
+    """How a service stands beside its goal; None when nobody has set one."""
+    if point is None or not point.goal_seconds:
+        return None
+    wanted = f"the goal is {span(point.goal_seconds * 1000)}"
+    if point.missed:
+        return Goal("goal missed", "bad", "!", f"{wanted}, and it is missed")
+    return Goal("within its goal", "ok", "✓", f"{wanted}, and it is met")
+
+
+def _rows(here: Desk, tenant: str | None, services: list[Service]) -> list[Row]:
+    points = {(one.tenant_id, one.service_id): one for one in here.database.recovery_points.list(tenant)}
+    rows = []
+    for service in services:
+        whole = here.database.services.get(service.service_id)  # lists come without documents
+        origin = configuration_of(whole).origin if whole is not None and whole.document else {}
+        point = points.get((service.tenant_id, service.service_id))
+        rows.append(Row(service, str(origin.get("version") or ""), point.newest_at if point else 0, goal_of(point)))
+    return rows
 
 
 def _versions(

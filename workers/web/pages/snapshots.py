@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
 from domain.audit import Actor
-from domain.errors import InvalidMessage, NotFound
+from domain.errors import NotFound
 from domain.operation import State
 from domain.snapshot import Label, Snapshot
 from domain.verification import VerifyLevel
@@ -22,7 +22,7 @@ from workers.web.access import COMMANDS, Action, Caller
 from workers.web.desk import Desk
 from workers.web.downloads import Downloads
 from workers.web.entry import Who
-from workers.web.pages.frame import Here, scope, shown
+from workers.web.pages.frame import Here, mistake, scope, shown
 from workers.web.pages.services import send_about
 
 PAGE = 50
@@ -92,7 +92,7 @@ def ask(
     if what not in ASKS:
         raise NotFound(f"there is no {what[:40]!r} to ask of a snapshot", code="no-such-page")
     if what == "delete" and typed.strip() != snapshot.service_id:
-        raise InvalidMessage("to delete a snapshot, type the id of its service", field="typed")
+        raise mistake("to delete a snapshot, type the id of its service", "typed")
     data: dict[str, Any] = {"snapshot_id": snapshot_id}
     if what == "verify":
         data["level"] = level or VerifyLevel.HASH.value

@@ -9,8 +9,10 @@ from __future__ import annotations
 from domain.contracts import DeadLetter
 from domain.errors import InvalidMessage
 from domain.identity import Subject
+from domain.letters import LetterFilter
 from domain.node import NodeSeen
 from domain.operation import Operation, State
+from domain.recovery_point import RecoveryPoint
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 
@@ -25,13 +27,18 @@ def stuck(here: Desk, tenant: str | None) -> list[Operation]:
 
 def letters(here: Desk, tenant: str | None, limit: int = MOST) -> list[DeadLetter]:
     """Dead letters that nobody has resolved, newest first."""
-    found = here.database.dead_letters.list(resolved=False, limit=limit, before=None)
-    return [letter for letter in found if tenant is None or tenant_of(letter) == tenant]
+    wanted = LetterFilter(tenant_id=tenant)
+    return here.database.dead_letters.list(resolved=False, limit=limit, before=None, wanted=wanted)
 
 
 def away(here: Desk, who: Caller) -> list[NodeSeen]:
     """Nodes that have not been seen for long."""
     return [one for one in here.database.nodes.list() if one.away] if who.may(Action.NODES_READ, None) else []
+
+
+def late(here: Desk, tenant: str | None) -> list[RecoveryPoint]:
+    """Services whose newest good snapshot is older than was asked for."""
+    return [point for point in here.database.recovery_points.list(tenant) if point.missed]
 
 
 def tenant_of(letter: DeadLetter) -> str | None:

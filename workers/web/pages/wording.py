@@ -99,7 +99,7 @@ def short(identifier: object) -> str:
 
 def sentence(text: str) -> str:
     """With a capital at its beginning, because errors are worded to stand after a colon; but names stay as they are."""
-    first = text.partition(" ")[0]
+    first = text.partition(" ")[0].rstrip(":,")
     return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
@@ -117,7 +117,7 @@ def figure(name: str, value: Any) -> str:
     """One figure of an outcome, by what its name says it is."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) and (name == "bytes" or name.endswith("_bytes") or name in ("fetched", "reused", "kept")):
+    if isinstance(value, int) and (name == "bytes" or name.endswith("_bytes")):
         return size(value)
     if isinstance(value, int) and name.endswith("_at"):
         return moment(value)

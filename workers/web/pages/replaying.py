@@ -1,0 +1,209 @@
+"""Replaying dead letters on pages: what it would do to each, canaries first, then the rest; and editing one of them.
+
+Apart from the letters because replaying goes over several pages. The form carries the letters that were looked at, so
+one that arrives meanwhile is not replayed unseen; what is no longer safe when it is pressed is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from domain.audit import Actor
+from domain.contracts import DeadLetter
+from domain.errors import InvalidMessage, NotFound
+from domain.letters import INSISTABLE, Advice, LetterFilter, Verdict
+from domain.replay import ItemState, Replay, ReplayState
+from workers.web.access import Action, Caller
+from workers.web.desk import Desk
+from workers.web.entry import Who
+from workers.web.pages.frame import Here, mistake, part, scope, shown
+from workers.web.pages.letters import VERDICTS, find, note_opened, replaying
+from workers.web.pages.waiting import tenant_of
+
+#: Letters of a group that one form replays.
+MOST = 2000
+#: Lines of a replay that its page shows.
+FEW = 200
+
+
+def routes() -> APIRouter:
+    """The pages of replaying."""
+    made = APIRouter(prefix="/dead-letters", include_in_schema=False)
+    made.add_api_route("/groups/{fingerprint}", group, methods=["GET"])
+    made.add_api_route("/groups/{fingerprint}/replay", begin, methods=["POST"])
+    made.add_api_route("/replays/{replay_id}", progress, methods=["GET"])
+    made.add_api_route("/replays/{replay_id}/stop", stop, methods=["POST"])
+    made.add_api_route("/{dead_letter_id}/replay", replay_one, methods=["POST"])
+    made.add_api_route("/{dead_letter_id}/edit", editor, methods=["GET"])
+    made.add_api_route("/{dead_letter_id}/edit", edit, methods=["POST"])
+    return made
+
+
+def group(request: Request, here: Here, who: Who, fingerprint: str, tenant: str = "") -> Response:
+    """The letters of one cause, each with what replaying it would do, and the form that replays them."""
+    chosen = scope(who, Action.DEAD_LETTERS_READ, tenant)
+    wanted = LetterFilter(fingerprint=fingerprint, tenant_id=chosen)
+    found = here.database.letter_questions.groups(wanted)
+    if not found:
+        raise NotFound(
+            "no unresolved dead letter has that cause any more", code="unknown-group", next_step="look at all of them"
+        )
+    candidates = here.database.letter_questions.candidates(wanted, MOST)
+    advice = replaying(here).plan([one.dead_letter_id for one in candidates])
+    letters = here.database.dead_letters.list(resolved=False, limit=FEW, before=None, wanted=wanted)
+    return shown(
+        request, here, who, "letter_group.html", section="dead-letters", title="Dead letters of one cause",
+        group=found[0], letters=letters, advice={one.dead_letter_id: one for one in advice}, verdicts=VERDICTS,
+        counts=counted(advice), ids=" ".join(one.dead_letter_id for one in candidates), tenant=chosen or "",
+        insistable=[one for one in INSISTABLE if any(each.verdict is one for each in advice)],
+        more=max(0, found[0].letters - len(letters)), safe=sum(one.verdict is Verdict.SAFE for one in advice),
+        may_replay=who.may(Action.DEAD_LETTERS_REPLAY, chosen),
+    )  # fmt: skip
+
+
+def begin(
+    here: Here, who: Who, fingerprint: str, ids: Annotated[str, Form()], tenant: Annotated[str, Form()] = "",
+    canary: Annotated[int, Form(ge=0, le=100)] = 1, per_minute: Annotated[int, Form(ge=0, le=60_000)] = 0,
+    include: Annotated[list[str], Form()] = [], reason: Annotated[str, Form()] = "",  # noqa: B006
+) -> Response:  # fmt: skip
+    """Freeze the list and begin with the canaries."""
+    chosen = scope(who, Action.DEAD_LETTERS_REPLAY, tenant)
+    who.require(Action.DEAD_LETTERS_REPLAY, chosen)
+    insisted = [Verdict(one) for one in include if one in {verdict.value for verdict in INSISTABLE}]
+    wanted = LetterFilter(fingerprint=fingerprint, tenant_id=chosen)
+    there = {one.dead_letter_id for one in here.database.letter_questions.candidates(wanted, MOST)}
+    looked_at = [one for one in ids.split() if one in there]
+    work = replaying(here)
+    names = work.choose(wanted, insisted, looked_at)[0] if looked_at else []
+    if not names:
+        raise mistake("none of these letters can be replayed as it was asked for", "include")
+    chosen_by = wanted.document() | {"include": [one.value for one in insisted]}
+    made = work.begin(
+        Actor(who.name, who.via), names, canary=min(canary, len(names)), per_minute=per_minute, reason=reason.strip(),
+        chosen_by=chosen_by,
+    )  # fmt: skip
+    if made.canary:
+        work.carry_on(made.replay_id)
+    here.wake()
+    return RedirectResponse(f"/dead-letters/replays/{made.replay_id}?told=changed", status_code=303)
+
+
+def progress(
+    request: Request, here: Here, who: Who, replay_id: str, piece: Annotated[str, Query(alias="part")] = ""
+) -> Response:
+    """How a replay goes on."""
+    found = _find(here, who, replay_id)
+    seen = _seen(here, found)
+    if piece == "now":
+        return part(here, "replay_now.html", refreshing=True, **seen)
+    return shown(
+        request, here, who, "replay.html", section="dead-letters", title="Replay", refreshing=False,
+        may_stop=who.may(Action.DEAD_LETTERS_REPLAY, None) or found.actor == who.name, **seen,
+    )  # fmt: skip
+
+
+def stop(here: Here, who: Who, replay_id: str, reason: Annotated[str, Form()] = "") -> Response:
+    """Leave what waits as it is."""
+    found = _find(here, who, replay_id)
+    if found.actor != who.name:
+        who.require(Action.DEAD_LETTERS_REPLAY, None)
+    done = here.database.replays.stop(replay_id, Actor(who.name, who.via), reason.strip())
+    return RedirectResponse(
+        f"/dead-letters/replays/{replay_id}?told={'changed' if done else 'before'}", status_code=303
+    )
+
+
+def replay_one(
+    here: Here,
+    who: Who,
+    dead_letter_id: str,
+    insist: Annotated[list[str], Form()] = [],  # noqa: B006
+) -> Response:
+    """Replay a single letter; what is not safe only when somebody insists."""
+    letter = find(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_REPLAY, tenant_of(letter))
+    if letter.resolution is not None:
+        return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
+    insisted = [Verdict(one) for one in insist if one in {verdict.value for verdict in INSISTABLE}]
+    made = replaying(here).replay_if(letter, Actor(who.name, who.via), insisted)
+    here.wake()
+    if made is None:
+        return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
+    return RedirectResponse(f"/operations/{made}?told=sent", status_code=303)
+
+
+def editor(request: Request, here: Here, who: Who, dead_letter_id: str) -> Response:
+    """The payload for editing; it may hold secrets, so that it was opened is written down."""
+    letter = find(here, who, dead_letter_id)
+    tenant = tenant_of(letter)
+    who.require(Action.DEAD_LETTERS_EDIT, tenant)
+    who.require(Action.DEAD_LETTERS_RAW, tenant)
+    note_opened(here, who, letter)
+    return _editor(request, here, who, letter, replaying(here).editable(letter), "")
+
+
+def edit(
+    request: Request, here: Here, who: Who, dead_letter_id: str, text: Annotated[str, Form()],
+    reason: Annotated[str, Form()] = "",
+) -> Response:  # fmt: skip
+    """Replay it as edited; the letter keeps the original. A mistake is told beside the text, which is not lost."""
+    letter = find(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_EDIT, tenant_of(letter))
+    work = replaying(here)
+    try:
+        item = work.edited(letter, text)
+        if not reason.strip():
+            raise mistake("reason: say what was wrong", "reason")
+    except InvalidMessage as error:
+        return _editor(request, here, who, letter, text, str(error))
+    who.require(Action.DEAD_LETTERS_EDIT, item.command.subject.tenant_id)
+    made = here.database.dead_letters.replay_edited(dead_letter_id, Actor(who.name, who.via), item, reason.strip())
+    here.wake()
+    if made is None:
+        return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
+    return RedirectResponse(f"/operations/{made}?told=sent", status_code=303)
+
+
+def counted(advice: list[Advice]) -> list[tuple[Verdict, int]]:
+    """How many letters have each verdict, in the order of the verdicts."""
+    counts = Counter(one.verdict for one in advice)
+    return [(verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
+
+
+def _editor(request: Request, here: Desk, who: Caller, letter: DeadLetter, text: str, fault: str) -> Response:
+    return shown(
+        request, here, who, "letter_edit.html", section="dead-letters", title="Edit and replay",
+        letter=letter, text=text, fault=fault, status=422 if fault else 200,
+    )  # fmt: skip
+
+
+def _find(here: Desk, who: Caller, replay_id: str) -> Replay:
+    found = here.database.replays.get(replay_id)
+    if found is None or not (found.actor == who.name or who.may(Action.DEAD_LETTERS_READ, None)):
+        raise NotFound(f"there is no replay {replay_id[:80]}", code="unknown-replay")
+    return found
+
+
+def _seen(here: Desk, found: Replay) -> dict[str, Any]:
+    items = here.database.replays.items(found.replay_id)
+    counts = Counter(item.state for item in items)
+    real = [item for item in items if item.state is not ItemState.SKIPPED]
+    canaries = {item.ordinal for item in real[: found.canary]}
+    ends = Counter(item.op_state.value for item in items if item.op_state is not None)
+    return {
+        "replay": found,
+        "ended": found.state is not ReplayState.RUNNING,
+        "items": items[:FEW],
+        "more": max(0, len(items) - FEW),
+        "canaries": canaries,
+        "total": len(items),
+        "replayed": counts[ItemState.REPLAYED],
+        "waiting": counts[ItemState.WAITING],
+        "skipped": counts[ItemState.SKIPPED],
+        "ends": sorted(ends.items()),
+        "percent": (len(items) - counts[ItemState.WAITING]) * 100 // len(items) if items else 100,
+    }
