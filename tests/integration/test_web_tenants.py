@@ -59,7 +59,7 @@ def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dict
         yield here, {
             "tenant_id": "acme", "service_id": "web", "snapshot_id": SNAPSHOT, "name": "nightly", "node": "n1",
             "operation_id": queued["operation_id"], "verb": "drain", "what": "verify",
-            "dead_letter_id": SNAPSHOT, "fingerprint": "0" * 16,
+            "dead_letter_id": SNAPSHOT, "fingerprint": "0" * 16, "replay_id": SNAPSHOT,
         }  # fmt: skip
 
 
