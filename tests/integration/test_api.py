@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from domain import failpoint
+from domain.contracts import Rejected
 from domain.node import NodeReport
 from domain.operation import State
 from domain.outcome import AddSnapshot, Outcome, SaveService
@@ -20,7 +21,7 @@ from tests.site import TESTER, Reply, Site, site
 from workers.clock import SystemClock
 from workers.health import Health
 from workers.serving import server_of
-from workers.wiring import metrics_of
+from workers.wiring import metrics_of, replaying_of
 
 SNAP = "0192f0c1-0000-7000-8000-000000000001"
 OTHER = "0192f0c1-0000-7000-8000-000000000002"
@@ -37,7 +38,7 @@ def here(tmp_path: Path) -> Iterator[Site]:
 def settle(here: Site, *changes: Any) -> str:
     """End the oldest operation well, with these rows; its id."""
     claim = here.claim()
-    here.system.database.ledger.settle(claim, Outcome(State.SUCCEEDED, "ok", "it is done", changes=changes))
+    here.system.database.ledger.settle(claim, Outcome(State.SUCCEEDED, "it is done", changes=changes))
     return claim.operation.op_id
 
 
@@ -295,8 +296,8 @@ def test_a_viewer_cannot_cancel(here: Site) -> None:
 def stuck(here: Site) -> str:
     operation: str = here.ask("POST", GIVE, here.token("maker", acme="operator"), data={}).document["operation_id"]
     claim = here.claim()
-    here.system.database.ledger.turn_back(claim, Outcome(State.FAILED, "broken", "it broke"))
-    here.system.database.ledger.settle(claim, Outcome(State.STUCK, "broken", "it could not be put back"))
+    here.system.database.ledger.turn_back(claim, Outcome(State.FAILED, "it broke", code="broken"))
+    here.system.database.ledger.settle(claim, Outcome(State.STUCK, "it could not be put back", code="broken"))
     return operation
 
 
@@ -433,6 +434,126 @@ def test_an_operator_schedules_no_deletions(here: Site) -> None:
     refused = here.ask("POST", path, operator, data={"kind": "apply-retention", "cron": "@daily"})
     assert problem(refused) == (403, "not-allowed")
     assert here.ask("POST", path, operator, data={"kind": "create-snapshot", "cron": "@daily"}).status == 202
+
+
+# ---------------------------------------------------------------- dead letters
+def broken(here: Site, count: int, tenant: str = "acme", code: str = "directory-not-found") -> list[str]:
+    """Failed operations of so many services; the ids of their dead letters, oldest first."""
+    admin = here.token(f"maker-{tenant}-{code}", everywhere="admin")
+    for number in range(count):
+        here.ask("POST", f"/api/v1/tenants/{tenant}/services/{code}-{number}/create-snapshot", admin, data={})
+        claim = here.claim()
+        here.system.database.ledger.settle(claim, Outcome(State.FAILED, "the directory is gone", code=code))
+    found = here.ask("GET", f"/api/v1/dead-letters?tenant={tenant}&reason={code}", admin).document["dead_letters"]
+    return [letter["dead_letter_id"] for letter in reversed(found)]
+
+
+def test_dead_letters_come_in_groups_by_cause_and_one_sees_those_of_ones_tenants(here: Site) -> None:
+    broken(here, 2)
+    broken(here, 1, code="snapshot-not-found")
+    broken(here, 1, tenant="beta")
+    viewer = here.token("a", acme="viewer")
+    assert len(here.ask("GET", "/api/v1/dead-letters", viewer).document["dead_letters"]) == 3
+    groups = here.ask("GET", "/api/v1/dead-letters/groups", viewer).document["groups"]
+    assert [(group["reason"], group["letters"]) for group in groups] == [
+        ("directory-not-found", 2),
+        ("snapshot-not-found", 1),
+    ]
+    assert len(here.ask("GET", "/api/v1/dead-letters", here.token("n")).document["dead_letters"]) == 0
+
+
+def test_a_message_that_nobody_could_read_is_nobodys_and_takes_a_role_everywhere(here: Site) -> None:
+    here.system.database.inbox.accept([Rejected(b"{secret", "undecodable", "the body is not JSON")])
+    whole, tenants = here.token("w", everywhere="admin"), here.token("a", acme="admin")
+    (letter,) = here.ask("GET", "/api/v1/dead-letters", whole).document["dead_letters"]
+    path = f"/api/v1/dead-letters/{letter['dead_letter_id']}"
+    shown = here.ask("GET", path, whole)
+    assert shown.document["advice"]["verdict"] == "impossible" and "secret" not in shown.text
+    assert problem(here.ask("GET", path, tenants)) == (404, "unknown-dead-letter")
+    assert problem(here.ask("GET", f"{path}/message", here.token("o", everywhere="operator")))[0] == 403
+    assert here.ask("GET", f"{path}/message", whole).document["text"] == "{secret"
+    (entry,) = here.system.database.audit.list(action="dead-letter.read-raw")
+    assert entry.actor == "w"
+
+
+def test_a_letter_is_replayed_once_whoever_asks_and_both_know_of_each_other(here: Site) -> None:
+    (letter,) = broken(here, 1)
+    operator, path = here.token("o", acme="operator"), f"/api/v1/dead-letters/{letter}/replay"
+    assert problem(here.ask("POST", path, here.token("v", acme="viewer"), data={})) == (403, "not-allowed")
+    first, second = (here.ask("POST", path, operator, data={}).document for _ in range(2))
+    assert (first["replayed_now"], second["replayed_now"]) == (True, False)
+    made = here.system.database.ledger.get(first["replay_operation_id"])
+    assert made is not None and made.causation_id == first["operation_id"] and made.state is State.QUEUED
+    assert here.system.database.inbox.backlog() == 1
+
+
+def test_a_plan_tells_what_has_been_done_meanwhile_and_a_replay_heeds_it(here: Site) -> None:
+    (letter,) = broken(here, 1)
+    operator = here.token("o", acme="operator")
+    again = "/api/v1/tenants/acme/services/directory-not-found-0/create-snapshot"
+    here.ask("POST", again, operator, data={})
+    settle(here)
+    plan = here.ask("POST", "/api/v1/dead-letters/plan", operator, data={"tenant_id": "acme"}).document
+    assert [(one["dead_letter_id"], one["verdict"]) for one in plan["letters"]] == [(letter, "applied")]
+    path = f"/api/v1/dead-letters/{letter}/replay"
+    assert problem(here.ask("POST", path, operator, data={})) == (409, "not-safe")
+    assert here.ask("POST", path, operator, data={"include": ["applied"]}).document["replayed_now"] is True
+
+
+def test_many_are_replayed_canaries_first_and_a_canary_that_fails_stops_the_rest(here: Site) -> None:
+    broken(here, 5)
+    operator = here.token("o", acme="operator")
+    wanted = {"tenant_id": "acme", "canary": 2, "reason": "the disk is back"}
+    begun = here.ask("POST", "/api/v1/replays", operator, data=wanted)
+    assert (begun.status, begun.document["letters"], begun.document["waiting"]) == (202, 5, 3)
+    claim = here.claim()
+    here.system.database.ledger.settle(claim, Outcome(State.FAILED, "it is not back", code="directory-not-found"))
+    replaying_of(here.system).carry_on_all()
+    shown = here.ask("GET", f"/api/v1/replays/{begun.document['replay_id']}", operator).document
+    assert (shown["state"], shown["waiting"]) == ("STOPPED", 3)
+    assert len(shown["items"]) == 5 and shown["why"]
+
+
+def test_a_replay_takes_the_role_in_every_tenant_that_it_touches(here: Site) -> None:
+    mine, theirs = broken(here, 1), broken(here, 1, tenant="beta")
+    operator = here.token("o", acme="operator")
+    for chosen in ({}, {"tenant_id": "beta"}, {"kind": "create-snapshot"}):
+        reply = here.ask("POST", "/api/v1/replays", operator, data={**chosen, "reason": "x"})
+        assert problem(reply) == (403, "not-allowed")
+    both = {"dead_letter_ids": [*mine, *theirs], "reason": "x"}
+    assert problem(here.ask("POST", "/api/v1/replays", operator, data=both)) == (404, "unknown-dead-letter")
+    begun = here.ask("POST", "/api/v1/replays", operator, data={"dead_letter_ids": mine, "reason": "x"})
+    assert (begun.status, begun.document["letters"]) == (202, 1)
+    path = f"/api/v1/replays/{begun.document['replay_id']}"
+    assert problem(here.ask("GET", path, here.token("p", acme="operator"))) == (404, "unknown-replay")
+    assert here.ask("POST", f"{path}/stop", operator, data={"reason": "enough"}).status == 200
+
+
+def test_an_admin_corrects_a_message_and_the_original_stays(here: Site) -> None:
+    (letter,) = broken(here, 1)
+    path = f"/api/v1/dead-letters/{letter}/edit"
+    wanted = {"text": '{"include": ["configuration"]}', "reason": "it has no directory"}
+    assert problem(here.ask("POST", path, here.token("o", acme="operator"), data=wanted))[0] == 403
+    admin = here.token("a", acme="admin")
+    assert problem(here.ask("POST", path, admin, data={**wanted, "text": '{"includes": []}'}))[0] == 422
+    assert here.ask("POST", path, admin, data={**wanted, "dry_run": True}).document["replayed_now"] is False
+    made = here.ask("POST", path, admin, data=wanted).document
+    operation = here.system.database.ledger.get(made["replay_operation_id"])
+    assert operation is not None and operation.data == {"include": ["configuration"]}
+    original = here.system.database.ledger.get(made["operation_id"])
+    assert original is not None and original.data == {}
+
+
+def test_a_letter_is_put_aside_with_a_reason_once(here: Site) -> None:
+    (letter,) = broken(here, 1)
+    operator, path = here.token("o", acme="operator"), f"/api/v1/dead-letters/{letter}/discard"
+    assert problem(here.ask("POST", path, operator, data={"reason": ""}))[0] == 422
+    done = [here.ask("POST", path, operator, data={"reason": "a test"}).document for _ in range(2)]
+    assert [one["discarded_now"] for one in done] == [True, False]
+    assert done[1]["resolved_by"] == "o" and done[1]["resolved_note"] == "a test"
+    assert here.ask("GET", "/api/v1/dead-letters", operator).document["dead_letters"] == []
+    assert len(here.ask("GET", "/api/v1/dead-letters?resolved=true", operator).document["dead_letters"]) == 1
+    assert problem(here.ask("POST", path.replace("discard", "replay"), operator, data={})) == (409, "already-resolved")
 
 
 # ---------------------------------------------------------------- errors and hardening

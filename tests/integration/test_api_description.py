@@ -17,6 +17,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks as openapi_checks
 
 import handlers
+from domain.contracts import Rejected
 from domain.node import NodeReport
 from domain.operation import State
 from domain.outcome import AddSnapshot, Outcome, SaveService
@@ -47,10 +48,11 @@ def here() -> Iterator[Site]:
         opened.ask("POST", give, admin, data={})
         service = Service(service_id="web", tenant_id="acme", alias="web", directory="acme/web", node="n1")
         rows = (SaveService(service), AddSnapshot(snapshot(SNAP)))
-        opened.system.database.ledger.settle(opened.claim(), Outcome(State.SUCCEEDED, "ok", "it is done", changes=rows))
+        opened.system.database.ledger.settle(opened.claim(), Outcome(State.SUCCEEDED, "it is done", changes=rows))
         opened.ask("POST", give, admin, data={})
         opened.claim()
         opened.ask("POST", give, admin, data={})
+        opened.system.database.inbox.accept([Rejected(b"{", "undecodable", "the body is not JSON")])
         opened.system.database.nodes.beat("n1", "boot", "1", NodeReport())
         yield opened
 
@@ -81,6 +83,8 @@ def test_every_answer_is_as_the_document_says(here: Site, secret: str, name: str
         "snapshot_id": SNAP,
         "node": "n1",
         "name": "nightly",
+        "dead_letter_id": here.system.database.dead_letters.list(resolved=True, limit=1, before=None)[0].dead_letter_id,
+        "replay_id": SNAP,
         "operation_id": here.system.database.list_operations(limit=3)[-1].op_id,
     }
     either = operation.as_strategy(generation_mode=GenerationMode.POSITIVE) | operation.as_strategy(
@@ -114,7 +118,14 @@ def test_the_document_describes_every_route_and_no_other(here: Site) -> None:
 def test_without_a_token_every_route_is_closed(here: Site) -> None:
     for name, operation in operations(here.address).items():
         path = operation.path.format(
-            tenant_id="acme", service_id="web", snapshot_id=SNAP, operation_id=SNAP, node="n1", name="nightly"
+            tenant_id="acme",
+            service_id="web",
+            snapshot_id=SNAP,
+            operation_id=SNAP,
+            node="n1",
+            name="nightly",
+            dead_letter_id=SNAP,
+            replay_id=SNAP,
         )
         reply = here.ask(operation.method.upper(), path, data={} if operation.method == "post" else None)
         assert reply.status == 401, name

@@ -28,7 +28,7 @@ from workers.cli.dead_letters import (
     replaying,
     resolved_by,
 )
-from workers.cli.documents import ENDED, letter_document, moment
+from workers.cli.documents import ENDED, letter_document
 from workers.cli.exits import Exit
 from workers.cli.session import AsJson, Limit, Session, Timeout, operator, session
 
@@ -55,9 +55,11 @@ def plan(
 ) -> None:
     """Say for each letter what replaying it would do, and why; changes nothing. Without a choice: for all."""
     with session(as_json) as here:
+        from workers.letter_documents import plan_document
+
         wanted = LetterFilter(group_, code, kind, tenant, service)
         _, advice = replaying(here).choose(wanted, (), ids or ())
-        here.screen.document(_plan_document(advice))
+        here.screen.document(plan_document(advice))
         _tell_plan(here, advice)
 
 
@@ -80,6 +82,8 @@ def replay(
 ) -> None:
     """Run letters again as new operations: each once, whoever asks; of many those that are safe."""
     with session(as_json) as here:
+        from workers.letter_documents import plan_document
+
         wanted = LetterFilter(group_, code, kind, tenant, service)
         chosen = named(here, ids, wanted)
         if ids and len(chosen) == 1 and not (canary or rate or dry_run or wait):
@@ -87,7 +91,7 @@ def replay(
             return
         safe, advice = replaying(here).choose(wanted, include or (), chosen)
         if dry_run or not safe:
-            here.screen.document(_plan_document(advice) | _estimate(len(safe), canary, rate))
+            here.screen.document(plan_document(advice) | _estimate(len(safe), canary, rate))
             _tell_plan(here, advice)
             here.screen.line(f"{len(safe)} would be replayed" if dry_run else "nothing was replayed: none is safe")
             return
@@ -110,12 +114,16 @@ def replays(
 ) -> None:
     """Show how replays of many letters stand, or one of them with each of its letters."""
     with session(as_json) as here:
+        from workers.letter_documents import replay_document
+
         if replay_id is not None:
             _find(here, replay_id)
             _follow(here, replay_id, wait, timeout, ())
             return
         database = here.database()
-        documents = [_document(one, database.replays.items(one.replay_id)) for one in database.replays.list(limit)]
+        documents = [
+            replay_document(one, database.replays.items(one.replay_id)) for one in database.replays.list(limit)
+        ]
         here.screen.document({"replays": documents, "next": None})
         rows = [
             (d["replay_id"], d["state"], d["letters"], d["waiting"], d["succeeded"], d["not_succeeded"], d["actor"])
@@ -131,10 +139,12 @@ def stop(
 ) -> None:
     """Stop a replay of many: what still waits in it stays a dead letter, what was replayed goes on."""
     with session(as_json) as here:
+        from workers.letter_documents import replay_document
+
         _find(here, replay_id)
         done = here.database().replays.stop(replay_id, operator(), reason or "no reason given")
         found = _find(here, replay_id)
-        document = _document(found, here.database().replays.items(replay_id))
+        document = replay_document(found, here.database().replays.items(replay_id))
         here.screen.document(document | {"stopped_now": done})
         here.screen.line(f"replay {replay_id} is {found.state}; {document['waiting']} letters were left as they were")
 
@@ -162,6 +172,8 @@ def _find(here: Session, replay_id: str) -> Replay:
 
 def _follow(here: Session, replay_id: str, wait: bool, timeout: float, left_out: Any) -> None:
     """Show how it stands, after waiting if that was asked for; carries it on meanwhile, as every node does."""
+    from workers.letter_documents import advice_documents, replay_document, replay_item_document
+
     ended = True
     if wait:
         from workers.cli.following import until
@@ -176,8 +188,8 @@ def _follow(here: Session, replay_id: str, wait: bool, timeout: float, left_out:
             here.screen.note(f"no longer waiting; `backstay dead-letters replays {replay_id} --wait` follows it again")
             raise typer.Exit(Exit.INTERRUPTED) from None
     found, items = _find(here, replay_id), here.database().replays.items(replay_id)
-    document = _document(found, items)
-    document |= {"items": [_item(item) for item in items], "left_out": _advice(left_out)}
+    document = replay_document(found, items)
+    document |= {"items": [replay_item_document(item) for item in items], "left_out": advice_documents(left_out)}
     here.screen.document(document)
     _tell(here, document)
     if wait:
@@ -210,49 +222,6 @@ def _tell(here: Session, document: dict[str, Any]) -> None:
         here.screen.line(f"next: `backstay dead-letters replays {document['replay_id']} --wait` follows it")
     if document["state"] == ReplayState.STOPPED:
         here.screen.line("next: put the cause right, then replay the group again: what waits is still a dead letter")
-
-
-def _document(found: Replay, items: list[ReplayItem]) -> dict[str, Any]:
-    states = Counter(item.state for item in items)
-    ends = Counter(item.op_state for item in items if item.op_state is not None)
-    going = sum(count for state, count in ends.items() if state not in ENDED)
-    return {
-        "replay_id": found.replay_id,
-        "state": found.state.value,
-        "why": found.why or None,
-        "actor": found.actor,
-        "way": found.way,
-        "reason": found.reason or None,
-        "canary": found.canary,
-        "per_minute": found.per_minute,
-        "created_at": moment(found.created_at),
-        "ended_at": moment(found.ended_at),
-        "letters": len(items),
-        "waiting": states[ItemState.WAITING],
-        "skipped": states[ItemState.SKIPPED],
-        "going_on": going,
-        "succeeded": ends[State.SUCCEEDED],
-        "not_succeeded": sum(ends.values()) - going - ends[State.SUCCEEDED],
-    }
-
-
-def _item(item: ReplayItem) -> dict[str, Any]:
-    return {
-        "dead_letter_id": item.dead_letter_id,
-        "state": item.state.value,
-        "why": item.why or None,
-        "operation_id": item.op_id,
-        "operation_state": None if item.op_state is None else item.op_state.value,
-    }
-
-
-def _advice(advice: Any) -> list[dict[str, str]]:
-    return [{"dead_letter_id": a.dead_letter_id, "verdict": a.verdict.value, "why": a.why} for a in advice]
-
-
-def _plan_document(advice: list[Advice]) -> dict[str, Any]:
-    counts = Counter(one.verdict.value for one in advice)
-    return {"letters": _advice(advice), "verdicts": {verdict.value: counts[verdict.value] for verdict in Verdict}}
 
 
 def _estimate(letters: int, canary: int, rate: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ replays them. What a message holds may be secret: it is shown with --raw only, a
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ import typer
 
 from domain.errors import InvalidMessage
 from domain.letters import LetterFilter
-from workers.cli.documents import letter_document, moment, operation_document, page
+from workers.cli.documents import letter_document, page
 from workers.cli.session import AsJson, Before, Limit, Session, operator, session
 
 if TYPE_CHECKING:
@@ -73,22 +72,10 @@ def groups(
 ) -> None:
     """Group what nobody resolved by its cause: the same type, code and place in the program."""
     with session(as_json) as here:
+        from workers.letter_documents import group_document
+
         found = here.database().letter_questions.groups(LetterFilter(None, code, kind, tenant, service))
-        documents = [
-            {
-                "fingerprint": one.fingerprint,
-                "kind": one.kind,
-                "reason": one.reason,
-                "letters": one.letters,
-                "services": one.services,
-                "seen": one.seen,
-                "first_at": moment(one.first_at),
-                "last_at": moment(one.last_at),
-                "sentence": one.sentence,
-                "newest_id": one.newest_id,
-            }
-            for one in found
-        ]
+        documents = [group_document(one) for one in found]
         here.screen.document({"groups": documents, "next": None})
         rows = [
             (d["fingerprint"], d["letters"], d["services"], d["kind"], d["reason"], d["last_at"], d["sentence"])
@@ -196,24 +183,12 @@ def named(here: Session, ids: list[str] | None, wanted: LetterFilter) -> list[st
 
 def whole(here: Session, letter: DeadLetter, raw: bool) -> dict[str, Any]:
     """Everything about a letter; its message only if asked for, and that it was is audited."""
-    from domain.explain import story
+    from workers.letter_documents import message_document, whole_document
 
-    database = here.database()
-    operation = None if letter.op_id is None else database.ledger.get(letter.op_id)
-    steps = [] if letter.op_id is None else database.ledger.steps(letter.op_id)
-    advice = next(iter(replaying(here).plan([letter.dead_letter_id])), None)
-    document = letter_document(letter) | {
-        "raw_bytes": None if letter.raw is None else len(letter.raw),
-        "header_names": sorted(letter.headers),
-        "traceback": letter.traceback or None,
-        "replay_of": operation.causation_id if operation else None,
-        "operation": None if operation is None else operation_document(operation, None),
-        "steps": [line.document() for line in story(steps)],
-        "advice": None if advice is None else {"verdict": advice.verdict.value, "why": advice.why},
-    }
+    document = whole_document(here.database(), replaying(here), letter)
     if raw:
         here.audit("dead-letter.read-raw", f"dead-letter/{letter.dead_letter_id}")
-        document["message"] = _message(replaying(here), letter)
+        document["message"] = message_document(replaying(here), letter)
     return document
 
 
@@ -229,16 +204,6 @@ def made_line(letter: DeadLetter, made: str | None) -> str:
     if made is None:
         return f"{resolved_by(letter)}; nothing was changed"
     return f"replayed into operation {made}; `backstay operations watch {made}` follows it"
-
-
-def _message(all_: Replaying, letter: DeadLetter) -> dict[str, Any]:
-    if letter.op_id is not None:
-        return {"text": all_.editable(letter), "base64": None, "headers": {}}
-    body = letter.raw or b""
-    try:
-        return {"text": body.decode("utf-8"), "base64": None, "headers": letter.headers}
-    except UnicodeDecodeError:
-        return {"text": None, "base64": base64.b64encode(body).decode("ascii"), "headers": letter.headers}
 
 
 def _operation(here: Session, document: dict[str, Any]) -> None:

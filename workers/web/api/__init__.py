@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from workers.web.api import commands, installation, nodes, operations, schedules, services, snapshots
+from workers.web.api import (
+    commands,
+    dead_letters,
+    installation,
+    nodes,
+    operations,
+    replays,
+    schedules,
+    services,
+    snapshots,
+)
 
 DESCRIPTION = """\
 Everything needs `Authorization: Bearer TOKEN`; `backstay tokens create` makes tokens. Errors are problem details
@@ -26,6 +36,8 @@ def router() -> APIRouter:
         services.routes,
         snapshots.routes,
         schedules.routes,
+        dead_letters.routes,
+        replays.routes,
         nodes.routes,
         installation.routes,
         commands.routes(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypedDict
 
-from workers.cli.answers import audit, installation, nodes, scheduling, snapshots, work
+from workers.cli.answers import audit, installation, letters, nodes, scheduling, snapshots, work
 
 
 class Given(work.Operation):
@@ -97,6 +97,18 @@ ANSWERS: dict[str, Any] = {
     "show_schedule_history": scheduling.History,
     "list_recovery_points": scheduling.RecoveryPoints,
     "list_drills": scheduling.Drills,
+    "list_dead_letters": letters.DeadLetters,
+    "list_groups": letters.LetterGroups,
+    "plan_replay": letters.LetterPlan,
+    "show_dead_letter": letters.DeadLetterWhole,
+    "read_message": letters.Message,
+    "replay_dead_letter": letters.DeadLetterReplayed,
+    "edit_dead_letter": letters.DeadLetterReplayed,
+    "discard_dead_letter": letters.DeadLetterDiscarded,
+    "begin_replay": letters.ReplayWhole,
+    "list_replays": letters.Replays,
+    "show_replay": letters.ReplayWhole,
+    "stop_replay": letters.ReplayStopped,
     "list_nodes": nodes.Nodes,
     "show_node": nodes.NodeWhole,
     "drain_node": nodes.Node,
