@@ -6,6 +6,7 @@ The pages about repairs are read on the stage of `backstay demo --broken`: after
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from domain.snapshot import SnapshotState
 from tests.command_line import CommandLine
 from tests.documentation.mentions import ROOT, commands
 from tests.documentation.reader import Reader
+from tests.site import site as http_site
 from tests.waiting import eventually
 from workers.bootstrap import System
 from workers.config import load
@@ -215,6 +217,21 @@ def test_many_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = page.typed[-1][1].out
     assert "environment BACKSTAY_STORE_URL" in shown
     assert "web-1" in shown
+    made.system.close()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_letting_people_and_programs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CommandLine(tmp_path / "data", monkeypatch)
+    with http_site(tmp_path / "data", own=True) as here:
+        words = {
+            "127.0.0.1:8321": lambda: here.address,
+            "TOKEN_ID": lambda: here.system.database.tokens.list()[0].token_id,
+        }
+        page = Reader(made, tmp_path, monkeypatch, words)
+        page.read("how-to/access.md")
+        (operation,) = here.system.database.list_operations()
+    assert (operation.source, operation.message_id) == ("/backstay/api/anna", "before-the-move")
     made.system.close()
 
 

@@ -28,7 +28,7 @@ from workers.web.access import COMMANDS
 from workers.web.api.answers import ANSWERS
 
 SNAP = "0192f0c1-0000-7000-8000-000000000001"
-EXAMPLES = 6
+EXAMPLES = 4
 ROUTES = [*ANSWERS, *(f"give_{kind.replace('-', '_')}" for kind in COMMANDS)]
 CHECKS = [
     schemathesis.checks.not_a_server_error,
