@@ -7,6 +7,7 @@ nobody else uses: no answer may hold one, and nothing that is posted may change 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,3 +111,21 @@ def _state(here: Site, names: dict[str, str]) -> tuple[Any, ...]:
         database.catalogue.get(SNAPSHOT), database.schedules.list("acme"),
         [entry for entry in database.audit.list(limit=100) if entry.tenant_id == "acme"],
     )  # fmt: skip
+
+
+def test_a_name_with_a_script_is_shown_and_never_run(tmp_path: Path) -> None:
+    """On every page; what the API tells is JSON, which no browser runs."""
+    bad = "<script>steal()</script>"
+    with site(tmp_path / "data") as here:
+        admin = here.token("root", everywhere="admin")
+        here.ask("POST", "/api/v1/tenants/acme/services/web/create-snapshot", admin, data={})
+        service = Service(service_id="web", tenant_id="acme", alias=bad, directory=bad, node="n1")
+        changes = (SaveService(service), AddSnapshot(snapshot(SNAPSHOT, labels=(Label("note", bad),))))
+        claim = here.claim()
+        here.system.database.ledger.settle(claim, Outcome.succeeded(bad, changes=changes))
+        names = {"service_id": "web", "snapshot_id": SNAPSHOT, "operation_id": claim.operation.op_id, "node": "n1"}
+        names |= {"dead_letter_id": SNAPSHOT, "fingerprint": "0" * 16}
+        pages = [path for method, path in ROUTES if method == "GET" and not path.startswith("/api/")]
+        told = "".join(here.ask("GET", path.format(**names), admin, accept="text/html").text for path in pages)
+    assert bad not in told
+    assert "&lt;script&gt;steal()" in told
