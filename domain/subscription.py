@@ -29,4 +29,5 @@ class Subscription:
     versions: frozenset[int] = frozenset({1})
     exclusive: bool = True  # reserves the service while active
     local: Callable[[Any], bool] = lambda payload: False  # runs where the service's directory is
+    builds: Callable[[Any], bool] = lambda payload: False  # needs room for a tree, on whichever node takes it
     node: Callable[[Any], str | None] = lambda payload: None  # an explicit node in the payload

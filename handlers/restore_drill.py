@@ -138,4 +138,11 @@ def _closing(command: RestoreDrill, context: Context, outcome: Outcome) -> tuple
     return (SaveDrill(dataclasses.replace(failed, reason=outcome.code or "")),)
 
 
-subscription = Subscription(RestoreDrill, handle, closing=_closing, exclusive=False, node=lambda payload: payload.node)
+subscription = Subscription(
+    RestoreDrill,
+    handle,
+    closing=_closing,
+    exclusive=False,
+    builds=lambda payload: True,
+    node=lambda payload: payload.node,
+)

@@ -122,4 +122,6 @@ def _figures(found: Verified, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-subscription = Subscription(VerifySnapshot, handle, exclusive=False)
+subscription = Subscription(
+    VerifySnapshot, handle, exclusive=False, builds=lambda payload: payload.level is VerifyLevel.RESTORE_TEST
+)

@@ -17,7 +17,8 @@ ROOM_SECONDS = 30.0
 
 def check_room(attempt: Attempt, node: str, low_on_room: Callable[[], str]) -> None:
     """Postponed when a disk is too full to begin; what has touched anything goes on, or back."""
-    if attempt.context.journal.touched() or not attempt.subscription.local(attempt.payload):
+    subscription, payload = attempt.subscription, attempt.payload
+    if attempt.context.journal.touched() or not (subscription.local(payload) or subscription.builds(payload)):
         return
     if trouble := low_on_room():
         raise Postponed(f"room on node {node}: {trouble}", delay=ROOM_SECONDS, code="no-room")
