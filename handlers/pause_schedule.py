@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pydantic
 
+from domain.audit import actor_of
 from domain.context import Context
 from domain.errors import NotFound, Refused
 from domain.outcome import Outcome
@@ -55,7 +56,8 @@ def handle(command: PauseSchedule, context: Context) -> Outcome:
     until = _moment(command.until) if command.until is not None else 0
     if until and until <= now:
         raise Refused("the pause would end before it begins", code="pause-in-the-past")
-    pause = Pause(command.reason, context.operation.source, now, until)
+    actor = actor_of(context.operation.source)
+    pause = Pause(command.reason, actor.name if actor else context.operation.source, now, until)
     ends = f"until {command.until}" if until else "until somebody resumes it"
     return Outcome.succeeded(
         f"schedule {schedule.name} is paused {ends}: {command.reason}",

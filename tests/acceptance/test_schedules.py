@@ -32,7 +32,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 def cli(platform: Platform, *arguments: str, code: int = 0) -> Any:
-    environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer"}
+    environment = {
+        "BACKSTAY_DATA_DIR": str(platform.home),
+        "BACKSTAY_NODE": "observer",
+        "BACKSTAY_ACTOR": "anna",
+    }
     answer = CliRunner().invoke(build(), [*arguments, "--json"], env=environment)
     assert answer.exit_code == code, answer.output
     # The node of this process tells what it does in between.
@@ -89,7 +93,7 @@ def test_a_paused_schedule_rests_says_why_and_goes_on_as_it_is_told(platform: Pl
     cli(platform, "schedules", "pause", "sc-pause", "--reason", "a move", "--until", "2126-01-01T00:00:00Z")
     hours_ago(platform, "sc-pause", 3)
     (listed,) = [one for one in cli(platform, "schedules", "list")["schedules"] if one["name"] == "sc-pause"]
-    assert listed["paused"]["reason"] == "a move" and listed["paused"]["by"].startswith("/cli/")
+    assert listed["paused"]["reason"] == "a move" and listed["paused"]["by"] == "anna"
     cli(platform, "schedules", "resume", "sc-pause", "--skip-missed")
     assert platform.system.database.schedules.history("acme", "sc-pause", 10) == []
     hours_ago(platform, "sc-pause", 3)

@@ -11,7 +11,7 @@ class Pause(TypedDict):
     """Why a schedule asks for nothing."""
 
     reason: str
-    by: Annotated[str, "the source of the command"]
+    by: Annotated[str, "who, or the source of the command when no person sent it"]
     at: Time | None
     until: Annotated[Time | None, "null: until somebody resumes it"]
 
