@@ -7,6 +7,7 @@ and turned into operations in the same transaction that ends them.
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,8 +44,8 @@ class SqlSchedules:
             schedule.c.tenant_id == tenant_id, schedule.c.name == name, schedule.c.removed == 0
         )
         with self._tx.read() as connection:
-            row = connection.execute(wanted).first()
-        return None if row is None else schedule_of(row)
+            row, now = connection.execute(wanted).first(), self._tx.now(connection)
+        return None if row is None else _as_of(row, now)
 
     def list(self, tenant_id: str | None = None, service_id: str | None = None) -> builtins.list[Schedule]:
         """See the port."""
@@ -55,7 +56,8 @@ class SqlSchedules:
             wanted = wanted.where(schedule.c.service_id.in_(["", service_id]))
         with self._tx.read() as connection:
             rows = connection.execute(wanted.order_by(schedule.c.tenant_id, schedule.c.name)).all()
-        return [schedule_of(row) for row in rows]
+            now = self._tx.now(connection)
+        return [_as_of(row, now) for row in rows]
 
     def due(self, now: int) -> builtins.list[Schedule]:
         """See the port."""
@@ -186,6 +188,14 @@ class SqlSchedules:
             row = _lease(connection)
             now = self._tx.now(connection)
         return None if row is None else Leader(row.owner, row.lease_until, row.looked_at, now)
+
+
+def _as_of(row: Row[Any], now: int) -> Schedule:
+    """The schedule as people should see it: a pause that is over is none, though its columns stay until the next time
+    is planned."""
+    found = schedule_of(row)
+    over = found.pause is not None and not found.pause.holds(now)
+    return dataclasses.replace(found, pause=None) if over else found
 
 
 def _lease(connection: Connection) -> Row[Any] | None:

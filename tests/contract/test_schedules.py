@@ -154,6 +154,15 @@ def test_planning_ends_a_pause_whose_time_is_over(bench: Bench) -> None:
     assert get(bench).pause is None
 
 
+def test_a_pause_that_is_over_is_shown_as_none_before_anything_is_planned(bench: Bench) -> None:
+    set_up(bench, hourly())
+    pause(bench, until=NOON + 1)
+    assert get(bench).pause is not None
+    bench.now = NOON + 1
+    assert get(bench).pause is None
+    assert [one.pause for one in bench.database.schedules.list()] == [None]
+
+
 def test_rows_are_ripe_when_their_jitter_is_over(bench: Bench) -> None:
     set_up(bench, hourly())
     seen = get(bench)
