@@ -47,7 +47,7 @@ def _giving(kind: str, subscription: Subscription) -> Callable[..., dict[str, An
         here: Here, who: Who, answer: Response, tenant_id: TenantId, service_id: ServiceId, data: Any, key: Key = None
     ) -> dict[str, Any]:
         given = data.model_dump(mode="json", exclude_unset=True)
-        submitted = here.submit(who, kind, Subject(tenant_id, service_id), given, key)
+        submitted = here.submit(who, kind, Subject(tenant_id, service_id), given, _bare(key))
         answer.headers["location"] = f"/api/v1/operations/{submitted.operation_id}"
         operation = here.database.ledger.get(submitted.operation_id)
         assert operation is not None  # nothing that was accepted a moment ago is forgotten
@@ -55,3 +55,9 @@ def _giving(kind: str, subscription: Subscription) -> Callable[..., dict[str, An
 
     give.__annotations__["data"] = subscription.model
     return give
+
+
+def _bare(key: str | None) -> str | None:
+    """The key without the quotes that the header's draft standard puts around it."""
+    quoted = key is not None and len(key) > 2 and key[0] == key[-1] == '"'
+    return key[1:-1] if key is not None and quoted else key
