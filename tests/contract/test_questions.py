@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from domain.operation import State
-from domain.outcome import Outcome
+from domain.outcome import Outcome, SaveService
+from domain.service import Service
 from tests.contract.sql_bench import Bench, accepted
 
 
@@ -23,6 +24,20 @@ def test_operations_are_listed_newest_first_page_by_page_without_data(bench: Ben
     rest = bench.database.list_operations(limit=2, before=page[-1].op_id)
     assert [one.message_id for one in page + rest] == ["m2", "m1", "m0"]
     assert all(one.data == {} for one in page)
+
+
+def test_pages_of_services_cover_those_of_the_tenants_once_whatever_their_ids_are(bench: Bench) -> None:
+    """Signs and digits, which collations of databases order differently from bytes."""
+    names = ("a-b", "a.b", "a1", "a_b", "ab", "z")
+    bench.make(*(SaveService(Service(name, "beta" if name == "z" else "acme", name, name)) for name in names))
+    services = bench.database.services
+    seen: list[str] = []
+    while page := services.page(["acme"], 2, seen[-1] if seen else None):
+        assert len(page) <= 2 and all(service.document == {} for service in page)
+        seen += [service.service_id for service in page]
+    assert sorted(seen) == sorted(set(names) - {"z"}) and len(seen) == 5
+    assert [one.service_id for one in services.page(None, 10, "zz")] == [] and len(services.page(None, 10, None)) == 6
+    assert services.page([], 10, None) == []
 
 
 def test_operations_are_listed_by_tenant_service_state_and_kind(bench: Bench) -> None:
