@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.audit import Actor
 from domain.contracts import DeadLetter
 from domain.errors import NotFound
 from domain.letters import LetterFilter, Verdict
@@ -102,7 +101,7 @@ def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool =
 def note_opened(here: Desk, who: Caller, letter: DeadLetter) -> None:
     """Write down that somebody looks at what may be secret, before it is shown."""
     subject, tenant = f"dead-letter/{letter.dead_letter_id}", tenant_of(letter) or ""
-    here.database.audit.record(Actor(who.name, who.via).entry("dead-letter.open", subject, tenant_id=tenant))
+    here.database.audit.record(who.actor.entry("dead-letter.open", subject, tenant_id=tenant))
 
 
 def replaying(here: Desk) -> Replaying:
@@ -133,7 +132,7 @@ def discard(here: Here, who: Who, dead_letter_id: str, reason: Annotated[str, Fo
     who.require(Action.DEAD_LETTERS_DISCARD, tenant_of(letter))
     if not reason.strip():
         raise mistake("reason: say why nobody needs it any more", "reason")
-    done = here.database.dead_letters.discard(dead_letter_id, Actor(who.name, who.via), reason.strip())
+    done = here.database.dead_letters.discard(dead_letter_id, who.actor, reason.strip())
     told = "discarded" if done else "before"
     return RedirectResponse(f"/dead-letters/{dead_letter_id}?told={told}", status_code=303)
 

@@ -12,7 +12,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.audit import Actor
 from domain.node import NodeSeen, unknown
 from workers.web.access import Action
 from workers.web.desk import Desk
@@ -83,7 +82,7 @@ def change(
 ) -> Response:
     """Drain it, let it take work again, or forget it."""
     who.require(Action.NODES_CHANGE, None)
-    nodes, by = here.database.nodes, Actor(who.name, who.via)
+    nodes, by = here.database.nodes, who.actor
     if verb == "drain":
         nodes.drain(node, by, reason.strip())
     elif verb == "undrain":

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.audit import Actor
 from domain.contracts import DeadLetter
 from domain.errors import NotFound
 from domain.operation import Operation, State
@@ -96,7 +95,7 @@ def cancel(here: Here, who: Who, operation_id: str) -> Response:
     """Ask it to stop."""
     operation = find(here, who, operation_id)
     who.require(Action.OPERATIONS_CANCEL, operation.tenant_id)
-    after = here.database.ledger.request_cancel(operation_id, Actor(who.name, who.via))
+    after = here.database.ledger.request_cancel(operation_id, who.actor)
     here.wake()
     told = "before" if after in ENDED - {State.CANCELLED} else "stopping"
     return back(operation_id, told)
@@ -117,7 +116,7 @@ def resolve(
     if operation.state is not State.STUCK:
         return back(operation_id, "before")
     changes = target_rows(here.database, operation_id) if how == "force" else ()
-    after = here.database.ledger.resolve_stuck(operation_id, how, Actor(who.name, who.via), reason.strip(), changes)
+    after = here.database.ledger.resolve_stuck(operation_id, how, who.actor, reason.strip(), changes)
     here.wake()
     return back(operation_id, "before" if after is None else "resolved")
 
@@ -130,7 +129,7 @@ def move(
     operation = find(here, who, operation_id)
     who.require(Action.NODES_CHANGE, None)
     _named(operation, typed)
-    here.database.moves.move(operation_id, to, Actor(who.name, who.via), reason.strip())
+    here.database.moves.move(operation_id, to, who.actor, reason.strip())
     here.wake()
     return back(operation_id, "changed")
 
@@ -142,7 +141,7 @@ def give_up(
     operation = find(here, who, operation_id)
     who.require(Action.NODES_CHANGE, None)
     _named(operation, typed)
-    here.database.moves.give_up(operation_id, Actor(who.name, who.via), reason.strip())
+    here.database.moves.give_up(operation_id, who.actor, reason.strip())
     return back(operation_id, "changed")
 
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.audit import Actor
 from domain.contracts import DeadLetter
 from domain.errors import InvalidMessage, NotFound
 from domain.letters import INSISTABLE, Advice, LetterFilter, Verdict
@@ -83,7 +82,7 @@ def begin(
         raise mistake("none of these letters can be replayed as it was asked for", "include")
     chosen_by = wanted.document() | {"include": [one.value for one in insisted]}
     made = work.begin(
-        Actor(who.name, who.via), names, canary=min(canary, len(names)), per_minute=per_minute, reason=reason.strip(),
+        who.actor, names, canary=min(canary, len(names)), per_minute=per_minute, reason=reason.strip(),
         chosen_by=chosen_by,
     )  # fmt: skip
     if made.canary:
@@ -111,7 +110,7 @@ def stop(here: Here, who: Who, replay_id: str, reason: Annotated[str, Form()] = 
     found = _find(here, who, replay_id)
     if found.actor != who.name:
         who.require(Action.DEAD_LETTERS_REPLAY, None)
-    done = here.database.replays.stop(replay_id, Actor(who.name, who.via), reason.strip())
+    done = here.database.replays.stop(replay_id, who.actor, reason.strip())
     return RedirectResponse(
         f"/dead-letters/replays/{replay_id}?told={'changed' if done else 'before'}", status_code=303
     )
@@ -129,7 +128,7 @@ def replay_one(
     if letter.resolution is not None:
         return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
     insisted = [Verdict(one) for one in insist if one in {verdict.value for verdict in INSISTABLE}]
-    made = replaying(here).replay_if(letter, Actor(who.name, who.via), insisted)
+    made = replaying(here).replay_if(letter, who.actor, insisted)
     here.wake()
     if made is None:
         return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
@@ -161,7 +160,7 @@ def edit(
     except InvalidMessage as error:
         return _editor(request, here, who, letter, text, str(error))
     who.require(Action.DEAD_LETTERS_EDIT, item.command.subject.tenant_id)
-    made = here.database.dead_letters.replay_edited(dead_letter_id, Actor(who.name, who.via), item, reason.strip())
+    made = here.database.dead_letters.replay_edited(dead_letter_id, who.actor, item, reason.strip())
     here.wake()
     if made is None:
         return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
-from domain.audit import Actor
 from domain.errors import NotFound
 from domain.operation import State
 from domain.snapshot import Label, Snapshot
@@ -114,9 +113,8 @@ def link(request: Request, here: Here, who: Who, snapshot_id: str) -> Response:
             code="not-exported",
             next_step="prepare one on the page of the snapshot",
         )
-    actor = Actor(who.name, who.via)
     detail = {"seconds": LINK_SECONDS}
-    entry = actor.entry("snapshot.link", f"snapshot/{snapshot_id}", tenant_id=snapshot.tenant_id, detail=detail)
+    entry = who.actor.entry("snapshot.link", f"snapshot/{snapshot_id}", tenant_id=snapshot.tenant_id, detail=detail)
     here.database.audit.record(entry)
     url = here.system.store.link(found.object_key, LINK_SECONDS, f"{snapshot_id}.tar.zst")
     return _page(request, here, who, snapshot, link=url or _own_link(here, found))
