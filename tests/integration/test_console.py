@@ -47,6 +47,15 @@ class Person:
         return self._site.ask("POST", path, form=given, cookie=self._cookie, accept="text/html")
 
 
+def test_whoever_looks_after_two_tenants_chooses_one_and_keeps_it(here: Site) -> None:
+    both = here.token("both", acme="viewer", umbrella="viewer")
+    first = here.ask("GET", "/", both).text
+    assert "<option selected>acme</option><option>umbrella</option>" in first
+    second = here.ask("GET", "/?tenant=umbrella", both).text
+    assert 'data-refresh="/?part=now&amp;tenant=umbrella"' in second
+    assert here.ask("GET", "/?tenant=other", both).status == 403
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_an_empty_installation_says_what_to_do_first(here: Site, path: str) -> None:
     answer = Person(here, "admin").get(path)

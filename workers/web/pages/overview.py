@@ -61,8 +61,9 @@ def overview(
         return part(here, "overview_now.html", **seen)
     headline, lead = summary(len(stuck), len(letters), away, len(late))
     return shown(
-        request, here, who, "overview.html", section="overview", title="Overview", headline=headline, lead=lead, **seen
-    )
+        request, here, who, "overview.html", section="overview", title="Overview", headline=headline, lead=lead,
+        tenant=chosen, **seen,
+    )  # fmt: skip
 
 
 def summary(stuck: int, letters: int, away: list[str], late: int = 0) -> tuple[str, str]:
