@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, false, func, or_, select
 
 from domain.errors import InvalidMessage
 from domain.identity import Subject
@@ -68,7 +68,7 @@ class LetterQuestions:
         with self._tx.read() as connection:
             for start in range(0, len(dead_letter_ids), BATCH):
                 rows = _with_operations(connection, dead_letter_ids[start : start + BATCH])
-                newer = _commands(connection, sorted({_service(row) for row in rows} - {""}))
+                newer = _newer_commands(connection, rows)
                 for row in rows:
                     known[row.dead_letter_id] = _facts(row, newer[_service(row)], hashes)
         return [known[name] for name in dead_letter_ids if name in known]
@@ -110,9 +110,15 @@ def _with_operations(connection: Connection, ids: Sequence[str]) -> list[Row[Any
     )
 
 
-def _commands(connection: Connection, services: list[str]) -> defaultdict[str, list[Row[Any]]]:
-    """All commands to these services that are still known, newest first."""
+def _newer_commands(connection: Connection, letters: Sequence[Row[Any]]) -> defaultdict[str, list[Row[Any]]]:
+    """By service the commands that are newer than the oldest of the letters, newest first."""
     found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    services = sorted({_service(row) for row in letters} - {""})
+    since = []
+    if failed := [row.seq for row in letters if row.seq is not None]:
+        since.append(operation.c.seq > min(failed))
+    if raw := [row.created_at for row in letters if row.seq is None]:
+        since.append(operation.c.created_at >= min(raw))
     rows: Iterable[Row[Any]] = connection.execute(
         select(
             operation.c.op_id,
@@ -123,7 +129,7 @@ def _commands(connection: Connection, services: list[str]) -> defaultdict[str, l
             operation.c.seq,
             operation.c.created_at,
         )
-        .where(operation.c.service_id.in_(services))
+        .where(operation.c.service_id.in_(services), or_(false(), *since))
         .order_by(operation.c.seq.desc())
     )
     for row in rows:
@@ -143,7 +149,7 @@ def _facts(row: Row[Any], commands: Sequence[Row[Any]], hashes: Mapping[str, str
         newer=[
             Newer(one.op_id, one.kind, State(one.state), same=one.request_hash == asks)
             for one in commands
-            if (one.seq > row.seq if row.op_id else one.created_at >= row.created_at)
+            if (one.seq > row.seq if row.seq is not None else one.created_at >= row.created_at)
         ],
     )
 
