@@ -29,7 +29,7 @@ INSISTABLE = (Verdict.APPLIED, Verdict.SUPERSEDED, Verdict.DANGEROUS)
 #: Commands that bring a service into a state, so that the last of them counts.
 SHAPING = frozenset({"upgrade-service", "rollback", "restore-snapshot", "register-service"})
 #: Commands that set one thing of a service, so that the last of each kind counts.
-SETTING = frozenset({"set-retention", "set-goal"})
+SETTING = frozenset({"set-retention", "set-rpo"})
 #: Commands that put back data and so take away what was written since.
 TURNING_BACK = frozenset({"restore-snapshot", "rollback"})
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import handlers
+from domain import letters
 from domain.errors import InvalidMessage
 
 KNOWN = handlers.subscriptions()
@@ -120,3 +121,7 @@ def test_every_command_shows_an_example_payload_that_is_valid_json_in_form(kind:
     example = text[text.index("{") : text.rindex("}") + 1]
     data = json.loads(example.replace("0192f0c1-…", ID))
     assert handlers.parse(KNOWN[kind], data)
+
+
+def test_the_plan_of_dead_letters_knows_types_that_exist() -> None:
+    assert set(KNOWN) >= letters.SHAPING | letters.SETTING | letters.TURNING_BACK
