@@ -12,8 +12,9 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
+from typing import TypeAlias
 
 import dramatiq
 import structlog
@@ -44,6 +45,9 @@ from workers.sweeper import Sweeper
 from workers.wiring import duties_of, metrics_of, ports_of
 
 log = structlog.get_logger("runtime")
+
+#: Called once when everything runs, with the HTTP address or None.
+Ready: TypeAlias = Callable[[str | None], None]
 
 #: Seconds without a turn after which a consumer counts as hung.
 HUNG_SECONDS = 30.0
@@ -169,9 +173,13 @@ class NodeProcess:
         self.relay.wake()
 
 
-def run_worker(settings: Settings, *, http: str | None, migrate: bool) -> int:
+def _nobody(_address: str | None) -> None:
+    """Nobody waits for it."""
+
+
+def run_worker(settings: Settings, *, http: str | None, migrate: bool, ready: Ready = _nobody) -> int:
     """Run this node until it is told to stop; the exit code. `migrate`: everything is in this one process, so it
-    brings the schema up to date first and serves the API and the console too."""
+    brings the schema up to date first and serves the API and the console too. `ready` is told the HTTP address."""
     logging.configure(settings.log_level, settings.node)
     check_packages()
     if misspelt := misspelt_slots(settings.slots or {}, handlers.subscriptions()):
@@ -183,11 +191,19 @@ def run_worker(settings: Settings, *, http: str | None, migrate: bool) -> int:
         return _refuse(trouble)
     if settings.processes > 1:
         system.close()
+        ready(None)
         return processes.supervise(functools.partial(_run_one, settings), settings.processes)
-    return _run_one(settings, http, system, whole=migrate)
+    return _run_one(settings, http, system, whole=migrate, ready=ready)
 
 
-def _run_one(settings: Settings, http: str | None = None, system: System | None = None, *, whole: bool = False) -> int:
+def _run_one(
+    settings: Settings,
+    http: str | None = None,
+    system: System | None = None,
+    *,
+    whole: bool = False,
+    ready: Ready = _nobody,
+) -> int:
     logging.configure(settings.log_level, settings.node)
     system = system or System(settings)
     node = NodeProcess(system)
@@ -198,6 +214,7 @@ def _run_one(settings: Settings, http: str | None = None, system: System | None 
     if server:
         server.start()
         log.info("http.listening", address=server.address)
+    ready(server.address if server else None)
     refused: list[str] = []
     # Beside the work: a store that is away now keeps nobody from upgrades, and is examined another day.
     threading.Thread(target=_examine, args=(system, refused, told), name="examine", daemon=True).start()
@@ -222,8 +239,8 @@ def _examine(system: System, refused: list[str], told: threading.Event) -> None:
         told.set()
 
 
-def run_web(settings: Settings, http: str) -> int:
-    """Serve the API, the console, health, metrics and archives without working."""
+def run_web(settings: Settings, http: str, ready: Ready = _nobody) -> int:
+    """Serve the API, the console, health, metrics and archives without working. `ready` is told the address."""
     logging.configure(settings.log_level, settings.node)
     check_packages()
     system = System(settings)
@@ -235,6 +252,7 @@ def run_web(settings: Settings, http: str) -> int:
     told, _ = _listen()
     server.start()
     log.info("http.listening", address=server.address)
+    ready(server.address)
     told.wait()
     server.stop()
     wake.close()

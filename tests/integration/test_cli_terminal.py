@@ -1,16 +1,19 @@
-"""Colours exist on a terminal, and nowhere else; NO_COLOR takes them away there too."""
+"""What stands on standard output: colours on a terminal only, and of a node its address as soon as it runs."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from domain.errors import Refused
 from domain.outcome import Outcome
-from tests.command_line import CommandLine, finished, program
+from tests.command_line import CommandLine, check_document, finished, program
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
 
@@ -56,3 +59,15 @@ def test_a_terminal_gets_colours_and_with_no_color_it_does_not(cli: CommandLine)
 def test_a_pipe_gets_no_escape_at_all(cli: CommandLine) -> None:
     answer = finished(program(["operations", "list"], cli.environment | {"TERM": "xterm"}))
     assert "\x1b" not in answer.out + answer.err
+
+
+def test_a_node_says_as_a_document_where_it_listens_as_soon_as_it_runs(tmp_path: Path) -> None:
+    process = program(["serve", "--http", "127.0.0.1:0", "--json"], {"BACKSTAY_DATA_DIR": str(tmp_path)})
+    assert process.stdout is not None
+    document = json.loads(process.stdout.readline())
+    check_document(["serve", "--json"], document)
+    with urllib.request.urlopen(f"http://{document['http']}/livez", timeout=30) as answer:
+        assert answer.status == 200
+    assert document["pid"] == process.pid
+    process.send_signal(signal.SIGTERM)
+    assert finished(process).code == 0

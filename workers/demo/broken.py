@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,9 +41,9 @@ Find what is wrong, and repair it. What is repaired is said here. Ctrl-C ends th
 """
 
 
-def main() -> int:
-    """Break it, and wait until it is whole; 0 then, 130 after Ctrl-C."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+def main(told: Callable[[bool, list[str]], None] | None = None) -> int:
+    """Break it, and wait until it is whole; 0 then, 130 after Ctrl-C. `told` gets what was repaired."""
+    console = Console(highlight=False, markup=False, soft_wrap=True, stderr=told is not None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with temporary_home() as home, Region() as region:
         site = Site(home, region)
@@ -61,6 +61,8 @@ def main() -> int:
             return 130
         finally:
             site.close()
+    if told:
+        told(True, [breakage.repaired for breakage in BREAKAGES])
     return 0
 
 

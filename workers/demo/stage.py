@@ -38,6 +38,7 @@ class Demo:
 
     def __init__(self, home: Path, console: Console, region: Region) -> None:
         self.home, self.console, self.region = home, console, region
+        self.claims: list[str] = []
         self.subject = "tenant/acme/service/shop"
         self.environment = inherited() | {
             "BACKSTAY_DATA_DIR": str(home),
@@ -130,6 +131,7 @@ class Demo:
 
     def say(self, text: str) -> None:
         """One line of the story."""
+        self.claims.append(text)
         mark = "[green]✓[/]" if self.console.is_terminal else "ok "
         self.console.print(f"{mark} {text}", highlight=False, soft_wrap=True)
 

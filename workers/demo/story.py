@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from workers.demo.region import Region
 from workers.demo.stage import Demo, NotTrue
 
 
-def main() -> int:
-    """Tell the story; 0 when all of it was true."""
-    console = Console()
+def main(told: Callable[[bool, list[str]], None] | None = None) -> int:
+    """Tell the story; 0 when all of it was true. With `told` it goes to standard error, and `told` gets it whole."""
+    console = Console(stderr=told is not None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the node would stay behind
     with temporary_home() as home, Region() as region:
         demo = Demo(home, console, region)
@@ -35,11 +35,15 @@ def main() -> int:
             demo.stop_node()
         except (NotTrue, subprocess.SubprocessError) as error:
             console.print(f"not true: {error}", style="red", highlight=False)
+            if told:
+                told(False, [*demo.claims, f"not true: {error}"])
             return 1
         finally:
             demo.kill_node()
             demo.system.close()
     console.print("Every line above was checked before it was printed.", highlight=False)
+    if told:
+        told(True, demo.claims)
     return 0
 
 

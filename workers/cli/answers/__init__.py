@@ -13,6 +13,10 @@ from workers.cli.answers import access, audit, installation, letters, nodes, sch
 
 #: Command -> the document that it prints when it has done what it was asked for. An error is a `work.Failure`.
 ANSWERS: dict[str, Any] = {
+    "serve": installation.Running,
+    "worker": installation.Running,
+    "web": installation.Running,
+    "demo": installation.Told,
     "migrate": installation.Migrated,
     "publish": work.Published | work.Operation,
     "operations list": work.Operations,

@@ -178,6 +178,21 @@ class SecretKeys(TypedDict):
     secret_keys: str
 
 
+class Running(TypedDict):
+    """Everything runs; printed once, before the first work is done."""
+
+    node: str
+    http: Annotated[str | None, "the address that it listens on"]
+    pid: int
+
+
+class Told(TypedDict):
+    """What the demo has shown, line by line; with `--broken` what was repaired."""
+
+    ok: Annotated[bool, "every line was true"]
+    claims: list[str]
+
+
 class Migrated(TypedDict):
     """The database has this program's schema."""
 
