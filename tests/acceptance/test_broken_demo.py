@@ -119,6 +119,10 @@ def test_what_waits_for_a_lost_node_says_so_and_its_service_is_moved(site: Site,
 def test_a_stuck_upgrade_tells_the_regions_last_words_and_the_way_out(site: Site, cli: CommandLine) -> None:
     stuck = newest(cli, "shop")
     assert stuck["state"] == "STUCK"
+    (about,) = letters(cli, reason="undo-failed")
+    told = cli.run("dead-letters", "show", about["dead_letter_id"]).out.splitlines()[-1]
+    assert "operations resolve" in told
+    assert "dead-letters replay" not in told
     shown = cli.run("operations", "explain", stuck["operation_id"]).out
     assert f"backstay operations resolve {stuck['operation_id']} --retry" in shown
     (letter,) = set(re.findall(r"was sent to (\S+)", shown))
@@ -140,6 +144,13 @@ def test_a_pause_that_was_forgotten_is_found_by_doctor_and_ended(site: Site, cli
 def test_messages_that_nobody_understands_say_what_is_wrong_and_are_put_right_or_aside(
     site: Site, cli: CommandLine
 ) -> None:
+    wrong = [letter for letter in letters(cli) if letter["reason"] == "invalid"]
+    assert all(letter["subject"].rpartition("/")[2] in cli.run("dead-letters", "list").out for letter in wrong)
+    message = cli.run("dead-letters", "show", wrong[0]["dead_letter_id"], "--raw", "--json").document()["message"][
+        "text"
+    ]
+    corrected = message.replace('"label"', '"labels"')
+    assert cli.run("dead-letters", "edit", wrong[0]["dead_letter_id"], "--data", corrected).code == 0
     for letter in letters(cli):
         discard = ("dead-letters", "discard", letter["dead_letter_id"], "--reason", "its sender was told")
         assert cli.run(*discard).code == 0

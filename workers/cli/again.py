@@ -27,6 +27,7 @@ from workers.cli.dead_letters import (
     named,
     replaying,
     resolved_by,
+    service_of,
 )
 from workers.cli.documents import ENDED, letter_document
 from workers.cli.exits import Exit
@@ -229,9 +230,14 @@ def _estimate(letters: int, canary: int, rate: int) -> dict[str, Any]:
     return {"would_replay": letters, "seconds_at_this_rate": max(0, rest - 1) * 60 // rate if rate else 0}
 
 
+def _whose(here: Session, one: Advice) -> tuple[str | None, str | None]:
+    letter = here.database().dead_letters.get(one.dead_letter_id)
+    return (letter.kind, service_of(letter.subject)) if letter else (None, None)
+
+
 def _tell_plan(here: Session, advice: list[Advice]) -> None:
-    rows = [(one.dead_letter_id, one.verdict.value, one.why) for one in advice]
-    here.screen.table(("ID", "REPLAYING IT IS", "BECAUSE"), rows, "no dead letters")
+    rows = [(one.dead_letter_id, *_whose(here, one), one.verdict.value, one.why) for one in advice]
+    here.screen.table(("ID", "TYPE", "SERVICE", "REPLAYING IT IS", "BECAUSE"), rows, "no dead letters")
     counts = Counter(one.verdict.value for one in advice)
     if counts:
         here.screen.line(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())), "bold")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import InvalidMessage
-from domain.letters import LetterFilter
+from domain.letters import LetterFilter, Verdict
+from domain.operation import State
 from workers.cli.documents import letter_document, page
 from workers.cli.session import AsJson, Before, Limit, Session, operator, session
 
@@ -57,11 +58,13 @@ def list_(
         found = letters.list(resolved=resolved, limit=limit + 1, before=before, wanted=wanted)
         answer = page("dead_letters", [letter_document(letter) for letter in found], limit, "dead_letter_id")
         here.screen.document(answer)
+        names = ("reason", "seen", "created_at", "resolution", "sentence")
         rows = [
-            (x["dead_letter_id"], x["reason"], x["seen"], x["created_at"], x["resolution"], x["sentence"])
+            (x["dead_letter_id"], x["kind"], service_of(x["subject"]), *(x[name] for name in names))
             for x in answer["dead_letters"]
         ]
-        here.screen.table(("ID", "REASON", "SEEN", "CREATED", "RESOLVED", "WHAT"), rows, "no dead letters")
+        titles = ("ID", "TYPE", "SERVICE", "REASON", "SEEN", "CREATED", "RESOLVED", "WHAT")
+        here.screen.table(titles, rows, "no dead letters")
         if answer["next"]:
             here.screen.line(f"next: --before {answer['next']} shows older ones")
 
@@ -104,7 +107,7 @@ def show(dead_letter_id: Id, raw: Raw = False, as_json: AsJson = False) -> None:
         if document["advice"]:
             here.screen.line(f"{document['advice']['verdict']}: {document['advice']['why']}")
         if letter.resolution is None:
-            here.screen.line(f"next: {_next(letter)}")
+            here.screen.line(f"next: {_next(document)}")
 
 
 @group.command()
@@ -221,7 +224,21 @@ def _operation(here: Session, document: dict[str, Any]) -> None:
         here.screen.line(f"     {step['state']}: {step['meaning']}")
 
 
-def _next(letter: DeadLetter) -> str:
-    if letter.reason in NEVER_ACCEPTED:
-        return f"`backstay dead-letters edit {letter.dead_letter_id}` corrects it, or discard it with a reason"
-    return f"put the cause right, then `backstay dead-letters replay {letter.dead_letter_id}`"
+def service_of(subject: str | None) -> str | None:
+    """The service in `tenant/T/service/S`, for a line of a list; None for what has no such subject."""
+    return subject.rpartition("/")[2] if subject else None
+
+
+def _next(document: dict[str, Any]) -> str:
+    """What to do about it: the operation's own next step first, and never a replay of what is STUCK."""
+    letter_id, operation = document["dead_letter_id"], document["operation"]
+    if document["reason"] in NEVER_ACCEPTED:
+        return f"`backstay dead-letters edit {letter_id}` corrects it, or discard it with a reason"
+    own = operation["next_step"] if operation else None
+    if operation and operation["state"] == State.STUCK:
+        resolve = f"`backstay operations resolve {operation['operation_id']} --retry` once the cause is mended"
+        return own or resolve
+    if document["advice"] and document["advice"]["verdict"] != Verdict.SAFE:
+        discard = f"`backstay dead-letters discard {letter_id} --reason …` when nobody needs it any more"
+        return f"{own}; {discard}" if own else discard
+    return f"{own or 'put the cause right'}; then `backstay dead-letters replay {letter_id}`"

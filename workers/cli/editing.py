@@ -28,7 +28,10 @@ Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in
 @group.command()
 def edit(
     dead_letter_id: Id,
-    data: Annotated[str | None, typer.Option(metavar="TEXT|@FILE|-", help="What it is to be; else $EDITOR.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT|@FILE|-", help="The whole message; of an operation its data. Else $EDITOR."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say whether it would be accepted.")] = False,
     reason: Why = "",
     as_json: AsJson = False,

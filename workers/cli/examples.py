@@ -67,7 +67,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "dead-letters stop": ("backstay dead-letters stop REPLAY_ID --reason 'wrong group'",),
     "dead-letters edit": (
         "backstay dead-letters edit DEAD_LETTER_ID --reason 'a label was no text'",
-        "backstay dead-letters edit DEAD_LETTER_ID --data @corrected.json",
+        'backstay dead-letters show DEAD_LETTER_ID --raw | sed -n \'s/"label"/"labels"/p\' > corrected.json',
+        "backstay dead-letters edit DEAD_LETTER_ID --data @corrected.json --dry-run",
     ),
     "dead-letters discard": (
         "backstay dead-letters discard DEAD_LETTER_ID --reason 'sent by a test'",
