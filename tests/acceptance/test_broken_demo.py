@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import CommandLine
+from tests.waiting import eventually
 from workers.demo.breakages import BREAKAGES
 from workers.demo.broken import healed, set_up
 from workers.demo.premises import LOST_NODE, NODE, Site
@@ -146,15 +147,13 @@ def test_messages_that_nobody_understands_say_what_is_wrong_and_are_put_right_or
 ) -> None:
     wrong = [letter for letter in letters(cli) if letter["reason"] == "invalid"]
     assert all(letter["subject"].rpartition("/")[2] in cli.run("dead-letters", "list").out for letter in wrong)
-    message = cli.run("dead-letters", "show", wrong[0]["dead_letter_id"], "--raw", "--json").document()["message"][
-        "text"
-    ]
-    corrected = message.replace('"label"', '"labels"')
+    shown = cli.run("dead-letters", "show", wrong[0]["dead_letter_id"], "--raw", "--json").document()
+    corrected = shown["message"]["text"].replace('"label"', '"labels"')
     assert cli.run("dead-letters", "edit", wrong[0]["dead_letter_id"], "--data", corrected).code == 0
     for letter in letters(cli):
         discard = ("dead-letters", "discard", letter["dead_letter_id"], "--reason", "its sender was told")
         assert cli.run(*discard).code == 0
     assert is_healed(site, 6)
-    assert healed(site, list(BREAKAGES)) == list(BREAKAGES)
+    eventually(lambda: healed(site, list(BREAKAGES)) == list(BREAKAGES), 60, "the corrected message was carried out")
     failing = [one["name"] for one in cli.run("doctor", "--json").document()["checks"] if one["verdict"] == "fail"]
     assert set(failing) <= {"schedules"}, "a node that was restarted looks after the schedules a moment later"
