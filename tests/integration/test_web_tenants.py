@@ -124,7 +124,13 @@ def test_a_name_with_a_script_is_shown_and_never_run(tmp_path: Path) -> None:
         claim = here.claim()
         here.system.database.ledger.settle(claim, Outcome.succeeded(bad, changes=changes))
         names = {"service_id": "web", "snapshot_id": SNAPSHOT, "operation_id": claim.operation.op_id, "node": "n1"}
-        names |= {"dead_letter_id": SNAPSHOT, "fingerprint": "0" * 16}
+        names |= {
+            "dead_letter_id": SNAPSHOT,
+            "fingerprint": "0" * 16,
+            "replay_id": SNAPSHOT,
+            "tenant_id": "acme",
+            "name": "x",
+        }
         pages = [path for method, path in ROUTES if method == "GET" and not path.startswith("/api/")]
         told = "".join(here.ask("GET", path.format(**names), admin, accept="text/html").text for path in pages)
     assert bad not in told
