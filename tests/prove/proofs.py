@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,14 @@ class Line:
     points: int
     bad: tuple[str, ...] = ()
     more: str = ""
+
+
+def tried(name: str, proof: Callable[[float], list[Line]], seconds: float) -> list[Line]:
+    """The proof's lines; one that says why it could not go on, if it could not, so that the others are still told."""
+    try:
+        return proof(seconds)
+    except Exception:  # noqa: BLE001 - whatever it was, it stands in the table as a violation
+        return [Line(name, "could not go on", 0, (traceback.format_exc(),))]
 
 
 def simulated(first: int, seconds: float) -> list[Line]:
@@ -56,13 +65,13 @@ def kills(name: str, seconds: float, share: float = 0.7) -> list[Line]:
 
 
 def _matrix(matrix: Matrix, name: str, seconds: float, share: float) -> list[Line]:
-    began, draw = time.monotonic(), random.Random(time.time_ns())
+    draw = random.Random(time.time_ns())
     points = {scenario: matrix.points(scenario) for scenario in SCENARIOS}
     killed = [(scenario, death) for scenario, found in points.items() for death in found]
     frozen = [(scenario, death) for scenario, found in points.items() for death in held(found)]
     for some in (killed, frozen):
         draw.shuffle(some)
-    most, lines = len(killed), []
+    most, lines, began = len(killed), [], time.monotonic()
     until = began + share * seconds
     _until(until, lambda: matrix.kill(*killed.pop()), killed)
     kills, matrix.tally = matrix.tally, type(matrix.tally)()
@@ -71,7 +80,7 @@ def _matrix(matrix: Matrix, name: str, seconds: float, share: float) -> list[Lin
     _until(began + seconds, lambda: matrix.freeze(*frozen.pop()), frozen)
     stops = matrix.tally
     late = f"slowest end {stops.slowest:.1f} s after the lease" if stops.two_owners else ""
-    done = f"{stops.reached} freezes, {stops.two_owners} with two owners"
+    done = f"{stops.reached} freezes, {stops.two_owners} with two owners, {stops.kept_the_lock} with SQLite's lock"
     lines.append(Line(f"SIGSTOP beyond the lease: {STACKS[name]}", done, stops.reached, tuple(stops.bad), late))
     found = matrix.bench.secrets_found()
     lines.append(Line(f"marked secrets: {STACKS[name]}", "rows, objects, files, logs", 0, tuple(found)))
