@@ -8,6 +8,7 @@ of a message. What a message says of its trace is passed on in either case.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from domain.operation import Operation
 
 Field = str | int | float | bool
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 
 
 class Hop(Enum):
@@ -99,6 +101,11 @@ def trace_of_id(op_id: str) -> str:
     """The trace of an operation whose message brought none."""
     digits = "".join(digit for digit in op_id.lower() if digit in "0123456789abcdef")[:32].rjust(32, "a")
     return f"00-{digits}-{digits[16:]}-01"
+
+
+def traced_by(header: str | None) -> dict[str, str]:
+    """The attribute of an event that came with that header: none when it is no `traceparent`, as W3C asks."""
+    return {"traceparent": header} if header and _TRACEPARENT.match(header) else {}
 
 
 def accept_traced(tracer: Tracer, door: Inbox, items: Sequence[Accepted | Rejected]) -> list[Receipt]:

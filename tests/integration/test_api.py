@@ -598,3 +598,18 @@ def test_every_answer_tells_browsers_to_be_careful(here: Site) -> None:
         assert headers["cache-control"] == "no-store"
         assert "strict-transport-security" not in headers
         assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", True),
+        ("no trace at all", False),
+    ],
+)
+def test_a_command_is_part_of_the_trace_that_its_request_names(here: Site, header: str, kept: bool) -> None:
+    reply = here.ask("POST", GIVE, here.token("root", everywhere="admin"), data={}, traceparent=header)
+    assert reply.status == 202
+    operation = here.system.database.ledger.get(reply.document["operation_id"])
+    assert operation is not None
+    assert operation.traceparent == (header if kept else None)

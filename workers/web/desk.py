@@ -20,7 +20,7 @@ from domain.subscription import Subscription
 from workers.bootstrap import System
 from workers.command_event import cloud_event, judge_event, uuid7
 from workers.config import Settings
-from workers.tracing import accept_traced
+from workers.tracing import accept_traced, traced_by
 from workers.web.access import Caller, action_of
 
 if TYPE_CHECKING:
@@ -55,15 +55,22 @@ class Desk:
         return self.system.database
 
     def submit(
-        self, caller: Caller, kind: str, subject: Subject, data: dict[str, Any], key: str | None = None
+        self,
+        caller: Caller,
+        kind: str,
+        subject: Subject,
+        data: dict[str, Any],
+        key: str | None = None,
+        trace: str | None = None,
     ) -> Submitted:
         """Give a command as that caller. The same `key` again is the same command, and answers with the same operation.
+        `trace`: the `traceparent` that it came with, if any.
 
         NotAllowed, InvalidMessage naming the field, or Refused (`key-reused`: that key was another command's).
         """
         caller.require(action_of(kind, data), subject.tenant_id)
         event = cloud_event(kind, str(subject), data, uuid7() if key is None else key, caller.actor.source())
-        item = judge_event(event, self.subscriptions)
+        item = judge_event(event | traced_by(trace), self.subscriptions)
         if key is not None:
             self._same(caller, key, item.command)
         [receipt] = accept_traced(self.system.tracer, self.database.inbox, [item])

@@ -18,7 +18,7 @@ from domain.identity import Subject
 from domain.subscription import Subscription
 from workers.web.access import COMMANDS
 from workers.web.api.description import DocumentRoute
-from workers.web.api.inputs import Here, Key, ServiceId, TenantId
+from workers.web.api.inputs import Here, Key, ServiceId, TenantId, Trace
 from workers.web.api.operations import document
 from workers.web.entry import Who
 
@@ -44,10 +44,17 @@ def routes() -> APIRouter:
 
 def _giving(kind: str, subscription: Subscription) -> Callable[..., dict[str, Any]]:
     def give(
-        here: Here, who: Who, answer: Response, tenant_id: TenantId, service_id: ServiceId, data: Any, key: Key = None
+        here: Here,
+        who: Who,
+        answer: Response,
+        tenant_id: TenantId,
+        service_id: ServiceId,
+        data: Any,
+        key: Key = None,
+        trace: Trace = None,
     ) -> dict[str, Any]:
         given = data.model_dump(mode="json", exclude_unset=True)
-        submitted = here.submit(who, kind, Subject(tenant_id, service_id), given, _bare(key))
+        submitted = here.submit(who, kind, Subject(tenant_id, service_id), given, _bare(key), trace)
         answer.headers["location"] = f"/api/v1/operations/{submitted.operation_id}"
         operation = here.database.ledger.get(submitted.operation_id)
         assert operation is not None  # nothing that was accepted a moment ago is forgotten

@@ -38,6 +38,13 @@ Key = Annotated[
     ),
 ]
 
+Trace = Annotated[
+    str | None,
+    Header(
+        alias="traceparent", description="The trace that the command is part of (W3C); one that is none is ignored."
+    ),
+]
+
 
 class Why(BaseModel):
     """The reason for an act."""
