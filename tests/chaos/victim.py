@@ -24,8 +24,9 @@ from workers.bootstrap import System
 from workers.config import Settings
 from workers.runtime import NodeProcess
 
-#: Seconds after which a node that does not finish is a failure of the test.
-PATIENCE = 60.0
+#: Seconds after which a node that does not finish is a failure of the test: longer than Redis Streams keeps for a dead
+#: consumer what it had taken and not acknowledged.
+PATIENCE = 150.0
 #: Milliseconds for which left-overs of dead attempts stay; none, so that a run can look whether they are gone.
 late_writes_ms = 0
 
