@@ -171,8 +171,11 @@ def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None
 
 
 def deaths(trace: tuple[str, ...]) -> list[Death]:
-    """Every failpoint of a run without faults: the first time it is reached, and the last if it is another."""
-    counts = Counter(trace)
+    """Every failpoint of a run without faults: the first time it is reached, and the last if it is another.
+
+    Renewals are not among them: they come with time, so a faster run never reaches one.
+    """
+    counts = Counter(point for point in trace if not point.startswith("renew."))
     first = [Death(point, 1) for point in counts]
     last = [Death(point, count) for point, count in counts.items() if count > 1]
     return sorted(first + last, key=str)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -39,12 +39,16 @@ def send_and_follow(session: Session, event: dict[str, Any], timeout: float) -> 
 
     database = session.database()  # nothing is published that could not be followed
     before = {letter.dead_letter_id: letter.seen for letter in _letters(database, (event["source"], event["id"]))}
-    sent = publish(session.settings, event)
-    watched = _Watched(database, sent, before)
+    watched: _Watched | None = None
     try:
-        with bar(session.screen, event["type"]) as show:
-            found = until(watched.end, timeout, lambda: show(watched.operation))
+        with patience() as sleep:
+            sent = publish(session.settings, event)
+            watched = _Watched(database, sent, before)
+            with bar(session.screen, event["type"]) as show:
+                found = until(watched.end, timeout, lambda: show(watched.operation), sleep)
     except KeyboardInterrupt:
+        if watched is None:
+            raise
         known = watched.operation
         document = operation_document(known, None) if known else _published(sent)
         detached(session.screen, "what was published goes on", _how_to_go_on(sent, known), document)
@@ -82,12 +86,16 @@ def patience() -> Iterator[Callable[[float], None]]:
 
 
 def until(
-    look: Callable[[], str | DeadLetter | None], timeout: float | None, between: Callable[[], None]
+    look: Callable[[], str | DeadLetter | None],
+    timeout: float | None,
+    between: Callable[[], None],
+    sleep: Callable[[float], None] | None = None,
 ) -> str | DeadLetter | None:
-    """Look until there is an answer; None after `timeout` seconds (None: never give up)."""
+    """Look until there is an answer; None after `timeout` seconds (None: never give up). `sleep`: of a `patience`
+    that began before."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_LOOK
-    with patience() as sleep:
+    with patience() if sleep is None else nullcontext(sleep) as rest:
         while True:
             try:
                 found = look()
@@ -99,7 +107,7 @@ def until(
             left = LAST_LOOK if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 return None
-            sleep(min(pause, left))
+            rest(min(pause, left))
             pause = min(pause * 1.3, LAST_LOOK)
 
 
@@ -107,7 +115,7 @@ def tell_end(session: Session, op_id: str) -> NoReturn:
     """Show an operation that has ended; exits with the code of its outcome."""
     database = session.system.database
     operation = database.ledger.get(op_id)
-    assert operation is not None, "operations are never removed"
+    assert operation is not None, "what has just ended is not forgotten yet"
     document = operation_document(operation, None)
     session.screen.document(document)
     show_outcome(session.screen, document)

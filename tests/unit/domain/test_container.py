@@ -32,7 +32,7 @@ def test_a_record_and_a_configuration_become_sections_under_one_version() -> Non
     assert packed["sections"]["configuration"] == DOCUMENT
     assert packed["sections"]["service"] == {
         "service_id": "web", "tenant_id": "acme", "alias": "shop", "directory": "web", "node": "n1",
-        "retention": {"keep_last": 3},
+        "retention": {"keep_last": 3}, "rpo_seconds": 0, "rpo_since": 0,
     }  # fmt: skip
 
 
