@@ -1,11 +1,13 @@
 """Kill -9 at every failpoint of the embedded node, let another process finish, check every promise.
 
-The points are read from a run without faults, so new code is covered without editing this file.
+The points are read from a run without faults, so new code is covered without editing this file: the first hit of
+each, and a fifth of the last hits; all of them when BACKSTAY_KILLS=all, and in `make prove`.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -52,7 +54,9 @@ def test_whoever_is_killed_wherever_another_finishes(
     world: World, points: list[Death], tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     """I1, I2, I5, I7, I11, I13, I15-I18 of the invariants; RS-13, RS-21, FZ-03."""
-    for number, death in enumerate(points):
+    last = [death for death in points if death.hit > 1]
+    left_out = set() if os.environ.get("BACKSTAY_KILLS") == "all" else set(last) - set(last[::5])
+    for number, death in enumerate(death for death in points if death not in left_out):
         with subtests.test(msg=str(death)):
             copy = world.copy_to(tmp_path / str(number))
             trace = tmp_path / f"trace-{number}"

@@ -20,7 +20,7 @@ from tests.simulation.mutants import MUTANTS, planted
 from tests.simulation.runs import Tally, run
 from tests.simulation.shorter import shorten, tell
 
-SEEDS = int(os.environ.get("BACKSTAY_SEEDS", "150"))
+SEEDS = int(os.environ.get("BACKSTAY_SEEDS", "100"))
 PROCESSES = 2
 #: Faults of which none may be missing in a hundred seeds: a nemesis that has fallen asleep would prove nothing.
 NEEDED = {"crash", "stall", "commit-unanswered", "redelivered", "event-lost", "late", "applied-cut", "lying-200"}
