@@ -22,7 +22,7 @@ from tests.acceptance.platform import Platform, digest, grow
 from tests.command_line import CommandLine
 from workers.cli.app import build
 
-OWNER, THIEF = "acme", "evil"
+OWNER, THIEF, BYSTANDER = "acme", "evil", "nobody"
 VERSION = {"services": {"web-key": {"image": "shop:2", "group_key": "shop", "version": "v2"}}}
 SCHEDULE = {"kind": "create-snapshot", "service": "web", "cron": "@daily"}
 #: What every operation leaves behind, whoever asked for it.
@@ -58,6 +58,8 @@ class Victim:
         self.waiting = found.op_id
         grow(platform.apps("web-1") / "thiefs-own", seed=9)
         assert self.steal("register-service", {}, "thiefs-own").state is State.SUCCEEDED
+        # A dead letter of the owner's, for the questions about those.
+        assert self.platform.run("rollback", {}, service="web").state is State.FAILED
 
     def _own(self, kind: str, data: dict[str, Any], service: str = "web") -> None:
         found = self.platform.run(kind, data, service=service)
@@ -126,6 +128,9 @@ REACHES: dict[str, list[tuple[str, Data]]] = {
     "upgrade-service": [("web", lambda v: {"version": "v2"})],
     "verify-snapshot": [("web", _snapshot), ("thiefs-own", _snapshot)],
 }  # fmt: skip
+#: Questions that take more than a tenant, count only, or are about what this owner has none of; the routes of the
+#: API, which answer the same ones, are asked in tests/integration/test_web_tenants.py.
+SILENT = {"audit list", "drills list", *(f"dead-letters {one}" for one in ("discard", "groups", "plan", "replay"))}
 #: Names of these are a tenant's own: the same name of another tenant is another thing, and stays as it is.
 OWN_NAMES: dict[str, tuple[str, Data]] = {
     "publish-version": ("web", lambda v: {"group_key": "shop", "version": "v2", "template": {"services": {}}}),
@@ -194,18 +199,20 @@ def _of_one_tenant() -> list[tuple[str, ...]]:
 def test_a_question_about_one_tenant_is_answered_with_nothing_of_another(
     victim: Victim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I26: lists and figures; the same question about the owner does find it."""
+    """I26: lists and figures; the same question about the owner does find it. The other one is a bystander: what a
+    thief has asked for, with the ids that it knew, stands in its own operations."""
     line = CommandLine(victim.platform.home, monkeypatch)
-    asked, told = _of_one_tenant(), 0
+    asked, told = _of_one_tenant(), set[str]()
     assert len(asked) >= 4, asked
     for path in asked:
-        theirs = line.run(*path, "--tenant", THIEF, "--json")
+        theirs = line.run(*path, "--tenant", BYSTANDER, "--json")
         owners = line.run(*path, "--tenant", OWNER, "--json")
-        for mark in (victim.snapshot, victim.waiting, "victims-own", f'"{OWNER}"', "nightly"):
+        for mark in (victim.snapshot, victim.waiting, "victims-own", f'"{OWNER}"', f"tenant/{OWNER}/", "nightly"):
             assert mark not in theirs.out, f"backstay {' '.join(path)} tells {mark}"
-            told += mark in owners.out
+            told |= {" ".join(path)} if mark in owners.out else set()
     line.system.close()
-    assert told >= len(asked) - 1, "the marks are found nowhere, so that nothing was tested"
+    silent = {" ".join(path) for path in asked} - told
+    assert silent <= SILENT, "the marks are found nowhere, so that nothing was tested"
 
 
 def test_a_link_to_an_archive_of_another_tenant_is_not_given(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:

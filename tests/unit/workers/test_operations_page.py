@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import functools
 import re
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def exported() -> set[str]:
     return {name for name in names if not name.endswith("_created")}
 
 
+@functools.cache
 def logged() -> set[str]:
     """The constant first argument of every call of a logger in the code of a node."""
     found = set()
