@@ -51,8 +51,11 @@ def test_one_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes(matr
     """I7: two processes believe that they hold the operation, and the one that had lost it goes on where it was."""
     points = [death for death in held(matrix.points("create")) if death.point == "archive.after-publish"]
     before = matrix.tally.two_owners
-    matrix.freeze("create", points[0])
-    assert not matrix.tally.bad
+    for _ in range(6):
+        matrix.freeze("create", points[0])
+        assert not matrix.tally.bad
+        if matrix.tally.two_owners > before:
+            break  # else it was frozen with SQLite's lock in its hand: nobody could take over meanwhile
     assert matrix.tally.two_owners == before + 1
 
 
