@@ -13,7 +13,7 @@ FORBIDDEN = {
     "private key": (r"-----BEGIN [A-Z ]*PRIVATE[ ]KEY-----", "a key in a repository belongs to everybody"),
     "cloud credential": (r"\b(AKIA|ASIA)[A-Z0-9]{16}\b", "a key in a repository belongs to everybody"),
     "path of one machine": (
-        r"(?<![\w.])/(work|root|home/[a-z]\w*|Users/\w+|tmp/prep)/",
+        r"(?<![\w.])/(work|root|home/[a-z]\w*|Users/\w+)/",
         "nobody else has that folder",
     ),
     "package index": (

@@ -7,7 +7,7 @@ program may be killed meanwhile, and `replays` shows how far it is.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -32,9 +32,6 @@ from workers.cli.dead_letters import (
 from workers.cli.documents import ENDED, letter_document
 from workers.cli.exits import Exit
 from workers.cli.session import AsJson, Limit, Session, Timeout, operator, session
-
-if TYPE_CHECKING:
-    pass
 
 Include = Annotated[
     list[Verdict] | None,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from domain.contracts import DeadLetter
     from domain.node import NodeSeen
     from domain.recovery_point import RecoveryPoint
+    from domain.retention import Decision
     from domain.service import Service
     from domain.snapshot import Snapshot
 
@@ -200,6 +201,20 @@ def audit_document(entry: Entry) -> dict[str, Any]:
         "reason": entry.reason or None,
         "detail": dict(entry.detail),
     }
+
+
+def retention_document(service: Service, found: Sequence[Decision]) -> dict[str, Any]:
+    """What a policy keeps and deletes today, with the reasons."""
+    snapshots = [
+        {
+            "snapshot_id": one.snapshot.snapshot_id,
+            "taken_at": moment(one.snapshot.taken_at),
+            "keep": one.keep,
+            "reasons": list(one.reasons),
+        }
+        for one in found
+    ]
+    return {"service_id": service.service_id, "policy": service.retention, "snapshots": snapshots}
 
 
 def page(name: str, documents: Sequence[dict[str, Any]], limit: int, id_field: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import Refused
-from workers.cli.documents import moment
+from workers.cli.documents import retention_document
 from workers.cli.session import AsJson, Session, Timeout, session
 
 if TYPE_CHECKING:
@@ -93,19 +93,11 @@ def _send(here: Session, kind: str, service: Service, data: dict[str, Any], time
 
 
 def _show(here: Session, service: Service, found: list[Decision]) -> None:
-    documents = [
-        {
-            "snapshot_id": one.snapshot.snapshot_id,
-            "taken_at": moment(one.snapshot.taken_at),
-            "keep": one.keep,
-            "reasons": list(one.reasons),
-        }
-        for one in found
-    ]
-    here.screen.document({"service_id": service.service_id, "policy": service.retention, "snapshots": documents})
+    document = retention_document(service, found)
+    here.screen.document(document)
     rows = [
         (d["snapshot_id"], d["taken_at"], "keep" if d["keep"] else "delete", "; ".join(one.reasons) or "no rule")
-        for d, one in zip(documents, found, strict=True)
+        for d, one in zip(document["snapshots"], found, strict=True)
     ]
     here.screen.table(("SNAPSHOT", "TAKEN", "", "WHY"), rows, "no snapshots")
     going = sum(not one.keep for one in found)

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.contracts import DeadLetter
-from domain.errors import InvalidMessage, NotFound, Refused
-from domain.identity import Subject
+from domain.errors import Refused
 from domain.letters import LetterFilter, Verdict
 from workers.cli.documents import letter_document, page
 from workers.letter_documents import group_document, message_document, plan_document, whole_document
+from workers.web import visible
 from workers.web.access import Action, Caller
 from workers.web.api.description import DocumentRoute
 from workers.web.api.inputs import ID, NAME, Before, Here, Limit, OfTenant, Why, across
@@ -111,16 +111,18 @@ def plan_replay(here: Here, who: Who, chosen: Chosen) -> dict[str, Any]:
 @routes.get("/{dead_letter_id}")
 def show_dead_letter(here: Here, who: Who, dead_letter_id: LetterId) -> dict[str, Any]:
     """All about one dead letter but its message: cause, attempts, journal, evidence, what came of it, what to do."""
-    letter = seen(here, who, dead_letter_id)
+    letter = visible.dead_letter(here, who, dead_letter_id)
     return whole_document(here.database, replaying_of(here.system), letter)
 
 
 @routes.get("/{dead_letter_id}/message")
 def read_message(here: Here, who: Who, dead_letter_id: LetterId) -> dict[str, Any]:
     """The message of a letter, with whatever is secret in it. That it was read is in the audit trail."""
-    letter = seen(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_RAW, tenant_of(letter))
-    entry = who.actor.entry("dead-letter.read-raw", f"dead-letter/{dead_letter_id}", tenant_id=tenant_of(letter) or "")
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_RAW, visible.tenant_of(letter))
+    entry = who.actor.entry(
+        "dead-letter.read-raw", f"dead-letter/{dead_letter_id}", tenant_id=visible.tenant_of(letter) or ""
+    )
     here.database.audit.record(entry)
     return message_document(replaying_of(here.system), letter)
 
@@ -129,10 +131,10 @@ def read_message(here: Here, who: Who, dead_letter_id: LetterId) -> dict[str, An
 def replay_dead_letter(here: Here, who: Who, dead_letter_id: LetterId, again: Again) -> dict[str, Any]:
     """Run it again as a new operation: once, whoever asks. 409 when the plan says that it is not safe, unless that
     verdict is included."""
-    letter = seen(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_REPLAY, tenant_of(letter))
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_REPLAY, visible.tenant_of(letter))
     made = None if letter.resolution else replaying_of(here.system).replay_if(letter, who.actor, again.include)
-    letter = seen(here, who, dead_letter_id)
+    letter = visible.dead_letter(here, who, dead_letter_id)
     if made is None and letter.resolution != "replayed":
         raise _resolved(letter)
     here.wake()
@@ -142,48 +144,28 @@ def replay_dead_letter(here: Here, who: Who, dead_letter_id: LetterId, again: Ag
 @routes.post("/{dead_letter_id}/edit", status_code=202)
 def edit_dead_letter(here: Here, who: Who, dead_letter_id: LetterId, correction: Correction) -> dict[str, Any]:
     """Correct the message of a letter and run that; the letter keeps the original, each names the other."""
-    letter = seen(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_EDIT, tenant_of(letter))
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_EDIT, visible.tenant_of(letter))
     if letter.resolution is not None:
         raise _resolved(letter)
     item = replaying_of(here.system).edited(letter, correction.text)
     tenant = item.command.subject.tenant_id
-    if letter.op_id is None and tenant != tenant_of(letter):
+    if letter.op_id is None and tenant != visible.tenant_of(letter):
         who.require(Action.DEAD_LETTERS_EDIT, tenant)
     if correction.dry_run:
         return letter_document(letter) | {"replayed_now": False}
     made = here.database.dead_letters.replay_edited(dead_letter_id, who.actor, item, correction.reason)
     here.wake()
-    return letter_document(seen(here, who, dead_letter_id)) | {"replayed_now": made is not None}
+    return letter_document(visible.dead_letter(here, who, dead_letter_id)) | {"replayed_now": made is not None}
 
 
 @routes.post("/{dead_letter_id}/discard")
 def discard_dead_letter(here: Here, who: Who, dead_letter_id: LetterId, why: Why) -> dict[str, Any]:
     """Put it aside without running it; it stays listed with `resolved`."""
-    letter = seen(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_DISCARD, tenant_of(letter))
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_DISCARD, visible.tenant_of(letter))
     done = here.database.dead_letters.discard(dead_letter_id, who.actor, why.reason)
-    return letter_document(seen(here, who, dead_letter_id)) | {"discarded_now": done}
-
-
-def tenant_of(letter: DeadLetter) -> str | None:
-    """Whose it is, as far as its message says; None: nobody's, so that it takes a role everywhere."""
-    try:
-        return Subject.parse(letter.subject or "").tenant_id
-    except InvalidMessage:
-        return None
-
-
-def seen(here: Desk, who: Caller, dead_letter_id: str) -> DeadLetter:
-    """The letter, if there is one that the caller may see; else NotFound, in the same words for both."""
-    letter = here.database.dead_letters.get(dead_letter_id)
-    if letter is None or not who.may(Action.DEAD_LETTERS_READ, tenant_of(letter)):
-        raise NotFound(
-            f"dead letter {dead_letter_id} does not exist",
-            code="unknown-dead-letter",
-            next_step="GET /api/v1/dead-letters shows them",
-        )
-    return letter
+    return letter_document(visible.dead_letter(here, who, dead_letter_id)) | {"discarded_now": done}
 
 
 def allowed(here: Desk, who: Caller, action: Action, chosen: Chosen) -> None:
@@ -192,7 +174,7 @@ def allowed(here: Desk, who: Caller, action: Action, chosen: Chosen) -> None:
         who.require(action, chosen.tenant_id)
     elif not who.may(action, None):
         for dead_letter_id in chosen.dead_letter_ids:
-            who.require(action, tenant_of(seen(here, who, dead_letter_id)))
+            who.require(action, visible.tenant_of(visible.dead_letter(here, who, dead_letter_id)))
 
 
 def _resolved(letter: DeadLetter) -> Refused:

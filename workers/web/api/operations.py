@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from domain.errors import NotFound, Refused
+from domain.errors import Refused
 from domain.operation import Operation, State
 from workers.cli.documents import ENDED, operation_document, page
 from workers.explained import explained
 from workers.resolving import target_rows
-from workers.web.access import Action, Caller
+from workers.web import visible
+from workers.web.access import Action
 from workers.web.api.description import DocumentRoute
 from workers.web.api.inputs import NAME, Before, Here, Limit, OfTenant, OperationId, Why, across
 from workers.web.desk import Desk
@@ -67,20 +68,20 @@ def list_operations(
 @routes.get("/{operation_id}")
 def show_operation(here: Here, who: Who, operation_id: OperationId) -> dict[str, Any]:
     """One operation, with how far it has come."""
-    return document(here, seen(here, who, operation_id))
+    return document(here, visible.operation(here, who, operation_id))
 
 
 @routes.get("/{operation_id}/story")
 def explain_operation(here: Here, who: Who, operation_id: OperationId) -> dict[str, Any]:
     """One operation from its acceptance on: steps, replies, what was put back, how it ended, what to do next."""
-    found = explained(here.database, seen(here, who, operation_id))
+    found = explained(here.database, visible.operation(here, who, operation_id))
     return found.document() | {"summary": found.summary}
 
 
 @routes.post("/{operation_id}/cancel", status_code=202)
 def cancel_operation(here: Here, who: Who, operation_id: OperationId) -> dict[str, Any]:
     """Ask an operation to stop; it puts back what it touched. 409 when it has ended already."""
-    operation = seen(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     who.require(Action.OPERATIONS_CANCEL, operation.tenant_id)
     state = here.database.ledger.request_cancel(operation_id, who.actor)
     if state in ENDED - {State.CANCELLED}:
@@ -90,13 +91,13 @@ def cancel_operation(here: Here, who: Who, operation_id: OperationId) -> dict[st
             next_step="its story tells how; a STUCK one wants to be resolved",
         )
     here.wake()
-    return document(here, seen(here, who, operation_id))
+    return document(here, visible.operation(here, who, operation_id))
 
 
 @routes.post("/{operation_id}/resolve")
 def resolve_operation(here: Here, who: Who, operation_id: OperationId, word: Resolution) -> dict[str, Any]:
     """End what is STUCK, or let it try again. Its service stays reserved until then. 409 when it is not STUCK."""
-    operation = seen(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     action = Action.OPERATIONS_RETRY if word.how == "retry" else Action.OPERATIONS_RESOLVE
     who.require(action, operation.tenant_id)
     database = here.database
@@ -108,39 +109,27 @@ def resolve_operation(here: Here, who: Who, operation_id: OperationId, word: Res
             next_step="its story tells how it stands",
         )
     here.wake()
-    return document(here, seen(here, who, operation_id))
+    return document(here, visible.operation(here, who, operation_id))
 
 
 @routes.post("/{operation_id}/move")
 def move_operation(here: Here, who: Who, operation_id: OperationId, move: Move) -> dict[str, Any]:
     """Give an operation of a node that is away or drained to another one, and its service with it. Nothing is copied.
     409 when its node takes work, or when it may have changed files there."""
-    seen(here, who, operation_id)
+    visible.operation(here, who, operation_id)
     who.require(Action.OPERATIONS_MOVE, None)
     services = here.database.moves.move(operation_id, move.to, who.actor, move.reason)
     here.wake()
-    return document(here, seen(here, who, operation_id)) | {"moved_services": services}
+    return document(here, visible.operation(here, who, operation_id)) | {"moved_services": services}
 
 
 @routes.post("/{operation_id}/give-up")
 def give_up_operation(here: Here, who: Who, operation_id: OperationId, why: Why) -> dict[str, Any]:
     """Make STUCK what only a lost node could finish, so that resolve can end it."""
-    operation = seen(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     who.require(Action.OPERATIONS_RESOLVE, operation.tenant_id)
     here.database.moves.give_up(operation_id, who.actor, why.reason)
-    return document(here, seen(here, who, operation_id))
-
-
-def seen(here: Desk, who: Caller, operation_id: str) -> Operation:
-    """The operation, if there is one that the caller may see; else NotFound, in the same words for both."""
-    operation = here.database.ledger.get(operation_id)
-    if operation is None or not who.may(Action.OPERATIONS_READ, operation.tenant_id):
-        raise NotFound(
-            f"operation {operation_id} does not exist",
-            code="unknown-operation",
-            next_step="GET /api/v1/operations shows the newest ones",
-        )
-    return operation
+    return document(here, visible.operation(here, who, operation_id))
 
 
 def document(here: Desk, operation: Operation) -> dict[str, Any]:

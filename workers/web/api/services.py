@@ -10,19 +10,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from domain.errors import NotFound, Refused
+from domain.errors import Refused
 from domain.retaining import decisions
 from domain.retention import Policy
 from domain.rolling_back import Retreat, rollback_course
-from domain.service import Service
 from domain.upgrade_record import Status, UpgradeRecord
 from domain.upgrading import Wish, upgrade_course
-from workers.cli.documents import moment, service_document, snapshot_document
+from workers.cli.documents import moment, retention_document, service_document, snapshot_document
 from workers.planning import course_document, planning_context
-from workers.web.access import Action, Caller
+from workers.web import visible
+from workers.web.access import Action
 from workers.web.api.description import DocumentRoute
 from workers.web.api.inputs import ID, NAME, Here, Limit, OfTenant, ServiceId
-from workers.web.desk import Desk
 from workers.web.entry import Who
 
 routes = APIRouter(route_class=DocumentRoute, tags=["services"])
@@ -51,9 +50,9 @@ def list_services(
 @routes.get("/services/{service_id}")
 def show_service(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any]:
     """One service, its version, its newest snapshot and its retention policy."""
-    service = seen(here, who, service_id)
+    service = visible.service(here, who, service_id)
     newest = here.database.catalogue.newest(service_id)
-    standing = [r for r in _changes(here, service_id) if r.status in (Status.UPGRADED, Status.ROLLBACK)]
+    standing = [r for r in visible.changes(here, service_id) if r.status in (Status.UPGRADED, Status.ROLLBACK)]
     points = here.database.recovery_points.list(service_id=service_id)
     return service_document(service, points[0] if points else None) | {
         "has_configuration": bool(service.document),
@@ -66,8 +65,8 @@ def show_service(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any]:
 @routes.get("/services/{service_id}/history")
 def show_history(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any]:
     """Upgrades and rollbacks of a service, newest first."""
-    seen(here, who, service_id)
-    return {"changes": [_change_document(record) for record in _changes(here, service_id)]}
+    visible.service(here, who, service_id)
+    return {"changes": [_change_document(record) for record in visible.changes(here, service_id)]}
 
 
 @routes.get("/services/{service_id}/plans/upgrade")
@@ -81,7 +80,7 @@ def plan_upgrade(
     delete: bool = False,
 ) -> dict[str, Any]:
     """What upgrade-service would do, item by item."""
-    seen(here, who, service_id)
+    visible.service(here, who, service_id)
     context = planning_context(here.system, service_id)
     wish = Wish(version=version, group_key=group_key, group=group, delete=delete, ignore_hold=True)
     held = [reason for _, name, reason in context.records.held(service_id) if name == version]
@@ -99,7 +98,7 @@ def plan_rollback(
     data: bool = False,
 ) -> dict[str, Any]:
     """What rollback would do, item by item: of the last upgrade, of the one that is named, or to a snapshot."""
-    seen(here, who, service_id)
+    visible.service(here, who, service_id)
     if upgrade is not None and snapshot is not None:
         raise Refused("name an upgrade or a snapshot, not both", code="usage", next_step="leave one of the two out")
     retreat = Retreat(upgrade=upgrade, snapshot_id=snapshot, data=data)
@@ -109,7 +108,7 @@ def plan_rollback(
 @routes.get("/services/{service_id}/plans/retention")
 def plan_retention(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any]:
     """What applying the retention policy now would delete, and what keeps each of the others."""
-    service = seen(here, who, service_id)
+    service = visible.service(here, who, service_id)
     if not service.retention:
         raise Refused(
             f"service {service_id} has no retention policy, so everything is kept",
@@ -117,16 +116,7 @@ def plan_retention(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any
             next_step="the command set-retention gives it one",
         )
     found = decisions(planning_context(here.system, service_id), service, Policy.load(service.retention))
-    snapshots = [
-        {
-            "snapshot_id": one.snapshot.snapshot_id,
-            "taken_at": moment(one.snapshot.taken_at),
-            "keep": one.keep,
-            "reasons": list(one.reasons),
-        }
-        for one in found
-    ]
-    return {"service_id": service_id, "policy": service.retention, "snapshots": snapshots}
+    return retention_document(service, found)
 
 
 @routes.get("/versions")
@@ -141,24 +131,6 @@ def list_versions(
         for owner, key, version, updated in found
     ]
     return {"versions": documents, "next": None}
-
-
-def seen(here: Desk, who: Caller, service_id: str) -> Service:
-    """The service, if there is one that the caller may see; else NotFound, in the same words for both."""
-    service = here.database.services.get(service_id)
-    if service is None or not who.may(Action.SERVICES_READ, service.tenant_id):
-        raise NotFound(
-            f"service {service_id} is not registered",
-            code="unknown-service",
-            next_step="GET /api/v1/services shows what is; the command register-service makes one known",
-        )
-    return service
-
-
-def _changes(here: Desk, service_id: str) -> list[UpgradeRecord]:
-    records = here.database.records
-    both = [*records.history(service_id, "upgrade"), *records.history(service_id, "rollback")]
-    return sorted(both, key=lambda record: record.seq, reverse=True)
 
 
 def _change_document(record: UpgradeRecord) -> dict[str, Any]:

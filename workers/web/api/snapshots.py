@@ -10,14 +10,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.errors import NotFound
 from domain.snapshot import Label, Snapshot
 from workers.cli.documents import page, snapshot_document
 from workers.linking import link_to
-from workers.web.access import Action, Caller
+from workers.web import visible
+from workers.web.access import Action
 from workers.web.api.description import DocumentRoute
 from workers.web.api.inputs import NAME, Before, Here, Limit, OfTenant, SnapshotId, across
-from workers.web.desk import Desk
 from workers.web.entry import Who
 
 routes = APIRouter(route_class=DocumentRoute, prefix="/snapshots", tags=["snapshots"])
@@ -60,25 +59,13 @@ def list_snapshots(
 @routes.get("/{snapshot_id}")
 def show_snapshot(here: Here, who: Who, snapshot_id: SnapshotId) -> dict[str, Any]:
     """One snapshot, in whatever state."""
-    return snapshot_document(seen(here, who, snapshot_id))
+    return snapshot_document(visible.snapshot(here, who, snapshot_id))
 
 
 @routes.post("/{snapshot_id}/link")
 def link_snapshot(here: Here, who: Who, snapshot_id: SnapshotId, wanted: Wanted) -> dict[str, Any]:
     """An address from which anybody who has it can fetch the exported archive. 404 when there is none: the command
     export-snapshot makes one."""
-    snapshot = seen(here, who, snapshot_id)
+    snapshot = visible.snapshot(here, who, snapshot_id)
     who.require(Action.SNAPSHOTS_EXPORT, snapshot.tenant_id)
     return link_to(here.system, snapshot, wanted.seconds, who.actor)
-
-
-def seen(here: Desk, who: Caller, snapshot_id: str) -> Snapshot:
-    """The snapshot, if there is one that the caller may see; else NotFound, in the same words for both."""
-    snapshot = here.database.catalogue.get(snapshot_id)
-    if snapshot is None or not who.may(Action.SNAPSHOTS_READ, snapshot.tenant_id):
-        raise NotFound(
-            f"snapshot {snapshot_id} does not exist",
-            code="snapshot-not-found",
-            next_step="GET /api/v1/snapshots shows what can be restored",
-        )
-    return snapshot

@@ -13,17 +13,16 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from domain.contracts import DeadLetter
-from domain.errors import NotFound
 from domain.letters import LetterFilter, Verdict
 from domain.replay import Replay
 from workers.judge import judge_with
 from workers.replaying import Replaying
+from workers.web import visible
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, scope, shown
 from workers.web.pages.operation_view import view
-from workers.web.pages.waiting import tenant_of
 from workers.web.pages.wording import moment, size
 
 #: Letters on a page of the list of all, and replays beneath the groups.
@@ -76,8 +75,8 @@ def replays_of(here: Desk, who: Caller) -> list[Replay]:
 
 def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool = False) -> Response:
     """One letter, with what its operation did, what replaying it would do, and its lineage."""
-    letter = find(here, who, dead_letter_id)
-    tenant = tenant_of(letter)
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    tenant = visible.tenant_of(letter)
     operation = here.database.ledger.get(letter.op_id) if letter.op_id else None
     opened = ""
     if raw:
@@ -100,7 +99,7 @@ def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool =
 
 def note_opened(here: Desk, who: Caller, letter: DeadLetter) -> None:
     """Write down that somebody looks at what may be secret, before it is shown."""
-    subject, tenant = f"dead-letter/{letter.dead_letter_id}", tenant_of(letter) or ""
+    subject, tenant = f"dead-letter/{letter.dead_letter_id}", visible.tenant_of(letter) or ""
     here.database.audit.record(who.actor.entry("dead-letter.open", subject, tenant_id=tenant))
 
 
@@ -128,22 +127,10 @@ def facts(letter: DeadLetter) -> list[tuple[str, str, str]]:
 
 def discard(here: Here, who: Who, dead_letter_id: str, reason: Annotated[str, Form()] = "") -> Response:
     """Put it aside, with a reason."""
-    letter = find(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_DISCARD, tenant_of(letter))
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_DISCARD, visible.tenant_of(letter))
     if not reason.strip():
         raise mistake("reason: say why nobody needs it any more", "reason")
     done = here.database.dead_letters.discard(dead_letter_id, who.actor, reason.strip())
     told = "discarded" if done else "before"
     return RedirectResponse(f"/dead-letters/{dead_letter_id}?told={told}", status_code=303)
-
-
-def find(here: Desk, who: Caller, dead_letter_id: str) -> DeadLetter:
-    """The letter with everything, if the caller may look at it."""
-    letter = here.database.dead_letters.get(dead_letter_id)
-    if letter is None or not who.may(Action.DEAD_LETTERS_READ, tenant_of(letter)):
-        raise NotFound(
-            f"there is no dead letter {dead_letter_id[:80]}, or not in a tenant that you may look at",
-            code="unknown-dead-letter",
-            next_step="the list of dead letters shows those that there are",
-        )
-    return letter

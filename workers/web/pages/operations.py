@@ -13,10 +13,10 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from domain.contracts import DeadLetter
-from domain.errors import NotFound
 from domain.operation import Operation, State
 from workers.command_event import uuid7
 from workers.resolving import target_rows
+from workers.web import visible
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
@@ -78,7 +78,7 @@ def one(
     request: Request, here: Here, who: Who, operation_id: str, piece: Annotated[str, Query(alias="part")] = ""
 ) -> Response:
     """One operation; `part=head` and `part=now` are what changes while it goes on."""
-    operation = find(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     letters = here.database.find_dead_letters(operation.source, operation.message_id)
     steps, told = here.database.ledger.steps(operation_id), here.database.told(operation_id)
     seen = view(operation, steps, _waits(here, operation), told, letters)
@@ -93,7 +93,7 @@ def one(
 
 def cancel(here: Here, who: Who, operation_id: str) -> Response:
     """Ask it to stop."""
-    operation = find(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     who.require(Action.OPERATIONS_CANCEL, operation.tenant_id)
     after = here.database.ledger.request_cancel(operation_id, who.actor)
     here.wake()
@@ -106,7 +106,7 @@ def resolve(
     typed: Annotated[str, Form()] = "",
 ) -> Response:  # fmt: skip
     """End what is STUCK by a person's word, or let it try again."""
-    operation = find(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     wanted = Action.OPERATIONS_RETRY if how == "retry" else Action.OPERATIONS_RESOLVE
     who.require(wanted, operation.tenant_id)
     if how not in ("retry", "accept", "force"):
@@ -126,7 +126,7 @@ def move(
     typed: Annotated[str, Form()] = "",
 ) -> Response:  # fmt: skip
     """Give it, and its service, to another node."""
-    operation = find(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     who.require(Action.NODES_CHANGE, None)
     _named(operation, typed)
     here.database.moves.move(operation_id, to, who.actor, reason.strip())
@@ -138,7 +138,7 @@ def give_up(
     here: Here, who: Who, operation_id: str, reason: Annotated[str, Form()] = "", typed: Annotated[str, Form()] = ""
 ) -> Response:
     """Make STUCK what only a lost node could finish."""
-    operation = find(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     who.require(Action.NODES_CHANGE, None)
     _named(operation, typed)
     here.database.moves.give_up(operation_id, who.actor, reason.strip())
@@ -160,18 +160,6 @@ def places(here: Desk, who: Caller, operation: Operation) -> Places | None:
 def _named(operation: Operation, typed: str) -> None:
     if typed.strip() != operation.service_id:
         raise mistake("to decide this, type the service's id", "typed")
-
-
-def find(here: Desk, who: Caller, operation_id: str) -> Operation:
-    """The operation, if it exists and the caller may look at it; else NotFound, which tells nobody that it exists."""
-    operation = here.database.ledger.get(operation_id)
-    if operation is None or not who.may(Action.OPERATIONS_READ, operation.tenant_id):
-        raise NotFound(
-            f"there is no operation {operation_id}, or not in a tenant that you may look at",
-            code="unknown-operation",
-            next_step="the list of operations shows those that there are",
-        )
-    return operation
 
 
 def back(operation_id: str, told: str) -> Response:

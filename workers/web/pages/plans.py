@@ -18,11 +18,12 @@ from domain.rolling_back import Retreat, rollback_course
 from domain.upgrading import Wish, configuration_of, upgrade_course
 from workers.command_event import uuid7
 from workers.planning import course_document, planning_context
+from workers.web import visible
 from workers.web.access import Action
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, shown
-from workers.web.pages.services import find, history, send
+from workers.web.pages.services import FEW, send
 
 
 def routes() -> APIRouter:
@@ -40,7 +41,7 @@ def preview_upgrade(
     include_data: bool = False, delete: bool = False, strict: bool = False,
 ) -> Response:  # fmt: skip
     """What an upgrade would change."""
-    service = find(here, who, service_id)
+    service = visible.service(here, who, service_id)
     who.require(Action.VERSIONS_READ, service.tenant_id)
     held = _held(here, service_id, version)
     wish = Wish(version=version, group=group, include_data=include_data, delete=delete, strict=strict, ignore_hold=True)
@@ -61,7 +62,7 @@ def preview_rollback(
     """What a rollback would change; of the last upgrade unless one is named. `asked`: the switches were set by hand, so
     one that is missing is off."""
     hold = hold if hold is not None else not asked
-    service = find(here, who, service_id)
+    service = visible.service(here, who, service_id)
     document, refused = _planned(here, service_id, None, Retreat(upgrade=upgrade or None, data=data, hold=hold))
     return shown(
         request, here, who, "plan.html", section="services", title=f"Roll back {service_id}", service=service,
@@ -80,7 +81,9 @@ def upgrade(
     """Carry the plan out."""
     switches = {"group": group, "include_data": include_data, "delete": delete, "strict": strict}
     chosen = {name: True for name, on in (switches | {"ignore_hold": ignore_hold}).items() if on}
-    return send(here, who, "upgrade-service", find(here, who, service_id), {"version": version} | chosen, message_id)
+    return send(
+        here, who, "upgrade-service", visible.service(here, who, service_id), {"version": version} | chosen, message_id
+    )
 
 
 def rollback(
@@ -90,7 +93,7 @@ def rollback(
     """Carry it out."""
     given: dict[str, Any] = {"data": data, "hold": hold}
     given |= {name: value for name, value in (("upgrade", upgrade), ("reason", reason.strip())) if value}
-    return send(here, who, "rollback", find(here, who, service_id), given, message_id)
+    return send(here, who, "rollback", visible.service(here, who, service_id), given, message_id)
 
 
 #: (name, what it is called, what it means) of the switches of each form.
@@ -135,6 +138,6 @@ def _targets(here: Desk, service_id: str, data: bool) -> list[dict[str, str]]:
             "text": f"{record.old_version or 'an unnamed version'} → {record.new_version}",
             "href": f"?{urlencode({'upgrade': record.op_id, 'data': str(data).lower()})}",
         }
-        for record in history(here, service_id)
+        for record in visible.changes(here, service_id)[:FEW]
         if record.kind == "upgrade" and record.status.value == "UPGRADED" and record.snapshot_id
     ]

@@ -16,12 +16,12 @@ from domain.contracts import DeadLetter
 from domain.errors import InvalidMessage, NotFound
 from domain.letters import INSISTABLE, Advice, LetterFilter, Verdict
 from domain.replay import ItemState, Replay, ReplayState
+from workers.web import visible
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, part, scope, shown
-from workers.web.pages.letters import VERDICTS, find, note_opened, replaying
-from workers.web.pages.waiting import tenant_of
+from workers.web.pages.letters import VERDICTS, note_opened, replaying
 
 #: Letters of a group that one form replays.
 MOST = 2000
@@ -123,8 +123,8 @@ def replay_one(
     insist: Annotated[list[str], Form()] = [],  # noqa: B006
 ) -> Response:
     """Replay a single letter; what is not safe only when somebody insists."""
-    letter = find(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_REPLAY, tenant_of(letter))
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_REPLAY, visible.tenant_of(letter))
     if letter.resolution is not None:
         return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
     insisted = [Verdict(one) for one in insist if one in {verdict.value for verdict in INSISTABLE}]
@@ -137,8 +137,8 @@ def replay_one(
 
 def editor(request: Request, here: Here, who: Who, dead_letter_id: str) -> Response:
     """The payload for editing; it may hold secrets, so that it was opened is written down."""
-    letter = find(here, who, dead_letter_id)
-    tenant = tenant_of(letter)
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    tenant = visible.tenant_of(letter)
     who.require(Action.DEAD_LETTERS_EDIT, tenant)
     who.require(Action.DEAD_LETTERS_RAW, tenant)
     note_opened(here, who, letter)
@@ -150,8 +150,8 @@ def edit(
     reason: Annotated[str, Form()] = "",
 ) -> Response:  # fmt: skip
     """Replay it as edited; the letter keeps the original. A mistake is told beside the text, which is not lost."""
-    letter = find(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_EDIT, tenant_of(letter))
+    letter = visible.dead_letter(here, who, dead_letter_id)
+    who.require(Action.DEAD_LETTERS_EDIT, visible.tenant_of(letter))
     work = replaying(here)
     try:
         item = work.edited(letter, text)

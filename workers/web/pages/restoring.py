@@ -16,15 +16,13 @@ from domain.identity import Subject
 from domain.restore import RestoreMode
 from domain.snapshot import Snapshot
 from workers.command_event import uuid7
+from workers.web import visible
 from workers.web.access import Action
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, part, shown
 from workers.web.pages.operation_view import View, view
-from workers.web.pages.operations import find as find_operation
-from workers.web.pages.services import find as find_service
 from workers.web.pages.services import send_about
-from workers.web.pages.snapshots import find
 
 MODES = (
     (RestoreMode.REPLACE, "Exactly as in the snapshot", "Files that the snapshot does not have are removed."),
@@ -89,7 +87,7 @@ def wizard(
     dry: str = "", sure: bool = False, piece: Annotated[str, Query(alias="part")] = "",
 ) -> Response:  # fmt: skip
     """The page of the step that comes next."""
-    snapshot = find(here, who, snapshot_id)
+    snapshot = visible.snapshot(here, who, snapshot_id)
     who.require(Action.SNAPSHOTS_RESTORE, snapshot.tenant_id)
     choice = Choice(service or snapshot.service_id, mode, include or list(snapshot.include), paths, verify, clone)
     seen = _dry_run(here, who, dry) if dry else None
@@ -112,8 +110,8 @@ def dry_run(
     paths: Annotated[str, Form()] = "", verify: Annotated[bool, Form()] = False, clone: Annotated[bool, Form()] = False,
 ) -> Response:  # fmt: skip
     """Ask what would happen, and wait for it on the next page."""
-    snapshot = find(here, who, snapshot_id)
-    target = find_service(here, who, service)
+    snapshot = visible.snapshot(here, who, snapshot_id)
+    target = visible.service(here, who, service)
     choice = Choice(service, mode, include, paths, verify, clone)
     asked = {name: value for name, value in choice.data(snapshot).items() if name not in ("include", "verify")}
     subject = Subject(target.tenant_id, target.service_id)
@@ -129,8 +127,8 @@ def restore(
     verify: Annotated[bool, Form()] = False, clone: Annotated[bool, Form()] = False,
 ) -> Response:  # fmt: skip
     """Do it."""
-    snapshot = find(here, who, snapshot_id)
-    target = find_service(here, who, service)
+    snapshot = visible.snapshot(here, who, snapshot_id)
+    target = visible.service(here, who, service)
     if typed.strip() != target.service_id:
         raise mistake(f"to restore service {target.service_id}, type its id", "typed")
     data = Choice(service, mode, include, paths, verify, clone).data(snapshot)
@@ -138,7 +136,7 @@ def restore(
 
 
 def _dry_run(here: Desk, who: Who, operation_id: str) -> View:
-    operation = find_operation(here, who, operation_id)
+    operation = visible.operation(here, who, operation_id)
     return view(operation, (), "" if operation.outcome else here.database.waits_for(operation))
 
 

@@ -13,13 +13,12 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.errors import NotFound
 from domain.identity import Subject
 from domain.recovery_point import RecoveryPoint
 from domain.service import Service
-from domain.upgrade_record import UpgradeRecord
 from domain.upgrading import configuration_of
 from workers.command_event import uuid7
+from workers.web import visible
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
@@ -81,7 +80,7 @@ def listed(request: Request, here: Here, who: Who, tenant: str = "", q: str = ""
 
 def one(request: Request, here: Here, who: Who, service_id: str) -> Response:
     """One service, with everything that belongs to it."""
-    service = find(here, who, service_id)
+    service = visible.service(here, who, service_id)
     database = here.database
     operations = database.list_operations(tenant_id=service.tenant_id, service_id=service_id, limit=FEW)
     snapshots = database.catalogue.find(service.tenant_id, [service_id], (), FEW, None)
@@ -94,7 +93,7 @@ def one(request: Request, here: Here, who: Who, service_id: str) -> Response:
         version=version, saved_at=point.newest_at if point else 0, goal=goal_of(point), snapshots=snapshots,
         operations=[row(each, "" if each.state in ENDED else database.waits_for(each)) for each in operations],
         versions=_versions(here, service, key, version, held),
-        history=history(here, service_id), message_id=uuid7(), retention=service.retention,
+        history=visible.changes(here, service_id)[:FEW], message_id=uuid7(), retention=service.retention,
         may={
             "snapshot": who.may(Action.SNAPSHOTS_CREATE, service.tenant_id),
             "upgrade": who.may(Action.SERVICES_UPGRADE, service.tenant_id),
@@ -107,7 +106,7 @@ def snapshot(
     here: Here, who: Who, service_id: str, message_id: Annotated[str, Form()], labels: Annotated[str, Form()] = ""
 ) -> Response:
     """Take a snapshot of it now."""
-    service = find(here, who, service_id)
+    service = visible.service(here, who, service_id)
     wanted = [line.strip() for line in labels.splitlines() if line.strip()]
     data: dict[str, Any] = {"labels": wanted} if wanted else {}
     return send(here, who, "create-snapshot", service, data, message_id)
@@ -126,25 +125,6 @@ def send_about(
     done = here.submit(who, kind, Subject(tenant_id, service_id), data, message_id)
     told = "again" if done.repeated else "sent"
     return RedirectResponse(f"/operations/{done.operation_id}?told={told}", status_code=303)
-
-
-def find(here: Desk, who: Caller, service_id: str) -> Service:
-    """The service, if the caller may look at it."""
-    service = here.database.services.get(service_id)
-    if service is None or not who.may(Action.SERVICES_READ, service.tenant_id):
-        raise NotFound(
-            f"there is no service {service_id[:80]}, or not in a tenant that you may look at",
-            code="unknown-service",
-            next_step="the list of services shows those that there are",
-        )
-    return service
-
-
-def history(here: Desk, service_id: str) -> list[UpgradeRecord]:
-    """Its upgrades and rollbacks, newest first."""
-    records = here.database.records
-    found = [*records.history(service_id, "upgrade"), *records.history(service_id, "rollback")]
-    return sorted(found, key=lambda record: record.seq, reverse=True)[:FEW]
 
 
 def goal_of(point: RecoveryPoint | None) -> Goal | None:

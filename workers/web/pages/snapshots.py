@@ -17,6 +17,7 @@ from domain.operation import State
 from domain.snapshot import Label, Snapshot
 from domain.verification import VerifyLevel
 from workers.command_event import uuid7
+from workers.web import visible
 from workers.web.access import COMMANDS, Action, Caller
 from workers.web.desk import Desk
 from workers.web.downloads import Downloads
@@ -79,7 +80,7 @@ def listed(
 
 def one(request: Request, here: Here, who: Who, snapshot_id: str) -> Response:
     """One snapshot."""
-    return _page(request, here, who, find(here, who, snapshot_id))
+    return _page(request, here, who, visible.snapshot(here, who, snapshot_id))
 
 
 def ask(
@@ -87,7 +88,7 @@ def ask(
     level: Annotated[str, Form()] = "", reason: Annotated[str, Form()] = "", typed: Annotated[str, Form()] = "",
 ) -> Response:  # fmt: skip
     """Verify, pin, unpin, export or delete it."""
-    snapshot = find(here, who, snapshot_id)
+    snapshot = visible.snapshot(here, who, snapshot_id)
     if what not in ASKS:
         raise NotFound(f"there is no {what[:40]!r} to ask of a snapshot", code="no-such-page")
     if what == "delete" and typed.strip() != snapshot.service_id:
@@ -104,7 +105,7 @@ def ask(
 
 def link(request: Request, here: Here, who: Who, snapshot_id: str) -> Response:
     """The page again, with an address from which anybody can fetch the archive for a while."""
-    snapshot = find(here, who, snapshot_id)
+    snapshot = visible.snapshot(here, who, snapshot_id)
     who.require(Action.SNAPSHOTS_EXPORT, snapshot.tenant_id)
     found = here.database.catalogue.export_of(snapshot_id)
     if found is None or here.system.store.size(found.object_key) is None:
@@ -118,18 +119,6 @@ def link(request: Request, here: Here, who: Who, snapshot_id: str) -> Response:
     here.database.audit.record(entry)
     url = here.system.store.link(found.object_key, LINK_SECONDS, f"{snapshot_id}.tar.zst")
     return _page(request, here, who, snapshot, link=url or _own_link(here, found))
-
-
-def find(here: Desk, who: Caller, snapshot_id: str) -> Snapshot:
-    """The snapshot, if the caller may look at it."""
-    snapshot = here.database.catalogue.get(snapshot_id)
-    if snapshot is None or not who.may(Action.SNAPSHOTS_READ, snapshot.tenant_id):
-        raise NotFound(
-            f"there is no snapshot {snapshot_id[:80]}, or not in a tenant that you may look at",
-            code="snapshot-not-found",
-            next_step="the list of snapshots shows those that there are",
-        )
-    return snapshot
 
 
 def _page(request: Request, here: Desk, who: Caller, snapshot: Snapshot, link: str = "") -> Response:

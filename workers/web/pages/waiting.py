@@ -7,8 +7,6 @@ badge that says that there are many is as good as one that counts them.
 from __future__ import annotations
 
 from domain.contracts import DeadLetter
-from domain.errors import InvalidMessage
-from domain.identity import Subject
 from domain.letters import LetterFilter
 from domain.node import NodeSeen
 from domain.operation import Operation, State
@@ -39,11 +37,3 @@ def away(here: Desk, who: Caller) -> list[NodeSeen]:
 def late(here: Desk, tenant: str | None) -> list[RecoveryPoint]:
     """Services whose newest good snapshot is older than was asked for."""
     return [point for point in here.database.recovery_points.list(tenant) if point.missed]
-
-
-def tenant_of(letter: DeadLetter) -> str | None:
-    """The tenant that a letter is about; None when nobody can tell."""
-    try:
-        return Subject.parse(letter.subject or "").tenant_id
-    except InvalidMessage:
-        return None
