@@ -7,11 +7,13 @@ A server starts when the first test asks for it and ends with the session. A sui
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 from _pytest.mark import ParameterSet
 
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
@@ -38,6 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def logging_of_its_own() -> Iterator[None]:
+    """Logging belongs to the process, and a node or a demo run inside a test sets it: the next file begins without."""
+    root, raising, configured = logging.getLogger(), logging.raiseExceptions, structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], logging.raiseExceptions = handlers, raising
+    root.setLevel(level)
+    structlog.configure(**configured)
 
 
 def _running(server: S) -> Iterator[S]:
