@@ -2,7 +2,9 @@
 
 SQLite itself lets writers sleep and try again, which starves some of them for seconds; here they wait in
 the kernel's queue instead. It is only about fairness: correctness rests on SQLite's own locks, so a lost
-or removed lock file costs waiting time and nothing else. The kernel frees it when a process dies.
+or removed lock file costs waiting time and nothing else. The kernel frees it when a process dies. A
+process that is frozen keeps it: then the others give up after a while, with DatabaseUnavailable that names
+it. What it has begun goes on when it wakes, as if the others had come later, because SQLite's lock is its own too.
 """
 
 from __future__ import annotations
@@ -10,10 +12,20 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from domain.errors import DatabaseUnavailable
+from storage.sql.flock import Ask, holder_of, taken
+
+#: Seconds that a writer waits for its turn; far longer than a transaction of ours, and a small part of a lease.
+TURN_SECONDS = 10.0
+#: Seconds before each look at the lock that is taken before queueing for it: a transaction takes a millisecond or two,
+#: and a thread that waits in the queue costs a third of one.
+LOOKS = (0.0, *[0.0005] * 10)
+#: Seconds of waiting after which whoever is asked speaks of it.
+LONG_SECONDS = 3.0
 
 
 class FairLock:
@@ -23,31 +35,75 @@ class FairLock:
         self._path = path
         self._threads = threading.Lock()
         self._descriptor: int | None = None
+        self._ask: Ask | None = None  # one that nobody waits for at the moment
+        self._since: float | None = None  # since when this process has wanted it in vain
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock; not reentrant. DatabaseUnavailable if the file can be neither made nor opened."""
-        with self._threads:
-            if self._descriptor is None:
-                self._descriptor = self._open()
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+    def held(self, seconds: float = 0.0) -> Iterator[None]:
+        """Hold the lock; not reentrant. DatabaseUnavailable if it is not to be had within `seconds` (TURN_SECONDS if
+        none are named), or if the file can be neither made nor opened."""
+        seconds = seconds or TURN_SECONDS
+        until = time.monotonic() + seconds
+        if not self._threads.acquire(timeout=seconds):  # a thread of this process has it, and hangs
+            self._since = self._since or until - seconds
+            raise self._unavailable(seconds)
+        try:
+            descriptor = self._take(until, seconds)
             try:
                 yield
             finally:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        finally:
+            self._threads.release()
 
-    def _open(self) -> int:
-        try:
-            return os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise DatabaseUnavailable(
-                f"the lock file {self._path} cannot be opened: {error.strerror}",
-                next_step="make the database's folder exist and writable for this user",
-            ) from error
+    def trouble(self) -> str:
+        """Who has kept this process waiting for long, as a sentence; "" when nobody does."""
+        since = self._since
+        waited = 0.0 if since is None else time.monotonic() - since
+        return self._sentence(waited) if waited > LONG_SECONDS else ""
 
     def close(self) -> None:
         """Forget the file; a later `held` opens it again."""
         with self._threads:
-            if self._descriptor is not None:
+            if self._descriptor is not None and self._ask is None:  # else a thread still waits with it
                 os.close(self._descriptor)
-                self._descriptor = None
+            self._descriptor, self._ask = None, None
+
+    def _take(self, until: float, seconds: float) -> int:
+        descriptor = self._opened()
+        if self._ask is None:
+            if any(taken(descriptor, pause) for pause in LOOKS):
+                self._since = None
+                return descriptor
+            self._ask = Ask(descriptor)
+        self._since = self._since or time.monotonic()
+        if not self._ask.granted(until - time.monotonic()):
+            raise self._unavailable(seconds)
+        self._ask = self._since = None
+        return descriptor
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise DatabaseUnavailable(
+                    f"the lock file {self._path} cannot be opened: {error.strerror}",
+                    next_step="make the database's folder exist and writable for this user",
+                ) from error
+        return self._descriptor
+
+    def _unavailable(self, seconds: float) -> DatabaseUnavailable:
+        holder = holder_of(self._path)
+        next_step = "look at whatever writes to the database; the same is tried again by itself"
+        if holder is not None:
+            next_step = (
+                f"`kill -CONT {holder.pid}` if it was stopped, or end it with `kill -9 {holder.pid}`: what it has not "
+                "committed is undone, nothing that was acknowledged is lost, and the others go on by themselves"
+            )
+        return DatabaseUnavailable(self._sentence(seconds), next_step=next_step)
+
+    def _sentence(self, waited: float) -> str:
+        holder = holder_of(self._path)
+        who = "another process that cannot be seen from here" if holder is None else str(holder)
+        return f"nothing can be written: {who} has held {self._path} for more than {waited:.0f} s"
