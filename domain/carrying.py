@@ -152,7 +152,7 @@ def _succeeded(saga: Saga) -> Outcome:
             changes.append(SaveRecord(_record(context, course, task, status, why["sentence"] if why else "")))
         if why is None:
             changes += _saved(saga, task)
-            changes += _held(course, task)
+            changes += held(course, task)
     ignored = saga.ignored()
     items = [*ignored, *(Item(name, why["code"], why["sentence"]) for name, why in failed.items())]
     gone = course.extra.get("gone", ())
@@ -179,7 +179,7 @@ def _saved(saga: Saga, task: Task) -> list[Change]:
     return [SaveService(replace(service, document=document, generation=service.generation + 1))]
 
 
-def _held(course: Course, task: Task) -> list[Change]:
+def held(course: Course, task: Task) -> list[Change]:
     """The version that a rollback leaves is not applied again until somebody releases it."""
     origin = task.before().origin
     if course.purpose != "rollback" or not course.extra.get("hold") or task.old_version == task.new_version:

@@ -15,6 +15,8 @@ from domain.region import Call, Place, Repeat
 
 Row = Mapping[str, Any]
 
+#: Characters of the ids of a region that looks at them; one of another length is left out where the path names it.
+ID_LENGTHS = range(30, 34)
 _PROBE_TEXTS = ("probe_id", "mode", "scheme", "path", "cmd", "http_header")
 _PROBE_NUMBERS = (
     "initial_delay_second", "period_second", "timeout_second", "failure_threshold", "success_threshold",
@@ -49,14 +51,20 @@ def _env(row: Row) -> dict[str, Any]:
     }
 
 
+def _whose(place: Place) -> dict[str, Any]:
+    """Whose variable it is, which the path says as well: a region refuses an id of another length than its own."""
+    own = {"service_id": place.service_id} if len(place.service_id) in ID_LENGTHS else {}
+    return {"tenant_id": place.tenant_id} | own
+
+
 def add_env(place: Place, row: Row) -> Call:
     """A second time it answers 400 and keeps the old value."""
-    return _add("env", "/env", _env(row) | {"tenant_id": place.tenant_id, "service_id": place.service_id})
+    return _add("env", "/env", _env(row) | _whose(place))
 
 
 def set_env(place: Place, row: Row) -> Call:
     """Only the value changes; a missing env stays missing."""
-    return _set("env", "/env", _env(row) | {"tenant_id": place.tenant_id, "service_id": place.service_id})
+    return _set("env", "/env", _env(row) | _whose(place))
 
 
 def remove_env(row: Row) -> Call:

@@ -24,6 +24,7 @@ from domain.contracts.clock import Clock
 from domain.errors import Refused
 from domain.failpoint import failpoint
 from domain.region import Call, Place, Reply, Scope, Trouble
+from domain.region_calls import ID_LENGTHS
 from workers.region_reply import BODY_LIMIT, parse_reply, skew_of
 from workers.regions import RegionSettings
 from workers.tracing import NO_TRACING, Hop, Tracer
@@ -233,9 +234,18 @@ def _request(
     headers["Content-Type"] = "application/json"
     body = call.body
     if isinstance(body, dict):
-        own = {"tenant_id": settings.tenant_key(place.tenant_id)} if "tenant_id" in body else {}
-        body = json.dumps(body | own)
+        body = json.dumps(_told(body, settings.tenant_key(place.tenant_id)))
     return call.method, target + call.path, body.encode(), headers
+
+
+def _told(body: dict[str, Any], tenant_id: str) -> dict[str, Any]:
+    """The body with the region's id of the tenant, or without any when it is none that a region takes: the path
+    names the tenant too."""
+    if "tenant_id" not in body:
+        return body
+    if len(tenant_id) in ID_LENGTHS:
+        return body | {"tenant_id": tenant_id}
+    return {name: value for name, value in body.items() if name != "tenant_id"}
 
 
 def _words(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What `resolve --force` writes: the rows that a STUCK operation would have written, had it come to its end.
+"""What a person's word on a STUCK operation writes: the rows that it would have written, had it come to that end.
 
 Apart from the ways of resolving, which are the command line, the HTTP API and the console: a person who says "it is
 finished" must say the same on all of them.
@@ -9,22 +9,36 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from domain import carrying
 from domain.course import Course
-from domain.outcome import Change, SaveService
+from domain.outcome import Change, SaveRecord, SaveService
 
 if TYPE_CHECKING:
     from workers.bootstrap import Database
 
 
-def target_rows(database: Database, operation_id: str) -> tuple[Change, ...]:
-    """The console's rows of the target, from the plan that the operation has written down; none without a plan."""
+def stated_rows(database: Database, operation_id: str, how: str) -> tuple[Change, ...]:
+    """For `accept` the records of an attempt that was put back; for `force` those of one that holds, and the console's
+    rows of its target, from the plan that was written down. None for `retry`, whose end is not known, or without a
+    plan."""
     plan = next((step for step in database.ledger.steps(operation_id) if step.kind == "plan"), None)
-    if plan is None:
+    if plan is None or how == "retry":
         return ()
+    course = Course.load(plan.request)
+    statuses = carrying.GOOD if how == "force" else carrying.BAD
+    rows: list[Change] = [
+        SaveRecord(dataclasses.replace(record, status=statuses[record.kind]))
+        for record in database.records.of(operation_id)
+    ]
+    return (*rows, *(_target(database, course) if how == "force" else ()))
+
+
+def _target(database: Database, course: Course) -> list[Change]:
     rows: list[Change] = []
-    for task in Course.load(plan.request).tasks:
+    for task in course.tasks:
         service = database.services.get(task.service_id)
         if service is not None:
             document, generation = task.plan.after, service.generation + 1
             rows.append(SaveService(dataclasses.replace(service, document=document, generation=generation)))
-    return tuple(rows)
+        rows += carrying.held(course, task)
+    return rows

@@ -21,6 +21,7 @@ from tests.acceptance.shop import (
 )
 from tests.acceptance.stage import Stage
 from tests.waiting import eventually
+from workers.resolving import stated_rows
 
 OPS = Actor("ops@here", "cli")
 
@@ -285,8 +286,16 @@ def test_a_compensation_that_fails_is_a_state_of_its_own_and_is_finished_later(s
     assert stage.platform.outcome(blocked).state is State.SUCCEEDED
 
 
-@pytest.mark.parametrize(("how", "state"), [("accept", State.ROLLED_BACK), ("force", State.SUCCEEDED)])
-def test_a_person_can_say_how_it_stands(stage: Stage, names: Names, how: str, state: State) -> None:
+@pytest.mark.parametrize(
+    ("how", "state", "status"),
+    [
+        ("accept", State.ROLLED_BACK, Status.UPGRADE_FAILED),
+        ("force", State.SUCCEEDED, Status.UPGRADED),
+    ],
+)
+def test_a_person_can_say_how_it_stands(
+    stage: Stage, names: Names, how: str, state: State, status: Status
+) -> None:
     """What a program cannot decide is decided once, with a name to it."""
     stage.region.script(
         stage.fail("POST", "/app-restore/envs$", {"status": 400, "body": {"msg": "no"}}),
@@ -294,9 +303,13 @@ def test_a_person_can_say_how_it_stands(stage: Stage, names: Names, how: str, st
     )
     done = stage.upgrade(names.web)
     assert done.state is State.STUCK, done.outcome
-    ledger = stage.platform.system.database.ledger
-    assert ledger.resolve_stuck(done.op_id, how, OPS, "looked at it") is state
-    assert ledger.resolve_stuck(done.op_id, how, OPS, "again") is None
+    database = stage.platform.system.database
+    assert stated_rows(database, done.op_id, "retry") == ()
+    rows = stated_rows(database, done.op_id, how)
+    assert database.ledger.resolve_stuck(done.op_id, how, OPS, "looked at it", rows) is state
+    assert database.ledger.resolve_stuck(done.op_id, how, OPS, "again", rows) is None
+    assert [record.status for record in database.records.of(done.op_id)] == [status]
+    assert stage.configuration(names.web).origin["version"] == ("v2.0" if how == "force" else "v1.0")
     ended = stage.platform.find(done.message_id)
     assert ended is not None and ended.outcome is not None
     assert "ops@here" in ended.outcome["sentence"]

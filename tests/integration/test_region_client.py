@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from domain import region_calls
 from domain.errors import Refused
 from domain.region import Call, Place, Trouble
 from tests.fakes.region import RegionDouble
@@ -42,6 +43,20 @@ def test_a_call_arrives_with_the_regions_own_tenant_and_the_fence(double: Region
     assert entry["path"] == "/v2/tenants/north/services/web/env"
     assert entry["body"]["tenant_id"] == "n" * 32
     assert entry["fence"] == "7"
+
+
+@pytest.mark.parametrize("call", [region_calls.add_env, region_calls.set_env])
+def test_a_tenant_without_an_id_of_the_regions_kind_has_its_variables_too(
+    double: RegionDouble, call: Callable[[Place, dict[str, Any]], Call]
+) -> None:
+    """A region that checks the length of ids refuses another one with 400, and the path names the tenant anyhow."""
+    region = HttpRegion({"r": RegionSettings("r", double.url)}, SystemClock())
+    place = Place("r", "north", "svc", "web")
+    try:
+        assert region.send(place, call(place, {"attr_name": "GREETING", "attr_value": "hello"}), 1).status == 200
+    finally:
+        region.close()
+    assert not {"tenant_id", "service_id"} & set(double.log()[-1]["body"])
 
 
 @pytest.mark.parametrize(

@@ -74,11 +74,11 @@ def resolve(
                 code="not-stuck",
                 next_step="`backstay operations explain` tells how it stands",
             )
-        from workers.resolving import target_rows
+        from workers.resolving import stated_rows
 
         _show_open(here, operation)
         _ask(here, chosen[0], yes)
-        changes = target_rows(database, operation_id) if force else ()
+        changes = stated_rows(database, operation_id, chosen[0])
         state = database.ledger.resolve_stuck(operation_id, chosen[0], operator(), reason, changes)
         here.screen.document(operation_document(find(database, operation_id), None) | {"resolved": chosen[0]})
         ends = {"retry": "is being put back once more", "accept": "is as before", "force": "holds its target"}

@@ -14,7 +14,7 @@ from domain.errors import Refused
 from domain.operation import Operation, State
 from workers.cli.documents import ENDED, operation_document, page
 from workers.explained import explained
-from workers.resolving import target_rows
+from workers.resolving import stated_rows
 from workers.web import visible
 from workers.web.access import Action
 from workers.web.api.description import DocumentRoute
@@ -101,7 +101,7 @@ def resolve_operation(here: Here, who: Who, operation_id: OperationId, word: Res
     action = Action.OPERATIONS_RETRY if word.how == "retry" else Action.OPERATIONS_RESOLVE
     who.require(action, operation.tenant_id)
     database = here.database
-    changes = target_rows(database, operation_id) if word.how == "force" and operation.state is State.STUCK else ()
+    changes = stated_rows(database, operation_id, word.how) if operation.state is State.STUCK else ()
     if database.ledger.resolve_stuck(operation_id, word.how, who.actor, word.reason, changes) is None:
         raise Refused(
             f"operation {operation_id} is {operation.state}, not STUCK",

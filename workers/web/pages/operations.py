@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse, Response
 from domain.contracts import DeadLetter
 from domain.operation import Operation, State
 from workers.command_event import uuid7
-from workers.resolving import target_rows
+from workers.resolving import stated_rows
 from workers.web import visible
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
@@ -115,7 +115,7 @@ def resolve(
         raise mistake("to state how a service stands, give a reason and type the service's id", "typed")
     if operation.state is not State.STUCK:
         return back(operation_id, "before")
-    changes = target_rows(here.database, operation_id) if how == "force" else ()
+    changes = stated_rows(here.database, operation_id, how)
     after = here.database.ledger.resolve_stuck(operation_id, how, who.actor, reason.strip(), changes)
     here.wake()
     return back(operation_id, "before" if after is None else "resolved")
