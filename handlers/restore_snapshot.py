@@ -118,6 +118,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         wanted = _record(command, context, service, snapshot, include)
         wish = Wish(include, _mode(command), _selection(command, context), command.target.directory, command.verify)
         figures, items = replacing.replace(wish, context, service, snapshot)
+        items += _not_whole(snapshot) if "data" in include and not command.paths else ()
     except Damaged as error:
         return _damaged(snapshot, error)
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
@@ -135,6 +136,13 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         snapshot_id=snapshot.snapshot_id,
         **figures,
         **replica,
+    )
+
+
+def _not_whole(snapshot: Snapshot) -> tuple[Item, ...]:
+    """What the restored tree has not, or not as it was, because the snapshot has not."""
+    return tuple(
+        Item(name, "not-in-snapshot", "was not stored, or was changing while it was") for name in snapshot.skipped
     )
 
 

@@ -146,7 +146,8 @@ class Trees(Protocol):
         """The absolute path of a service's directory; PathEscape if it, or a link in it, leads outside."""
 
     def staging_path(self, op_id: str, target: str) -> str:
-        """Where that operation stages a tree: on the target's file system, outside every live tree."""
+        """Where that operation stages a tree: on the target's file system, outside every live tree. Refused for a
+        target that cannot be exchanged without harm."""
 
     def is_absent(self, path: str) -> bool:
         """True when there is nothing at that path."""
@@ -156,7 +157,8 @@ class Trees(Protocol):
 
     def swap(self, staging: str, target: str, inode: int) -> bool:
         """Make the staged tree (recognised by `inode`) the live one, atomically and durably. The old
-        tree is then at `staging`. Idempotent; False when it had been swapped already."""
+        tree is then at `staging`. Idempotent; False when it had been swapped already. Refused while anything is
+        mounted in the old tree."""
 
     def swap_back(self, staging: str, target: str, inode: int, *, existed: bool) -> bool:
         """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it

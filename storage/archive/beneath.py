@@ -13,6 +13,8 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from storage.archive import syscalls
+
 READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: opening a FIFO that took a file's place must not wait for a writer.
 READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -60,14 +62,39 @@ class Directories:
             os.close(self._open.popitem()[1])
 
 
+def _unlink(name: bytes, directory: int) -> None:
+    """Remove a name, also of a file that is marked immutable; another name of it outside stays so."""
+    try:
+        os.unlink(name, dir_fd=directory)
+        return
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+        refused = error
+    try:
+        handle = os.open(name, READ_FILE, dir_fd=directory)
+    except OSError:
+        raise refused from None
+    try:
+        flags = syscalls.release(handle)
+        if not flags:
+            raise refused
+        os.unlink(name, dir_fd=directory)
+        if os.fstat(handle).st_nlink:
+            syscalls.seal(handle, flags)
+    finally:
+        os.close(handle)
+
+
 def remove_tree(name: bytes, parent: int) -> None:
     """Remove `name` in the open directory `parent`, whatever it is; absent is fine.
 
-    Needs two handles whatever the depth: each directory is first moved up beside the first. A mount
-    point inside cannot be moved, so nothing beyond it is ever removed: OSError (EBUSY or EXDEV).
+    Needs two handles whatever the depth: each directory is first moved up beside the first. Marks such as
+    immutable keep nothing, as what is removed has been replaced. A mount point inside cannot be moved, so
+    nothing beyond it is ever removed: OSError (EBUSY or EXDEV).
     """
     try:
-        os.unlink(name, dir_fd=parent)
+        _unlink(name, parent)
         return
     except FileNotFoundError:
         return
@@ -112,12 +139,12 @@ class _Emptying:
             entries = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in found]
         for name, is_directory in entries:
             if not is_directory:
-                os.unlink(name, dir_fd=directory)
+                _unlink(name, directory)
                 continue
             try:
                 os.rmdir(name, dir_fd=directory)
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EPERM):
                     raise
                 self._move_up(name, directory)
 
@@ -139,5 +166,6 @@ def _open_to_empty(name: bytes, parent: int) -> int:
         finally:
             os.close(pinned)
         handle = os.open(name, READ_DIRECTORY, dir_fd=parent)
+    syscalls.release(handle)
     os.fchmod(handle, 0o700)
     return handle

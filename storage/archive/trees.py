@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from domain.errors import PathEscape, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from domain.service import relative_directory
-from storage.archive import leftover, syscalls
+from storage.archive import leftover, mounts, published, syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 
 FOLDER = ".backstay"
@@ -62,6 +62,7 @@ class AppsRoot:
                 code="mount-point",
                 next_step="let the service's directory be a plain directory on the file system of the apps root",
             )
+        _refuse_mounts_inside(target)
         return staging
 
     def is_absent(self, path: str) -> bool:
@@ -90,6 +91,7 @@ class AppsRoot:
                     next_step="publish the restore again",
                 )
             self.resolve(os.path.relpath(target, self._root))  # no link has come into the path since
+            _refuse_mounts_inside(target)  # nor a mount into the tree
             _make_parents(target, self._root)
             leftover.forget(staging)
             _exchange_or_move(staging, target)
@@ -197,6 +199,18 @@ def _exchange_or_move(source: str, target: str) -> None:
                 next_step="use ext4, xfs, btrfs, f2fs or tmpfs for the apps root",
             ) from error
         raise
+
+
+def _refuse_mounts_inside(target: str) -> None:
+    """What is mounted in the old tree would leave with it, and the service would be without it."""
+    if found := mounts.inside(os.fsencode(target)):
+        raise Refused(
+            f"{published.printable(found[0])} is a mount point inside of the service's directory, and would be taken "
+            "away together with the old tree",
+            code="mount-inside",
+            next_step="stop the service and unmount it, then publish the command again; or restore a copy into another "
+            "directory",
+        )
 
 
 def _make_parents(target: str, root: str) -> None:

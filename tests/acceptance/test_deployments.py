@@ -293,9 +293,7 @@ def test_a_compensation_that_fails_is_a_state_of_its_own_and_is_finished_later(s
         ("force", State.SUCCEEDED, Status.UPGRADED),
     ],
 )
-def test_a_person_can_say_how_it_stands(
-    stage: Stage, names: Names, how: str, state: State, status: Status
-) -> None:
+def test_a_person_can_say_how_it_stands(stage: Stage, names: Names, how: str, state: State, status: Status) -> None:
     """What a program cannot decide is decided once, with a name to it."""
     stage.region.script(
         stage.fail("POST", "/app-restore/envs$", {"status": 400, "body": {"msg": "no"}}),

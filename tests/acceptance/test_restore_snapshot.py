@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from domain.operation import State
+from storage.archive import mounts
 from tests.acceptance.platform import Platform, code, digest, grow
 from tests.waiting import eventually
 
@@ -232,6 +234,34 @@ def test_a_changed_configuration_is_not_claimed_for_a_region_that_cannot_be_told
     platform.run("register-service", {"configuration": {"image": "shop:2"}, "region": "eu-1"}, service="rs-region")
     operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-region")
     assert code(operation) == (State.FAILED, "unknown-region")
+
+
+def test_a_restore_of_a_snapshot_that_was_not_whole_says_so_and_names_what_is_missing(platform: Platform) -> None:
+    """RS-17: what could not be stored is gone after a replace, and a restore that lost it is not complete."""
+    tree = platform.service("rs-partly")
+    os.mkfifo(tree / "pipe")
+    taken = platform.run("create-snapshot", {"include": ["data"]}, service="rs-partly")
+    done = platform.run("restore-snapshot", {"snapshot_id": taken.op_id}, service="rs-partly")
+    assert done.state is State.SUCCEEDED and done.outcome is not None
+    assert done.outcome["complete"] is False
+    assert ("pipe", "not-in-snapshot") in [(item["name"], item["code"]) for item in done.outcome["items"]]
+    assert not (tree / "pipe").exists()
+
+
+def test_a_tree_in_which_something_is_mounted_is_not_exchanged(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is mounted there would leave together with the old tree, and the service would be without it."""
+    tree = platform.service("rs-mounted")
+    snapshot = platform.snapshot("rs-mounted")
+    (tree / "data").mkdir()
+    before, inode = digest(tree), tree.stat().st_ino
+    at = os.fsencode(tree) + b"/data"
+    monkeypatch.setattr(mounts, "inside", lambda directory: [at] if at.startswith(directory + b"/") else [])
+    for mode in ("replace", "merge"):
+        data = {"snapshot_id": snapshot.snapshot_id, "mode": mode}
+        assert code(platform.run("restore-snapshot", data, service="rs-mounted")) == (State.FAILED, "mount-inside")
+    assert (digest(tree), tree.stat().st_ino) == (before, inode)
 
 
 def test_nothing_is_left_beside_the_trees(platform: Platform) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from domain.errors import PathEscape, Refused
-from storage.archive import open_trees, syscalls
+from storage.archive import mounts, open_trees, syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 from storage.archive.trees import AppsRoot
 
@@ -158,6 +158,30 @@ def test_a_target_that_is_a_mount_point_is_refused_before_anything_is_staged(
     assert caught.value.code == "mount-point"
 
 
+def test_mounts_inside_of_a_directory_are_told_from_those_beside_it(tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    row = b"36 25 0:32 / %s rw,relatime shared:1 - tmpfs tmpfs rw\n"
+    names = rb"/", rb"/apps", rb"/apps/web", rb"/apps/web-2/x", rb"/apps/web/a\040b", b"/apps/web/\xff", rb"/apps/we"
+    table.write_bytes(b"".join(row % name for name in names) + b"torn\n")
+
+    assert mounts.inside(b"/apps/web", str(table)) == [b"/apps/web/a b", b"/apps/web/\xff"]
+    assert mounts.inside(b"/apps/web", str(tmp_path / "none")) == []
+
+
+def test_a_mount_that_came_after_staging_ends_the_swap_before_it_begins(
+    trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    monkeypatch.setattr(mounts, "inside", lambda directory: [directory + b"/data"])
+
+    with pytest.raises(Refused) as caught:
+        trees.swap(staging, target, inode)
+
+    assert caught.value.code == "mount-inside" and _word(target) == "old"
+
+
 @pytest.mark.parametrize("directory", ["../etc", "/etc", "a/../../b", "", ".", ".backstay/x", "a\0b"])
 def test_a_directory_that_leads_outside_is_refused(trees: AppsRoot, directory: str) -> None:
     with pytest.raises(PathEscape):
@@ -218,6 +242,42 @@ def test_a_very_deep_tree_is_removed(tmp_path: Path) -> None:
         assert os.listdir(handle) == []
     finally:
         os.close(handle)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root marks files immutable")
+def test_what_is_marked_immutable_is_removed_and_another_name_of_it_stays_marked(tmp_path: Path) -> None:
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    for folder in ("a/full", "a/empty"):
+        (tree / folder).mkdir(parents=True)
+    for file in (tree / "top", tree / "a" / "full" / "file", outside):
+        file.write_bytes(b"x")
+    os.link(outside, tree / "linked")
+    marked = [outside, *sorted(tree.rglob("*"), reverse=True), tree]
+    if not all(_mark(path) for path in marked):
+        pytest.skip("this file system has no such marks")
+    handle = os.open(tmp_path, READ_DIRECTORY)
+    try:
+        remove_tree(b"tree", handle)
+        with pytest.raises(PermissionError):
+            outside.write_bytes(b"y")
+    finally:
+        os.close(handle)
+        remaining = os.open(outside, os.O_RDONLY)
+        syscalls.release(remaining)
+        os.close(remaining)
+
+    assert not tree.exists()
+
+
+def _mark(path: Path) -> bool:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        syscalls.seal(handle, 0x10)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def test_removing_never_follows_a_link(tmp_path: Path) -> None:
