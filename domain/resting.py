@@ -33,7 +33,7 @@ def resting(context: Context, what: Work, service: Service) -> Iterator[list[Ite
         yield items
     except LeaseLost:
         raise  # whoever holds it now is reading, and wakes it
-    except BaseException:
+    except BaseException:  # also when interrupted, no service stays asleep; the error goes on
         wake(context, what, service)
         raise
     items += wake(context, what, service)

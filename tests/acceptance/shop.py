@@ -152,6 +152,15 @@ def template(version: str = "v2.0", *components: dict[str, Any], **changes: Any)
     }  # fmt: skip
 
 
+def group_template() -> dict[str, Any]:
+    """A version of all three services: another build of each."""
+    builds = []
+    for share in (WEB_SHARE, REDIS_SHARE, MYSQL_SHARE):
+        bare = {"service_share_uuid": share, "service_key": share.partition("+")[0], "version": "2.0.0"}
+        builds.append(bare | {"deploy_version": "20200202000000", "share_image": f"goodrain.me/acme/{share[:4]}:2"})
+    return template("g2", *builds)
+
+
 def component_as_installed(**changes: Any) -> dict[str, Any]:
     """The web component exactly as v1 installed it: upgrading to it changes nothing."""
     same = copy.deepcopy(COMPONENT) | {

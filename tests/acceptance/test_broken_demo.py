@@ -12,33 +12,26 @@ from typing import Any
 
 import pytest
 
+from tests.broken_stage import broken_site, command_line
 from tests.command_line import CommandLine
 from tests.waiting import eventually
 from workers.demo.breakages import BREAKAGES
-from workers.demo.broken import healed, set_up
+from workers.demo.broken import healed
 from workers.demo.premises import LOST_NODE, NODE, Site
-from workers.demo.region import Region
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    home = tmp_path_factory.mktemp("broken")
-    with Region() as region:
-        made = Site(home, region)
-        set_up(made)
-        made.start(NODE)
+    with broken_site(tmp_path_factory.mktemp("broken")) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture
 def cli(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    made = CommandLine(site.home, monkeypatch)
-    monkeypatch.delenv("BACKSTAY_NODE")  # the file says it
-    yield made
-    made.system.close()
+    with command_line(site, monkeypatch) as made:
+        yield made
 
 
 def restarted(site: Site) -> None:

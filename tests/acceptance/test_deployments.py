@@ -12,11 +12,10 @@ from domain.audit import Actor
 from domain.operation import Budget, State
 from domain.upgrade_record import Status
 from tests.acceptance.shop import (
-    REDIS_SHARE,
     REGISTRY_PASSWORD,
     V1_IMAGE,
-    WEB_SHARE,
     Names,
+    group_template,
     template,
 )
 from tests.acceptance.stage import Stage
@@ -42,23 +41,6 @@ def hook(folder: pytest.TempPathFactory) -> dict[str, str]:
     program.write_text('#!/bin/sh\necho "looked at $1"\ncase "$1" in *bbb) exit 1;; esac\n')
     program.chmod(0o755)
     return {"BACKSTAY_HEALTH_HOOK": str(program)}
-
-
-@pytest.fixture
-def names(stage: Stage) -> Names:
-    stage.region.reset()
-    found = Names()
-    stage.install(found)
-    return found
-
-
-def group_template() -> dict[str, Any]:
-    """A version of all three services: another build of each."""
-    services = []
-    for share in (WEB_SHARE, REDIS_SHARE, "1b3d3a0fc5954745a9f70b7e15a517d5+2994d780485842a189441ed3eaa78d3b"):
-        bare = {"service_share_uuid": share, "service_key": share.partition("+")[0], "version": "2.0.0"}
-        services.append(bare | {"deploy_version": "20200202000000", "share_image": f"goodrain.me/acme/{share[:4]}:2"})
-    return template("g2", *services)
 
 
 def final(stage: Stage, names: Names, service_id: str, **parts: Any) -> None:

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from domain.course import Course
 from domain.operation import Operation, State
 from tests.acceptance.platform import Platform
-from tests.acceptance.shop import Names, details, env, template
+from tests.acceptance.shop import Names, details, env
 from tests.acceptance.stage import Stage
 from tests.command_line import Answer, finished, program
 
 CANARY = "plan-canary-3391"
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    made = Stage(tmp_path_factory.mktemp("stage"), fenced=True)
-    made.platform.start("web-1")
-    made.publish_version(template(), "v2.0")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def names(stage: Stage) -> Names:
-    stage.region.reset()
-    found = Names()
-    stage.install(found)
-    return found
 
 
 def plan(platform: Platform, *arguments: str) -> Answer:

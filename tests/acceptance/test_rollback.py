@@ -14,7 +14,7 @@ from domain.configuration import Configuration
 from domain.operation import Operation, State
 from domain.upgrade_record import Status
 from tests.acceptance.platform import digest, grow
-from tests.acceptance.shop import REDIS_SHARE, V1_IMAGE, WEB_SHARE, Names, env, template
+from tests.acceptance.shop import V1_IMAGE, Names, env, group_template, template
 from tests.acceptance.stage import Stage
 
 
@@ -29,22 +29,6 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made.publish_version(group_template(), "g2")
     yield made
     made.close()
-
-
-@pytest.fixture
-def names(stage: Stage) -> Names:
-    stage.region.reset()
-    found = Names()
-    stage.install(found)
-    return found
-
-
-def group_template() -> dict[str, Any]:
-    services = []
-    for share in (WEB_SHARE, REDIS_SHARE, "1b3d3a0fc5954745a9f70b7e15a517d5+2994d780485842a189441ed3eaa78d3b"):
-        bare = {"service_share_uuid": share, "service_key": share.partition("+")[0], "version": "2.0.0"}
-        services.append(bare | {"deploy_version": "20200202000000", "share_image": f"goodrain.me/acme/{share[:4]}:2"})
-    return template("g2", *services)
 
 
 def succeeded(operation: Operation) -> Operation:

@@ -30,14 +30,6 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made.close()
 
 
-@pytest.fixture
-def names(stage: Stage) -> Names:
-    stage.region.reset()
-    found = Names()
-    stage.install(found)
-    return found
-
-
 FORWARD = [
     "POST /env", "POST /env", "POST /ports", "PUT /ports", "POST /env", "POST /env", "POST /volumes", "PUT /volumes",
     "PUT /probe", "POST /dependency", "POST /depvolumes", "POST /plugin",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from domain.operation import State
-from tests.chaos.victim import deaths, run_node
+from tests.chaos.every_death import another_finishes, points_of
+from tests.chaos.victim import Death, End, run_node
 from tests.chaos.world import SOURCE, World, all_over, command, encoded, prepare, publish, settings_of
 from workers.bootstrap import System
 
@@ -28,8 +29,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return made
 
 
-def finished(world: World, system: System) -> bool:
-    return all_over(world.home, ("export",), system)
+def run(world: World, trace: Path, death: Death | None) -> End:
+    return run_node(settings_of(world.home), lambda system: all_over(world.home, ("export",), system), trace, death)
 
 
 def promises(world: World) -> None:
@@ -52,16 +53,10 @@ def test_whoever_is_killed_while_exporting_another_finishes(
     world: World, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     """I1, I2, I5, I17."""
-    dry = world.copy_to(tmp_path / "dry" / "data")
-    end = run_node(settings_of(dry.home), lambda system: finished(dry, system), tmp_path / "dry-trace")
-    assert end.exit_code == 0
-    promises(dry)
-    points = [death for death in deaths(end.trace) if death.point.partition(".")[0] in ("object", "settle", "claim")]
+    points = [
+        death
+        for death in points_of(world, tmp_path, run, promises)
+        if death.point.partition(".")[0] in ("object", "settle", "claim")
+    ]
     assert {death.point.partition(".")[0] for death in points} >= {"object", "settle"}
-    for number, death in enumerate(points):
-        with subtests.test(msg=str(death)):
-            copy = world.copy_to(tmp_path / str(number) / "data")
-            run_node(settings_of(copy.home), lambda s, w=copy: finished(w, s), tmp_path / f"t{number}", death)  # type: ignore[misc]
-            end = run_node(settings_of(copy.home), lambda s, w=copy: finished(w, s), tmp_path / f"t{number}")  # type: ignore[misc]
-            assert end.exit_code == 0, f"after {death} nobody finished"
-            promises(copy)
+    another_finishes(world, points, tmp_path, subtests, run, promises)

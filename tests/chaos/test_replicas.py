@@ -9,7 +9,8 @@ import pytest
 from domain.operation import State
 from domain.restore import RestoreMode
 from storage.objects.file import FileStore
-from tests.chaos.victim import deaths, run_node
+from tests.chaos.every_death import another_finishes, points_of
+from tests.chaos.victim import Death, End, run_node
 from tests.chaos.world import SOURCE, Unwatched, World, all_over, prepare, settings_of
 from tests.fakes.trees import digest
 from workers.bootstrap import System
@@ -57,20 +58,14 @@ def test_whoever_is_killed_while_copying_another_finishes(
     monkeypatch.setattr("workers.copier.HOLD_MS", 200)  # what a dead copier held is free soon
     monkeypatch.setattr("workers.copier.LOOK_SECONDS", 0.05)
     world = prepare(tmp_path / "world" / "data")
-    dry = world.copy_to(tmp_path / "dry" / "data")
-    settings = several(dry.home, policy)
-    end = run_node(settings, lambda system: finished(dry, system), tmp_path / "dry-trace")
-    assert end.exit_code == 0
-    promises(dry, settings)
+
+    def run(world: World, trace: Path, death: Death | None) -> End:
+        return run_node(several(world.home, policy), lambda system: finished(world, system), trace, death)
+
+    def kept(world: World) -> None:
+        promises(world, several(world.home, policy))
+
     wanted = AT[policy]
-    points = [death for death in deaths(end.trace) if death.hit == 1 and death.point in wanted]
+    points = [death for death in points_of(world, tmp_path, run, kept) if death.hit == 1 and death.point in wanted]
     assert {death.point for death in points} == set(wanted)
-    for number, death in enumerate(points):
-        with subtests.test(msg=str(death)):
-            copy = world.copy_to(tmp_path / str(number) / "data")
-            settings = several(copy.home, policy)
-            first = run_node(settings, lambda s, w=copy: finished(w, s), tmp_path / f"t{number}", death)  # type: ignore[misc]
-            assert first.killed
-            end = run_node(settings, lambda s, w=copy: finished(w, s), tmp_path / f"t{number}")  # type: ignore[misc]
-            assert end.exit_code == 0, f"after {death} nobody finished"
-            promises(copy, settings)
+    another_finishes(world, points, tmp_path, subtests, run, kept)

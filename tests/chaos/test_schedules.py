@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from domain.operation import State
-from tests.chaos.victim import Death, End, deaths, run_node
+from tests.chaos.every_death import another_finishes, points_of
+from tests.chaos.victim import Death, End, run_node
 from tests.chaos.world import SERVICE, TENANT, World, command, encoded, prepare, publish, settings_of
 from workers.bootstrap import System
 
@@ -71,26 +72,17 @@ def promises(world: World) -> None:
     system.close()
 
 
-def run(world: World, trace: Path, death: Death | None = None) -> End:
+def run(world: World, trace: Path, death: Death | None) -> End:
     return run_node(settings_of(world.home), finished, trace, death)
 
 
 def test_whoever_is_killed_while_a_schedule_asks_another_goes_on_and_nothing_is_asked_for_twice(
     world: World, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    dry = world.copy_to(tmp_path / "dry" / "data")
-    end = run(dry, tmp_path / "dry-trace")
-    assert end.exit_code == 0
-    promises(dry)
-    points = [death for death in deaths(end.trace) if death.point.startswith("schedule-") and death.hit == 1]
+    reached = points_of(world, tmp_path, run, promises)
+    points = [death for death in reached if death.point.startswith("schedule-") and death.hit == 1]
     assert {death.point.partition(".")[0] for death in points} >= {"schedule-lead", "schedule-plan", "schedule-ask"}
-    for number, death in enumerate(points):
-        with subtests.test(msg=str(death)):
-            copy = world.copy_to(tmp_path / str(number) / "data")
-            died = run(copy, tmp_path / f"t{number}", death)
-            assert died.killed or death.hit > 1, f"{death} was not reached"
-            assert run(copy, tmp_path / f"t{number}").exit_code == 0, f"after {death} nobody finished"
-            promises(copy)
+    another_finishes(world, points, tmp_path, subtests, run, promises)
 
 
 def test_two_deaths_in_a_row_are_survived_too(world: World, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from domain.operation import State
 from domain.snapshot import SnapshotState
+from tests.broken_stage import broken_site, command_line
 from tests.command_line import CommandLine
 from tests.documentation.mentions import ROOT, commands
 from tests.documentation.reader import Reader
@@ -23,9 +24,7 @@ from tests.waiting import eventually
 from workers.bootstrap import System
 from workers.config import load
 from workers.demo.breakages import BREAKAGES
-from workers.demo.broken import set_up
 from workers.demo.premises import NODE, Site
-from workers.demo.region import Region
 from workers.runtime import NodeProcess
 
 pytestmark = pytest.mark.timeout(180)
@@ -34,20 +33,14 @@ BLOG, WIKI, DOCS, MAIL, SHOP, SCHEDULE, LETTERS = range(len(BREAKAGES))
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Region() as region:
-        made = Site(tmp_path_factory.mktemp("broken"), region)
-        set_up(made)
-        made.start(NODE)
+    with broken_site(tmp_path_factory.mktemp("broken")) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture
 def cli(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    made = CommandLine(site.home, monkeypatch)
-    monkeypatch.delenv("BACKSTAY_NODE")  # the file says it
-    yield made
-    made.system.close()
+    with command_line(site, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

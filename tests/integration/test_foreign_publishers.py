@@ -7,18 +7,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import handlers
 from tests.fakes.door import FakeDoor
 from tests.waiting import eventually
 from workers.border import Publisher
-from workers.clock import SystemClock
 from workers.ingress import Ingress
-from workers.judge import judge_with
 
 PATH = "/usr/bin:/bin:/usr/sbin"
 PAGE = Path(__file__).parents[2] / "docs" / "messages.md"
@@ -29,21 +25,6 @@ def shown(title: str) -> str:
     found = re.search(rf"^### {re.escape(title)}$.*?^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert found, f"docs/messages.md shows no shell commands beneath {title!r}"
     return found[1]
-
-
-@pytest.fixture
-def door() -> FakeDoor:
-    return FakeDoor()
-
-
-@pytest.fixture
-def intake(border_url: str, door: FakeDoor) -> Iterator[Ingress]:
-    judge = judge_with(handlers.subscriptions())
-    started = Ingress(border_url, door, judge, on_accepted=lambda *_: None, backlog_limit=1000, clock=SystemClock())
-    started.start()
-    eventually(started.connected, what="intake is connected")
-    yield started
-    started.stop(timeout=10)
 
 
 def run(script: str, **environment: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ import handlers
 from domain.contracts import Accepted, Rejected
 from domain.message import Envelope
 from tests.fakes.door import FakeDoor
+from tests.integration.commands import command
 from tests.waiting import eventually
 from workers import ingress, loop
 from workers.border import Publisher
@@ -21,17 +21,6 @@ from workers.judge import judge_with
 
 Judge = Callable[[Envelope], Accepted | Rejected]
 JUDGE = judge_with(handlers.subscriptions())
-
-
-def command(message_id: str) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": message_id,
-        "source": "/test",
-        "type": "backstay.create-snapshot.v1",
-        "subject": "tenant/acme/service/web",
-        "data": {},
-    }
 
 
 class Desk:

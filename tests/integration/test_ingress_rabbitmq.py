@@ -7,7 +7,6 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,43 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from kombu import Producer
 
-import handlers
 from domain.contracts import Rejected
 from domain.errors import BrokerUnavailable, Refused
 from tests.fakes.door import FakeDoor
+from tests.integration.commands import command
 from tests.servers.rabbitmq import RabbitServer
 from tests.waiting import eventually
 from workers.border import Publisher, connect
-from workers.clock import SystemClock
 from workers.ingress import Ingress
-from workers.judge import judge_with
-
-
-def command(message_id: str) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": message_id,
-        "source": "/test",
-        "type": "backstay.create-snapshot.v1",
-        "subject": "tenant/acme/service/web",
-        "data": {},
-    }
-
-
-@pytest.fixture
-def door() -> FakeDoor:
-    return FakeDoor()
-
-
-@pytest.fixture
-def intake(border_url: str, door: FakeDoor) -> Iterator[Ingress]:
-    judge = judge_with(handlers.subscriptions())
-    made = Ingress(border_url, door, judge, on_accepted=lambda *_: None, backlog_limit=1000, clock=SystemClock())
-    made.start()
-    eventually(made.connected, what="intake is connected")
-    yield made
-    made.stop(timeout=10)
-
 
 on_rabbitmq = pytest.mark.parametrize("border_url", ["amqp"], indirect=True)
 

@@ -14,6 +14,7 @@ import handlers
 from domain.contracts import Rejected
 from domain.errors import BrokerUnavailable
 from tests.fakes.door import FakeDoor
+from tests.integration.commands import command
 from tests.servers.redis import RedisServer
 from tests.waiting import eventually
 from workers.border import Publisher, connect, inbox
@@ -23,17 +24,6 @@ from workers.judge import judge_with
 from workers.transports import redisstream
 
 STREAM, GROUP = "backstay.inbox", redisstream.GROUP
-
-
-def command(message_id: str) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": message_id,
-        "source": "/test",
-        "type": "backstay.create-snapshot.v1",
-        "subject": "tenant/acme/service/web",
-        "data": {},
-    }
 
 
 @pytest.fixture
