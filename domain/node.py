@@ -19,6 +19,8 @@ AWAY_MS = 60_000
 ALL_KINDS = "all"
 #: A node without slots is limited by its threads alone.
 NO_SLOTS: Mapping[str, int] = MappingProxyType({})
+#: Bytes with which nothing can be begun.
+FULL = 1 << 20
 #: Never limited: a cancel must not wait for what it cancels.
 UNLIMITED = "cancel-operation"
 
@@ -34,9 +36,9 @@ class Disk:
 
 def low_on_room(disks: Mapping[str, Disk], keep_free: int | None) -> str:
     """Why no data work may begin, or "": a disk has less room than data work has to leave. Without `keep_free` that
-    is a twentieth of the disk, and never more than 1 GiB."""
+    is a twentieth of the disk, and never more than 1 GiB. Whatever is set, less than FULL is none."""
     for disk in disks.values():
-        kept = min(1 << 30, disk.total // 20) if keep_free is None else keep_free
+        kept = min(1 << 30, disk.total // 20) if keep_free is None else max(keep_free, FULL)
         if disk.free < kept:
             return f"{disk.path} has {disk.free / 1e9:.2f} GB free, and {kept / 1e9:.2f} GB have to stay free"
     return ""

@@ -57,8 +57,7 @@ def stage(order: Order, watch: Watch) -> Staged:
     files = int(np.count_nonzero((tree.mode & 0o170000) != 0o040000))
     watch.expect(needed, files)
     above = os.path.dirname(order.staging)
-    os.makedirs(above, mode=0o700, exist_ok=True)
-    with _opened(above) as parent, _told_apart(header, parent, needed, len(tree.names)):
+    with _told_apart(header, above, needed, len(tree.names)), _opened(above) as parent:
         built_from = f"{order.manifest_key}|{header.root_digest}"
         place = Place(parent, os.fsencode(os.path.basename(order.staging)), built_from)
         with _kept_or_removed(place):
@@ -68,7 +67,7 @@ def stage(order: Order, watch: Watch) -> Staged:
                 sources = [look(tree, root, ours=True) for root in place.left]
                 sources += [look(tree, root, ours=False) for root in live]
                 room = max(0, needed - sum(source.room for source in sources))
-                check_room(parent, room, len(tree.names), order.keep_free)
+                check_room(above, room, len(tree.names), order.keep_free)
                 root = place.begin()
                 failpoint("stage.before-write")
                 building = Building(order.store, order.found, root, order.threads, watch, marks)
@@ -102,6 +101,7 @@ def _indexes(order: Order) -> Indexes:
 
 @contextlib.contextmanager
 def _opened(folder: str) -> Iterator[int]:
+    os.makedirs(folder, mode=0o700, exist_ok=True)
     handle = os.open(folder, READ_DIRECTORY)
     try:
         yield handle
@@ -138,17 +138,17 @@ def _kept_or_removed(place: Place) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told_apart(header: Header, parent: int, needed: int, names: int) -> Iterator[None]:
+def _told_apart(header: Header, above: str, needed: int, names: int) -> Iterator[None]:
     """Say what a file system that cannot take the tree means, after what was staged is gone."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Refused(
-                f"no room for snapshot {header.snapshot_id} beside its target: {os.strerror(error.errno)}; "
-                + compared(parent, needed, names),
+                f"no room for snapshot {header.snapshot_id} in {above}: {os.strerror(error.errno)}; "
+                + compared(above, needed, names),
                 code="no-room",
-                next_step="free space on the target's file system and publish the restore again",
+                next_step=f"free space on the file system of {above}, bytes and inodes, and publish the restore again",
             ) from error
         if error.errno in (errno.EFBIG, errno.EMLINK):
             raise Refused(

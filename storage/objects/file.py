@@ -43,7 +43,7 @@ class FileStore:
     def put(self, key: str, parts: Iterable[Buffer]) -> None:
         """See the port."""
         path = self._path(key)
-        with _explained("write", key):
+        with self._explained("write", key):
             temporary = self._write_temporary(parts)
             failpoint("object.before-put")
             try:
@@ -65,7 +65,7 @@ class FileStore:
     def create(self, key: str, parts: Sequence[Buffer]) -> bool:
         """See the port."""
         path = self._path(key)
-        with _explained("create", key):
+        with self._explained("create", key):
             temporary = self._write_temporary(parts)
             failpoint("object.before-create")
             try:
@@ -82,7 +82,7 @@ class FileStore:
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See the port."""
-        with _explained("read", key):
+        with self._explained("read", key):
             handle = os.open(self._path(key), _READ)
             try:
                 size = os.fstat(handle).st_size
@@ -96,7 +96,7 @@ class FileStore:
     def size(self, key: str) -> int | None:
         """See the port."""
         try:
-            with _explained("look at", key):
+            with self._explained("look at", key):
                 return os.stat(self._path(key), follow_symlinks=False).st_size
         except ObjectMissing:
             return None
@@ -107,7 +107,7 @@ class FileStore:
         pending = [folder]
         while pending:
             here = pending.pop()
-            with _explained("list", prefix):
+            with self._explained("list", prefix):
                 try:
                     with os.scandir(os.path.join(self._root, here)) as found:
                         entries = [(e.name, e.is_dir(follow_symlinks=False), e) for e in found]
@@ -132,12 +132,12 @@ class FileStore:
         for key in keys:
             path = self._path(key)
             failpoint("object.before-delete")
-            with _explained("delete", key):
+            with self._explained("delete", key):
                 if _unlink_if_there(path):
                     touched.add(os.path.dirname(path))
             failpoint("object.after-delete")
         for folder in touched:
-            with _explained("delete", folder):
+            with self._explained("delete", folder):
                 _fsync_folder(folder)
 
     def sweep(self, older_than_seconds: int) -> int:
@@ -146,7 +146,7 @@ class FileStore:
         if not os.path.isdir(folder):
             return 0
         removed = 0
-        with _explained("sweep", TEMPORARY):
+        with self._explained("sweep", TEMPORARY):
             handle, probe = self._open_temporary()
             try:
                 oldest = os.fstat(handle).st_mtime - older_than_seconds
@@ -159,6 +159,22 @@ class FileStore:
                 removed += _unlink_if_there(path)
             self._remove_empty_folders(oldest)
         return removed
+
+    @contextmanager
+    def _explained(self, doing: str, key: str) -> Iterator[None]:  # the system's errors become those of the port
+        try:
+            yield
+        except FileNotFoundError:
+            raise ObjectMissing(f"object {key} is not in the store") from None
+        except OSError as error:
+            sentence = f"the store folder {self._root} could not {doing} {key}: {os.strerror(error.errno or 0)}"
+            if error.errno in _DENIED:
+                raise Refused(
+                    sentence, code="store-denied", next_step="give the worker's user the store folder, with mode 0700"
+                ) from error
+            raise StoreUnavailable(
+                sentence, next_step=f"make room on the disk of {self._root}, or look at its health"
+            ) from error
 
     def _path(self, key: str) -> str:
         return os.path.join(self._root, self._rule(key))
@@ -234,22 +250,6 @@ class FileStore:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                     raise
-
-
-@contextmanager
-def _explained(doing: str, key: str) -> Iterator[None]:
-    """Turn the operating system's errors into those of the port."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise ObjectMissing(f"object {key} is not in the store") from None
-    except OSError as error:
-        sentence = f"the store folder could not {doing} {key}: {os.strerror(error.errno or 0)}"
-        if error.errno in _DENIED:
-            raise Refused(
-                sentence, code="store-denied", next_step="give the worker's user the store folder, with mode 0700"
-            ) from error
-        raise StoreUnavailable(sentence, next_step="make room on the store's disk, or look at its health") from error
 
 
 def _read_exactly(handle: int, key: str, offset: int, length: int) -> bytes:

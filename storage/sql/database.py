@@ -14,7 +14,6 @@ from sqlalchemy import text
 
 from domain.chronicle import Told
 from domain.contracts import DeadLetter, Wake
-from domain.errors import DatabaseUnavailable
 from domain.operation import Operation, State
 from domain.service import Service
 from storage.sql import fairlock, migrate
@@ -107,17 +106,16 @@ class Database:
             return kind(self._engine, self._bell)
 
     def round_trip(self) -> None:
-        """Ask the database for something; DatabaseUnavailable if it does not answer, or if this process has waited for
-        long to write."""
+        """Ask the database for something; DatabaseUnavailable if it does not answer, or if this process has not
+        been able to write for a while."""
         with self._tx.read() as connection:
             connection.execute(text("SELECT 1"))
-        if self._fair is not None and (trouble := self._fair.trouble()):
-            raise DatabaseUnavailable(trouble)
+        self._tx.check_writes()
 
     def take_turn(self) -> None:
         """Wait for a short time for what writers queue for; DatabaseUnavailable says who keeps it."""
         if self._fair is not None:
-            with self._fair.held(fairlock.LONG_SECONDS):
+            with self._fair.held(fairlock.LOOK_SECONDS):
                 pass
 
     def counts(self) -> dict[str, Any]:

@@ -24,8 +24,8 @@ TURN_SECONDS = 10.0
 #: Seconds before each look at the lock that is taken before queueing for it: a transaction takes a millisecond or two,
 #: and a thread that waits in the queue costs a third of one.
 LOOKS = (0.0, *[0.0005] * 10)
-#: Seconds of waiting after which whoever is asked speaks of it.
-LONG_SECONDS = 3.0
+#: The same for one that only wants to know whether there is a turn to be had.
+LOOK_SECONDS = 3.0
 
 
 class FairLock:
@@ -36,7 +36,6 @@ class FairLock:
         self._threads = threading.Lock()
         self._descriptor: int | None = None
         self._ask: Ask | None = None  # one that nobody waits for at the moment
-        self._since: float | None = None  # since when this process has wanted it in vain
 
     @contextmanager
     def held(self, seconds: float = 0.0) -> Iterator[None]:
@@ -45,7 +44,6 @@ class FairLock:
         seconds = seconds or TURN_SECONDS
         until = time.monotonic() + seconds
         if not self._threads.acquire(timeout=seconds):  # a thread of this process has it, and hangs
-            self._since = self._since or until - seconds
             raise self._unavailable(seconds)
         try:
             descriptor = self._take(until, seconds)
@@ -55,12 +53,6 @@ class FairLock:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             self._threads.release()
-
-    def trouble(self) -> str:
-        """Who has kept this process waiting for long, as a sentence; "" when nobody does."""
-        since = self._since
-        waited = 0.0 if since is None else time.monotonic() - since
-        return self._sentence(waited) if waited > LONG_SECONDS else ""
 
     def close(self) -> None:
         """Forget the file; a later `held` opens it again."""
@@ -73,13 +65,11 @@ class FairLock:
         descriptor = self._opened()
         if self._ask is None:
             if any(taken(descriptor, pause) for pause in LOOKS):
-                self._since = None
                 return descriptor
             self._ask = Ask(descriptor)
-        self._since = self._since or time.monotonic()
         if not self._ask.granted(until - time.monotonic()):
             raise self._unavailable(seconds)
-        self._ask = self._since = None
+        self._ask = None
         return descriptor
 
     def _opened(self) -> int:
@@ -95,15 +85,13 @@ class FairLock:
 
     def _unavailable(self, seconds: float) -> DatabaseUnavailable:
         holder = holder_of(self._path)
+        who = "another process that cannot be seen from here" if holder is None else str(holder)
         next_step = "look at whatever writes to the database; the same is tried again by itself"
         if holder is not None:
             next_step = (
                 f"`kill -CONT {holder.pid}` if it was stopped, or end it with `kill -9 {holder.pid}`: what it has not "
                 "committed is undone, nothing that was acknowledged is lost, and the others go on by themselves"
             )
-        return DatabaseUnavailable(self._sentence(seconds), next_step=next_step)
-
-    def _sentence(self, waited: float) -> str:
-        holder = holder_of(self._path)
-        who = "another process that cannot be seen from here" if holder is None else str(holder)
-        return f"nothing can be written: {who} has held {self._path} for more than {waited:.0f} s"
+        return DatabaseUnavailable(
+            f"nothing can be written: {who} has held {self._path} for more than {seconds:.0f} s", next_step=next_step
+        )

@@ -9,6 +9,7 @@ is unknown. Every write here is therefore a compare-and-set that may be repeated
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -27,6 +28,10 @@ WEATHER_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 UNDEFINED_TABLE = frozenset({"42P01", "42703"})
 #: SQLite's primary result codes that mean "not now".
 SQLITE_WEATHER = ("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "PROTOCOL", "NOMEM", "INTERRUPT")
+#: Of those, the ones that a full or failing disk may be behind.
+SQLITE_DISK = ("FULL", "IOERR", "CANTOPEN", "READONLY")
+#: Seconds of failing writes after which this process is not ready; and those for which a failure is news.
+FAILING_SECONDS, STALE_SECONDS = 3.0, 30.0
 
 _CLOCKS = {
     # julianday has a resolution of a tenth of a millisecond; unixepoch('subsec') needs SQLite 3.42.
@@ -50,6 +55,9 @@ class Transactions:
         self.readers_ms = readers_ms
         self._readers = engine.execution_options(read_only=True)
         self.postgresql = engine.dialect.name == "postgresql"
+        self._file = "" if self.postgresql else str(engine.url.database)
+        #: Since when each write of this process has failed, when the last one did, and why; None after a good one.
+        self._failing: tuple[float, float, DatabaseUnavailable] | None = None
 
     def now(self, connection: Connection) -> int:
         """UTC milliseconds by the database's clock, or by the one that tests put in its place."""
@@ -60,17 +68,34 @@ class Transactions:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that writes nothing and never makes a writer wait."""
-        with translated(), self._readers.begin() as connection:
+        with translated(self._file), self._readers.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self, name: str) -> Iterator[Connection]:
         """A transaction that commits when the block ends; `name` names its two failpoints."""
         queue = self._fair.held() if self._fair else contextlib.nullcontext()
-        with translated(), self._engine.connect() as connection, queue, connection.begin():
+        with self._noted(), translated(self._file), self._engine.connect() as connection, queue, connection.begin():
             yield connection
             failpoint(f"{name}.before-commit")
         failpoint(f"{name}.after-commit")
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseUnavailable as error:
+            now, before = time.monotonic(), self._failing
+            self._failing = (before[0] if before else now, now, error)
+            raise
+        self._failing = None
+
+    def check_writes(self) -> None:
+        """DatabaseUnavailable when no write of this process has succeeded for a while; what nobody has tried for a
+        long time is not known to fail."""
+        now, failing = time.monotonic(), self._failing
+        if failing is not None and now - failing[0] > FAILING_SECONDS and now - failing[1] < STALE_SECONDS:
+            raise DatabaseUnavailable(str(failing[2]), next_step=failing[2].next_step)
 
     def insert(self, table: Table) -> postgresql.Insert:
         """An INSERT that knows ON CONFLICT; both dialects spell it alike, so one type stands for both."""
@@ -83,10 +108,11 @@ class Transactions:
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
+def translated(file: str = "") -> Iterator[None]:
     """Turn driver errors into DatabaseUnavailable or Conflict; anything else is a bug and says so.
 
-    The new error carries the driver's first line and never the statement's parameters.
+    `file` is SQLite's, for whoever has to look at its disk. The new error carries the driver's first line and never the
+    statement's parameters.
     """
     try:
         yield
@@ -101,6 +127,11 @@ def translated() -> Iterator[None]:
             raise DatabaseUnavailable(
                 f"the database has another schema than this program: {_first_line(error)}",
                 next_step="run `backstay migrate`",
+            ) from error
+        if _primary_code(error) in SQLITE_DISK:
+            raise DatabaseUnavailable(
+                f"the database {file} cannot be used: {_first_line(error)}",
+                next_step=f"make room on the disk of {file} (`df` and `df -i`), or look at its health and permissions",
             ) from error
         if error.connection_invalidated or _weather(error):
             raise DatabaseUnavailable(f"the database did not answer: {_first_line(error)}") from error
@@ -118,10 +149,14 @@ def _undefined(error: exc.DBAPIError) -> bool:
     )
 
 
+def _primary_code(error: exc.DBAPIError) -> str:
+    """SQLite's primary result code; "" on PostgreSQL."""
+    return str(getattr(error.orig, "sqlite_errorname", None) or "").removeprefix("SQLITE_").split("_")[0]
+
+
 def _weather(error: exc.DBAPIError) -> bool:
-    name = getattr(error.orig, "sqlite_errorname", None)
-    if name is not None:
-        return str(name).removeprefix("SQLITE_").split("_")[0] in SQLITE_WEATHER
+    if code := _primary_code(error):
+        return code in SQLITE_WEATHER
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
         return str(state)[:2] in WEATHER_CLASSES

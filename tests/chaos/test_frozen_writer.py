@@ -13,7 +13,7 @@ import pytest
 
 from domain import failpoint
 from domain.errors import DatabaseUnavailable
-from storage.sql import fairlock, open_database
+from storage.sql import fairlock, open_database, transactions
 from tests.chaos.victim import freeze
 from tests.command_line import CommandLine
 from tests.contract.sql_bench import Bench, FlippingSealer, accepted
@@ -37,7 +37,8 @@ def url(migrated: Path, tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fairlock, "TURN_SECONDS", 0.2)
-    monkeypatch.setattr(fairlock, "LONG_SECONDS", 0.1)
+    monkeypatch.setattr(fairlock, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(transactions, "FAILING_SECONDS", 0.0)
 
 
 class Children:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from domain import failpoint
 from domain.errors import DatabaseUnavailable
-from storage.sql import open_database
+from storage.sql import open_database, transactions
 from tests.contract.sql_bench import Bench, FlippingSealer, accepted
 
 
@@ -114,6 +114,30 @@ def test_writers_of_one_process_take_turns(bench: Bench) -> None:
         thread.join()
     assert failures == []
     assert bench.database.inbox.backlog() == 60
+
+
+def test_a_full_disk_under_sqlite_is_named_and_makes_the_process_unready_until_a_write_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Bench.opened(f"sqlite:///{tmp_path}/t.db") as bench:
+        engine = bench.database._engine
+        with engine.connect() as connection:  # the pool gives this connection out again
+            most = connection.exec_driver_sql("PRAGMA max_page_count").scalar()
+            connection.exec_driver_sql("PRAGMA max_page_count=1")
+        with pytest.raises(DatabaseUnavailable, match=rf"{tmp_path}/t.db cannot be used: .*full") as raised:
+            bench.accept(*(accepted(f"m{number}", data={"text": "x" * 4000}) for number in range(20)))
+        assert "`df -i`" in raised.value.next_step
+        bench.database.round_trip()  # one failure may pass
+        monkeypatch.setattr(transactions, "FAILING_SECONDS", 0.0)
+        with pytest.raises(DatabaseUnavailable, match="full"):
+            bench.database.round_trip()
+        monkeypatch.setattr(transactions, "STALE_SECONDS", 0.0)
+        bench.database.round_trip()  # who never writes again must not stay unready for ever
+        monkeypatch.setattr(transactions, "STALE_SECONDS", 30.0)
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+        bench.accept_one("later")
+        bench.database.round_trip()
 
 
 def test_sqlite_is_durable_on_every_commit(tmp_path: Path) -> None:

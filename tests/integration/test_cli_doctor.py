@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,6 +70,24 @@ def test_a_disk_without_room_fails_and_says_what_waits(cli: CommandLine, monkeyp
     monkeypatch.setenv("BACKSTAY_KEEP_FREE", "900000T")
     (found,) = _found(cli, "room")
     assert (found["verdict"], "no work on files begins here" in found["detail"]) == ("fail", True)
+
+
+@pytest.mark.parametrize(("place", "lacking"), [("apps", "inodes"), ("store", "blocks")])
+def test_each_full_disk_of_this_host_is_named(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, place: str, lacking: str
+) -> None:
+    real, full = os.statvfs, str(cli.data_dir / place)
+    (cli.data_dir / place).mkdir(exist_ok=True)
+    gone = {"f_bavail": 0} if lacking == "blocks" else {"f_favail": 0}
+
+    def told(path: str) -> Any:
+        real(path)  # what does not exist has no room to tell of
+        fields = {"f_bavail": 10**7, "f_frsize": 4096, "f_blocks": 10**7, "f_files": 10**6, "f_favail": 10**6}
+        return SimpleNamespace(**fields | (gone if path == full else {}))
+
+    monkeypatch.setattr(os, "statvfs", told)
+    (found,) = _found(cli, "room")
+    assert (found["verdict"], full in found["detail"]) == ("fail", True)
 
 
 def test_a_program_that_is_not_there_is_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,14 @@ class Bench:
             rows = connection.scalars(select(operation.c.message_id).where(operation.c.message_id.in_(messages))).all()
         return Counter(rows)
 
+    def why_waiting(self, op_id: str) -> str:
+        """Code and sentence of why its last attempt left it waiting; "" while there is none."""
+        operation = self._tables["operation"]
+        asked = select(operation.c.error_code, operation.c.error_sentence).where(operation.c.op_id == op_id)
+        with self._engine.connect() as connection:
+            code, sentence = connection.execute(asked).one()
+        return f"{code}: {sentence}" if sentence else ""
+
     def garbage(self) -> list[str]:
         """Keys and prefixes that are to be removed when their time is over."""
         with self._engine.connect() as connection:

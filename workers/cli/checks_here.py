@@ -11,7 +11,6 @@ import stat
 from typing import TYPE_CHECKING
 
 from domain.errors import BackstayError
-from domain.node import low_on_room
 from domain.source import HookSettings
 from workers.cli.reports import CLOCKS, SKEW_SECONDS, Report
 from workers.cli.session import Session
@@ -115,21 +114,21 @@ def data_directory(here: Session) -> Report:
 
 
 def room(here: Session) -> Report:
-    """Both disks have more than data work has to leave."""
-    from workers.node_report import disks_of
+    """The disks have more than data work has to leave: those of the trees, of the node's own files, and of whatever
+    else lies on this host."""
+    from workers.node_report import disks_of, other_disks_of, room_trouble
 
-    disks = disks_of(here.settings)
+    disks, others, keep_free = disks_of(here.settings), other_disks_of(here.settings), here.settings.keep_free
+    if trouble := room_trouble(disks, keep_free):
+        next_step = "make room, or lower BACKSTAY_KEEP_FREE; what waits begins by itself"
+        return Report("room", "fail", f"no work on files begins here: {trouble}", next_step)
+    if trouble := room_trouble(others, keep_free):
+        next_step = "make room; what waits for it is tried again by itself"
+        return Report("room", "fail", f"what is written there will fail: {trouble}", next_step)
     detail = "; ".join(
         f"{name}: {disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB ({disk.path})"
-        for name, disk in disks.items()
+        for name, disk in {**disks, **others}.items()
     )
-    if trouble := low_on_room(disks, here.settings.keep_free):
-        return Report(
-            "room",
-            "fail",
-            f"no work on files begins here: {trouble}",
-            "make room, or lower BACKSTAY_KEEP_FREE; what waits begins by itself",
-        )
     return Report("room", "ok", detail or "nothing is there yet")
 
 

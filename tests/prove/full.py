@@ -1,0 +1,247 @@
+"""Full disks: blocks or inodes are gone at a failpoint, somebody looks, room is made, and everything must end well.
+
+The places are small file systems in memory, one for each thing that an embedded node writes. A point counts when its
+disk was full. Needs root.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from domain.errors import DatabaseUnavailable
+from domain.operation import TERMINAL, Operation, State
+from tests.chaos import victim
+from tests.chaos.victim import Death
+from tests.fakes.region import RegionDouble
+from tests.prove.bench import SOURCE, Bench
+from tests.prove.commands import SCENARIOS
+from tests.prove.matrix import Matrix
+from tests.prove.promises import broken, whole
+from workers import room
+from workers.bootstrap import System
+
+#: What lies where, beneath the data directory; "" is the directory itself, with its caches and locks.
+PLACES = {
+    "data directory": "",
+    "live trees": "apps",
+    "store": "store",
+    "spool": "spool",
+    "database": "database",
+}
+KINDS = ("blocks", "inodes")
+MEGABYTES, INODES = 32, 3000
+#: Bytes, or inodes, that are left: at none, in the middle of something small, and of something larger.
+LEFT = {"blocks": (0, 0, 0, 0, 8_192, 65_536), "inodes": (0, 0, 0, 0, 1, 5)}
+#: Commands that write more than rows.
+WRITING = ("create", "restore", "drill", "import", "export", "repack", "forget", "record")
+#: Seconds after which what has neither ended nor said why it waits is looked at as it is.
+LOOK_SECONDS = 4.0
+BALLAST = ".ballast"
+
+
+def missing() -> str:
+    """What this machine lacks; empty when it lacks nothing."""
+    if os.geteuid() != 0:
+        return "only root can mount"
+    lacks = [name for name in ("mount", "umount") if shutil.which(name) is None]
+    return f"not installed: {', '.join(lacks)}" if lacks else ""
+
+
+@contextmanager
+def disks(data: Path) -> Iterator[None]:
+    """A file system of its own for every place."""
+    with ExitStack() as closing:
+        for below in PLACES.values():
+            folder = data / below
+            folder.mkdir(parents=True, exist_ok=True)
+            size = f"size={MEGABYTES}m,nr_inodes={INODES},mode=0700"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", folder], check=True)
+            closing.callback(partial(subprocess.run, ["umount", "--lazy", str(folder)], check=True))
+        yield
+
+
+def environment(data: Path) -> dict[str, str]:
+    """What puts the database into a place of its own."""
+    return {"DATABASE_URL": f"sqlite:///{data}/database/backstay.db"}
+
+
+def fill(folder: Path, kind: str, left: int, done: Path) -> None:
+    """Take what is free, but for so much; then say so."""
+    _fill(folder, kind, left)
+    done.touch()
+
+
+def _fill(folder: Path, kind: str, left: int) -> None:
+    if kind == "blocks":
+        found = os.statvfs(folder)
+        with (folder / BALLAST).open("wb") as file, suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, max(1, found.f_bavail * found.f_frsize - left))
+        return
+    (folder / BALLAST).mkdir(exist_ok=True)
+    with suppress(OSError):
+        for number in itertools.count():
+            if os.statvfs(folder).f_favail <= left:
+                return
+            (folder / BALLAST / str(number)).touch()
+
+
+def make_room(folder: Path) -> bool:
+    """Give it back; False if nobody had taken it."""
+    ballast = folder / BALLAST
+    if ballast.is_dir():
+        shutil.rmtree(ballast)
+        return True
+    with suppress(FileNotFoundError):
+        ballast.unlink()
+        return True
+    return False
+
+
+class Full:
+    """Cases on one bench whose places can be filled."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.matrix, self.filled = bench, Matrix(bench), bench.home / "filled"
+        self.settings = {
+            free: bench.settings_with(BACKSTAY_LEASE_SECONDS="3", **({"BACKSTAY_KEEP_FREE": "0"} if free else {}))
+            for free in (False, True)
+        }
+        self.reached = 0
+        self.bad: list[str] = []
+        self.ends: Counter[str] = Counter()
+
+    def case(self, name: str, place: str, kind: str, left: int, death: Death | None, *, keep: bool, ask: bool) -> None:
+        """Fill the place there, or before anything begins; look, make room, and judge. `keep`: the guard of the disks
+        watches; `ask`: `backstay doctor` too is asked while the disk is full."""
+        bench, service = self.bench, self.matrix.ready(name)
+        folder, what = bench.home / "data" / PLACES[place], f"{name}: {kind} of {place} gone at {death}, {left} left"
+        wanted = SCENARIOS[name].act(bench, service)
+        self.filled.unlink(missing_ok=True)
+        strike = partial(fill, folder, kind, left, self.filled)
+        if death is None:
+            strike()
+        finished = partial(_over, partial(bench.over, list(wanted)))
+        settings = self.settings[not keep]
+        pid = victim.start_node(settings, finished, bench.home / "full", death, log=bench.home / "log", strike=strike)
+        found = self._looked(list(wanted), pid)
+        bad = [sentence for one in found for sentence in self._dishonest(one, folder, wanted[one.message_id])]
+        bad += whole(bench, service)
+        if ask and self.filled.exists():
+            bad += self._doctor(folder)
+        self.reached += make_room(folder)
+        end = victim.end_of(pid, bench.home / "full")
+        bad += [] if end.exit_code == 0 else [f"not finished with room again ({end.exit_code})"]
+        bad += self._again(name, service, wanted)
+        self.bad += [f"{what}: {sentence}" for sentence in bad]
+
+    def _looked(self, messages: list[str], pid: int) -> list[Operation]:
+        """The operations, as soon as each has ended or says why it waits, or nothing has been heard for a while."""
+        until = time.monotonic() + LOOK_SECONDS
+        while time.monotonic() < until:
+            found = self._found(messages)
+            settled = all(one.state in TERMINAL or self.bench.why_waiting(one.op_id) for one in found)
+            if len(found) == len(messages) and settled and self.filled.exists():
+                return found
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return self._found(messages)
+            time.sleep(0.05)
+        return self._found(messages)
+
+    def _found(self, messages: list[str]) -> list[Operation]:
+        with suppress(DatabaseUnavailable):
+            found = [self.bench.system.database.find_by_message(SOURCE, message) for message in messages]
+            return [one for one in found if one is not None]
+        return []
+
+    def _dishonest(self, one: Operation, folder: Path, wanted: State) -> list[str]:
+        """What it says of its end, or of its waiting, must be true and of use."""
+        ended = one.state in TERMINAL
+        if one.state is wanted:
+            self.ends["ended all the same"] += 1
+            return []
+        said = str(one.outcome or {}) if ended else self.bench.why_waiting(one.op_id)
+        if not said:
+            self.ends["waiting for the database or the spool"] += 1
+            return []
+        code = one.error_code if ended else said.partition(":")[0]
+        self.ends[f"{one.state} {code}" if ended else f"waiting: {code}"] += 1
+        bad = []
+        if code == "internal-error":
+            bad.append(f"a bug of ours: {said}")
+        if not any(word in said for word in ("No space left", "room", "full", " free")):
+            bad.append(f"it does not say that there is no room: {said}")
+        if str(folder) not in said:
+            bad.append(f"it does not name {folder}: {said}")
+        if ended and not (one.outcome or {}).get("next_step"):
+            bad.append(f"no next step: {said}")
+        return bad
+
+    def _doctor(self, folder: Path) -> list[str]:
+        environment = {**os.environ, **self.bench.environment(BACKSTAY_NODE="chaos-1")}
+        command = [sys.executable, "-m", "workers", "doctor", "--json"]
+        said = subprocess.run(command, env=environment, capture_output=True, text=True)
+        checks = json.loads(said.stdout)["checks"]
+        named = [
+            one for one in checks if one["verdict"] == "fail" and str(folder) in one["detail"] and one["next_step"]
+        ]
+        return [] if named else [f"doctor says nothing of {folder}: {checks}"]
+
+    def _again(self, name: str, service: str, wanted: dict[str, State]) -> list[str]:
+        """What has failed for want of room succeeds when it is asked for again."""
+        bench, ends = self.bench, dict(wanted)
+        for message, state in wanted.items():
+            one = bench.system.database.find_by_message(SOURCE, message)
+            if one is None:
+                return [f"{message} was lost"]
+            if one.state is not state and one.state in (State.FAILED, State.ROLLED_BACK):
+                data = bench.system.database.ledger.get(one.op_id).data  # type: ignore[union-attr]
+                ends |= {message: one.state, bench.ask(service, one.kind, data, "again"): state}
+        if len(ends) > len(wanted):
+            end = bench.run(list(ends))
+            if end.exit_code != 0:
+                return [f"asked for again, it did not end ({end.exit_code})"]
+        return broken(bench, SCENARIOS[name], service, ends)
+
+
+def _over(over: partial[bool], system: System) -> bool:
+    try:
+        return over(system)
+    except DatabaseUnavailable:
+        return False
+
+
+def drawn(full: Full, draw: random.Random, points: dict[str, list[Death]]) -> None:
+    """One case of all that there are; `points` are those that are known already."""
+    place, kind = draw.choice(list(PLACES)), draw.choice(KINDS)
+    name = draw.choice(WRITING if place in ("data directory", "live trees", "store") else list(SCENARIOS))
+    if name not in points:
+        points[name] = [death for death in full.matrix.points(name) if death.hit == 1]
+    death = draw.choice([None, *draw.sample(points[name], 5)])
+    full.case(name, place, kind, draw.choice(LEFT[kind]), death, keep=draw.random() < 0.3, ask=draw.random() < 0.2)
+
+
+def run(home: Path, seconds: float, draw: random.Random) -> Full:
+    """Cases until the time is over."""
+    until, points = time.monotonic() + seconds, dict[str, list[Death]]()
+    before, room.ROOM_SECONDS = room.ROOM_SECONDS, 1.0  # nodes are forked and look as often
+    try:
+        with disks(home / "data"), RegionDouble(fenced=True) as region:
+            full = Full(Bench(home, region, environment(home / "data")))
+            while time.monotonic() < until:
+                drawn(full, draw, points)
+            full.bench.close()
+            return full
+    finally:
+        room.ROOM_SECONDS = before
