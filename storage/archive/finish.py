@@ -2,7 +2,8 @@
 
 Apart from writing bytes, because the policy of what is not given back is here: setuid and setgid of
 files are dropped, as a snapshot must not be able to bring a privilege with it (setgid and sticky of
-directories grant none and are kept); owners are set when we are root, else everything is ours.
+directories grant none and are kept); owners are set when we are root, else everything is ours, with a group that
+we are in, and the rest is warned of.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -52,13 +54,14 @@ class Finisher:
         self._root = os.geteuid() == 0
         file = (tree.mode & 0o170000) == stat.S_IFREG
         privileged = file & ((tree.mode & (stat.S_ISUID | stat.S_ISGID)) != 0)
-        foreign = ((tree.uid != os.geteuid()) | (tree.gid != os.getegid())) & self._root
+        foreign = (tree.uid != os.geteuid()) | (tree.gid != os.getegid())
         # Worked out for all rows at once: most files need nothing but their mode and time.
         self._unusual = set(np.nonzero(privileged | foreign)[0].tolist()) | set(tree.attributes)
         self._modes = np.where(file, tree.mode & 0o777, tree.mode & 0o7777).tolist()
         self._mtimes = tree.mtime.tolist()
-        #: Rows whose owner or attributes are not the snapshot's, which was warned of.
-        self.unlike: set[int] = set()
+        #: Rows whose owner, or attributes, are not the snapshot's, which was warned of.
+        self.other_owner: set[int] = set()
+        self.other_attributes: set[int] = set()
 
     def mode_of(self, row: int) -> int:
         """The permission bits that the entry gets."""
@@ -77,20 +80,26 @@ class Finisher:
         if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
             self._warnings.add("setuid or setgid was dropped", self._name_of(row))
         if (encoded := tree.attributes.get(row)) and not attributes.apply(handle, encoded):
-            self.unlike.add(row)
+            self.other_attributes.add(row)
             self._warnings.add("extended attributes could not be set", self._name_of(row))
-        if self._root:
-            try:
-                os.fchown(handle, int(tree.uid[row]), int(tree.gid[row]))
-            except OSError as error:
-                if error.errno not in (errno.EPERM, errno.EINVAL):
-                    raise
-                self.unlike.add(row)
-                self._warnings.add("the owner could not be set", self._name_of(row))
+        self._give(row, partial(os.fchown, handle))
+
+    def _give(self, row: int, chown: Callable[[int, int], None]) -> None:
+        """Owner and group; who is not root can give only the group, and only one that he is in."""
+        uid, gid = int(self._tree.uid[row]), int(self._tree.gid[row])
+        ours = self._root or uid == os.geteuid()
+        try:
+            chown(uid if self._root else -1, gid)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EINVAL):
+                raise
+            ours = False
+        if not ours:
+            self.other_owner.add(row)
+            self._warnings.add("the owner could not be set", self._name_of(row))
 
     def apply_to_link(self, name: bytes, directory: int, row: int) -> None:
         """Owner and times of a symbolic link."""
         if row in self._unusual:
-            uid, gid = int(self._tree.uid[row]), int(self._tree.gid[row])
-            os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
+            self._give(row, partial(os.chown, name, dir_fd=directory, follow_symlinks=False))
         os.utime(name, ns=(self._mtimes[row], self._mtimes[row]), dir_fd=directory, follow_symlinks=False)

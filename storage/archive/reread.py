@@ -115,13 +115,13 @@ class _Looking:
         if stat.S_IFMT(status.st_mode) != stat.S_IFMT(int(tree.mode[row])):
             return False
         owner = (int(tree.uid[row]), int(tree.gid[row]))
-        owned = os.geteuid() != 0 or row in self._finisher.unlike or (status.st_uid, status.st_gid) == owner
+        owned = row in self._finisher.other_owner or (status.st_uid, status.st_gid) == owner
         mode = stat.S_ISLNK(status.st_mode) or stat.S_IMODE(status.st_mode) == self._finisher.mode_of(row)
         return owned and mode and status.st_mtime_ns == int(tree.mtime[row])
 
     def _attributes(self, row: int, handle: int) -> bool:
         wanted = self._tree.attributes.get(row)
-        return not wanted or row in self._finisher.unlike or attributes.read(handle) == wanted
+        return not wanted or row in self._finisher.other_attributes or attributes.read(handle) == wanted
 
     def _content(self, row: int, handle: int, buffer: memoryview) -> bool:
         tree, at = self._tree, 0

@@ -62,6 +62,7 @@ class AppsRoot:
                 code="mount-point",
                 next_step="let the service's directory be a plain directory on the file system of the apps root",
             )
+        _refuse_without_rights(existing, exchanged=existing == target)
         _refuse_mounts_inside(target)
         return staging
 
@@ -192,6 +193,8 @@ def _exchange_or_move(source: str, target: str) -> None:
                 code="mount-point",
                 next_step="let the service's directory be a plain directory on the file system of the apps root",
             ) from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise _no_rights(target) from error
         if error.errno in (errno.EINVAL, errno.ENOSYS):
             raise Refused(
                 f"the file system of {target} cannot exchange two directories in one step",
@@ -199,6 +202,22 @@ def _exchange_or_move(source: str, target: str) -> None:
                 next_step="use ext4, xfs, btrfs, f2fs or tmpfs for the apps root",
             ) from error
         raise
+
+
+def _refuse_without_rights(existing: str, *, exchanged: bool) -> None:
+    """Moving a directory needs the right to write to it, because its ".." changes, and to the one that names it."""
+    needed = [existing, os.path.dirname(existing)] if exchanged else [existing]
+    if not all(os.access(path, os.W_OK | os.X_OK, effective_ids=True) for path in needed):
+        raise _no_rights(existing)
+
+
+def _no_rights(path: str) -> Refused:
+    return Refused(
+        f"this worker may not put another directory in the place of {path}: it needs the right to write to it and to "
+        "the directory that it is in, and neither may be immutable",
+        code="not-permitted",
+        next_step="run the worker as root, or as the owner of the directory; then publish the command again",
+    )
 
 
 def _refuse_mounts_inside(target: str) -> None:

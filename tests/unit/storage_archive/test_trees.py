@@ -128,7 +128,14 @@ def test_a_swap_is_on_disk_in_both_folders_before_it_is_reported(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.EBUSY, "mount-point"), (errno.EXDEV, "mount-point"), (errno.EINVAL, "no-exchange")]
+    ("number", "code"),
+    [
+        (errno.EACCES, "not-permitted"),
+        (errno.EPERM, "not-permitted"),
+        (errno.EBUSY, "mount-point"),
+        (errno.EXDEV, "mount-point"),
+        (errno.EINVAL, "no-exchange"),
+    ],
 )
 def test_a_file_system_that_cannot_exchange_refuses_in_words(
     trees: AppsRoot, monkeypatch: pytest.MonkeyPatch, number: int, code: str
@@ -180,6 +187,20 @@ def test_a_mount_that_came_after_staging_ends_the_swap_before_it_begins(
         trees.swap(staging, target, inode)
 
     assert caught.value.code == "mount-inside" and _word(target) == "old"
+
+
+def test_a_target_that_this_worker_may_not_exchange_is_refused_before_anything_is_staged(
+    trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = trees.resolve("acme/web")
+    for denied in (target, os.path.dirname(target)):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "access", lambda path, *_, no=denied, **__: path != no)
+            with pytest.raises(Refused) as caught:
+                trees.staging_path(OP, target)
+        assert caught.value.code == "not-permitted" and caught.value.next_step
+
+    assert trees.staged_operations() == []
 
 
 @pytest.mark.parametrize("directory", ["../etc", "/etc", "a/../../b", "", ".", ".backstay/x", "a\0b"])
