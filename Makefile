@@ -12,7 +12,7 @@ TEST_WORKERS ?= 3
 SECONDS ?= 60
 MINUTES ?= 60
 
-.PHONY: help demo test simulate prove soak lint format types bench whats-here reference lock clean
+.PHONY: help demo test simulate prove soak fuzz lint format types bench whats-here reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ prove: $(VENV)/.dev ## kill matrices on real servers, power cuts and simulation,
 
 soak: $(VENV)/.dev ## two nodes under mixed load and random faults for MINUTES, then the audit of everything (ARGS=--stack=rabbit)
 	@$(BIN)/python -m tests.prove.soak --minutes $(MINUTES) $(ARGS)
+
+fuzz: $(VENV)/.dev $(VENV)/.fuzz ## everything that reads what others write, under atheris, each for SECONDS (ARGS="--only texts")
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 lint: $(VENV)/.dev ## rules and formatting, changing nothing
 	@$(BIN)/ruff check .
@@ -56,7 +59,7 @@ lock: ## the locks anew from pyproject.toml (needs uv)
 	@.ci/lock
 
 clean: ## remove the environment and everything that tools left
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .fuzz build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: requirements.lock .ci/venv
@@ -66,3 +69,7 @@ $(VENV)/.runtime: requirements.lock .ci/venv
 $(VENV)/.dev: requirements-dev.lock .ci/venv
 	@.ci/venv $(VENV) requirements-dev.lock
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
+	@.ci/venv $(VENV) requirements-fuzz.lock
+	@touch $@

@@ -29,7 +29,10 @@ class S3Address:
 
 def parse(url: str) -> S3Address:
     """Read the URL. Raises Refused(code="bad-store-url"), which never echoes a credential."""
-    parsed = urllib.parse.urlsplit(url)
+    try:
+        parsed = urllib.parse.urlsplit(url)
+    except ValueError:
+        raise _refused("brackets that are no address") from None
     options = dict(urllib.parse.parse_qsl(parsed.query, keep_blank_values=True))
     endpoint, region = options.pop("endpoint", None), options.pop("region", None)
     addressing, checksums = options.pop("addressing", "auto"), options.pop("checksums", "when_required")
@@ -48,11 +51,15 @@ def parse(url: str) -> S3Address:
         else None
     )
     if wrong:
-        raise Refused(
-            f"the S3 store URL has {wrong}",
-            code="bad-store-url",
-            next_step="write s3://bucket/prefix?endpoint=https://host&region=name&addressing=path; no credentials",
-        )
+        raise _refused(wrong)
     if prefix:
         prefix = check_key(prefix) + "/"
     return S3Address(parsed.netloc, prefix, endpoint, region, addressing, checksums)
+
+
+def _refused(wrong: str) -> Refused:
+    return Refused(
+        f"the S3 store URL has {wrong}",
+        code="bad-store-url",
+        next_step="write s3://bucket/prefix?endpoint=https://host&region=name&addressing=path; no credentials",
+    )

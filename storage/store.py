@@ -21,8 +21,9 @@ def open_store(url: str, rule: KeyRule = check_key) -> ObjectStore:
     scheme, separator, _ = url.partition("://")
     backends = members(objects, "backend", Backend)
     if not separator or scheme not in backends:
+        got = f"got {scheme[:20]!r}" if separator else "it has no ://"  # the rest of an address may be a password
         raise Refused(
-            f"the store URL must begin with one of {', '.join(f'{name}://' for name in backends)}; got {scheme[:20]!r}",
+            f"the store URL must begin with one of {', '.join(f'{name}://' for name in backends)}; {got}",
             code="bad-store-url",
             next_step="set BACKSTAY_STORE_URL, for example file:///var/lib/backstay/store or s3://bucket/prefix",
         )

@@ -107,7 +107,7 @@ def _seconds(given: str | None, now: float) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(given).timestamp() - now
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
@@ -116,5 +116,5 @@ def skew_of(headers: Mapping[str, str], now: float) -> float | None:
     """How many seconds `now` is ahead of the clock of whoever answered; None when he did not say."""
     try:
         return now - parsedate_to_datetime(headers.get("Date", "")).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -102,7 +102,7 @@ def _problems(name: str, table: Any) -> list[str]:
         check_name(name, "source")
     except InvalidMessage as error:
         return [f": {error}"]
-    if not isinstance(table, Mapping) or table.get("kind") not in _OF_KIND:
+    if not isinstance(table, Mapping) or table.get("kind") not in list(_OF_KIND):
         return [".kind: must be command or volume"]
     kind = table["kind"]
     found = [f".{key}: is no setting of a {kind}" for key in table if key not in _OF_KIND[kind]]

@@ -56,7 +56,10 @@ class _Member(tarfile.TarInfo):
             raise Refused(f"a header of the archive has {self.size} bytes", code="hostile-archive")
         if self.size < 0:
             raise Refused("a member of the archive has less than no bytes", code="hostile-archive")
-        return super()._proc_member(tar)  # type: ignore[misc]
+        try:
+            return super()._proc_member(tar)  # type: ignore[misc]
+        except (ValueError, OverflowError) as error:  # numbers and maps of pax records, which tarfile just reads
+            raise _damaged(error) from None
 
     def _proc_pax(self, tar: Any) -> Any:
         """Records are looked at before tarfile does: until Python 3.11.10 a long number would take it hours."""

@@ -39,11 +39,12 @@ def parse_url(text: str) -> URL:
     """The database's URL with the driver filled in; Refused if it names a database we do not know."""
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a password that holds "/" makes a port of its first half
         raise Refused(
             "the database URL cannot be read",
             code="bad-database-url",
-            next_step="use sqlite:////absolute/path.db or postgresql://user@host/database",
+            next_step="use sqlite:////absolute/path.db or postgresql://user@host/database; write / @ : ? # % of a "
+            "password as %2F %40 %3A %3F %23 %25",
         ) from None
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")

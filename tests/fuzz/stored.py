@@ -1,6 +1,4 @@
-"""Coverage-guided fuzzing of the readers of stored objects, for whoever has `atheris`: not part of the suite.
-
-    pip install atheris && python tests/fuzz/readers.py -max_total_time=30
+"""Readers of stored objects: tables, manifests, indexes of packs, segments, envelopes, sealed values, keys, records.
 
 Apart from the property tests, which know what an object looks like: this begins with bytes and finds its way by the
 branches that they reach. Anything but Damaged and Refused is a finding. Bytes are given to each reader as its
@@ -9,26 +7,26 @@ object, with digests made right, as damage that a digest finds teaches nothing.
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 import struct
-import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from domain.errors import Damaged, Refused
-from storage.archive import digest, envelope, manifest, pack, segment
+from domain.record import SnapshotRecord
+from storage.archive import attributes, digest, envelope, layout, manifest, pack, records, segment
 from storage.archive.check import tree_from
 from storage.archive.compression import compress_table, decompress_table
 from storage.archive.layout import ENVELOPE_MAGIC, MANIFEST_MAGIC, PACK_MAGIC
 from storage.archive.tenant_keys import TenantKeys
 from storage.objects.memory import MemoryStore
 from storage.sealing import KeyRing
+from tests.fuzz.target import Target, spread
 
 _RING = KeyRing({"k1": bytes(32)})
+GOLDEN = Path(__file__).parents[1] / "golden"
+_STORE = MemoryStore()
 
 
 def _table(data: bytes) -> None:
@@ -61,37 +59,42 @@ def _sealed(data: bytes) -> None:
     _RING.unseal(data, b"")
 
 
-_READERS = (_table, _manifest, _index, _segment, _envelope, _sealed)
+def _attributes(data: bytes) -> None:
+    attributes.parse(data)
 
 
-def one(data: bytes) -> None:
-    """Give the bytes to the reader that the first of them chooses."""
-    if not data:
-        return
+def _record(data: bytes) -> None:
+    records.read(_STORE, _RING, data.decode("utf-8", "replace"))
+
+
+def _seal_of_key(data: bytes) -> None:
+    store = MemoryStore()
+    store.put("tenants/acme/key", [layout.KEY_MAGIC + data])
+    TenantKeys(store, _RING).load("acme")
+
+
+_READERS = (_table, _manifest, _index, _segment, _envelope, _sealed, _attributes, _record, _seal_of_key)
+
+
+def _one(data: bytes) -> None:
     try:
-        _READERS[data[0] % len(_READERS)](data[1:])
+        spread(*_READERS)(data)
     except (Damaged, Refused):
         return
 
 
-def _seeds(folder: Path) -> None:
+def _seeds() -> list[bytes]:
     """The pinned objects, as their readers would get them."""
-    golden = Path(__file__).parents[1] / "golden"
-    plain, packed = (golden / "manifest-v1.bin").read_bytes(), (golden / "pack-v1.bin").read_bytes()
+    plain, packed = (GOLDEN / "manifest-v1.bin").read_bytes(), (GOLDEN / "pack-v1.bin").read_bytes()
     index = packed[-pack.index_bytes(packed, len(packed)) : -pack.FOOTER_BYTES]
     table = decompress_table(index, int.from_bytes(packed[-44:-40], "little"))
-    seeds = (
+    record = SnapshotRecord("0" * 32, "acme", "web", "s1", layout.manifest_key("acme", "web", "s1"), 9, "00", "00", 1)
+    made = (
         manifest.decode(plain)[1], plain[8:-32], table, packed[8:44],
-        (golden / "manifest-v2.bin").read_bytes()[8:-32], _RING.seal(b"x", b""),
+        (GOLDEN / "manifest-v2.bin").read_bytes()[8:-32], _RING.seal(b"x", b""), b"\x06user.a\x01\0\0\0x",
+        records.sign(dataclasses.asdict(record), _RING).encode(), (GOLDEN / "key-v1.bin").read_bytes()[8:],
     )  # fmt: skip
-    for number, seed in enumerate(seeds):
-        (folder / str(number)).write_bytes(bytes([number]) + seed)
+    return [bytes([number]) + seed for number, seed in enumerate(made)]
 
 
-if __name__ == "__main__":
-    atheris = importlib.import_module("atheris")
-    atheris.instrument_all()
-    with tempfile.TemporaryDirectory() as made:
-        _seeds(Path(made))
-        atheris.Setup([*sys.argv, made], one)
-        atheris.Fuzz()
+TARGET = Target("stored", _one, _seeds)

@@ -1,0 +1,73 @@
+"""Bytes on the socket of the HTTP server, where requests should be: any answer but 5xx, and the server lives.
+
+Apart from the tests of routes, which send requests: what is no request, or half of one, or two, comes here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import socket
+import tempfile
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+from tests.fuzz.target import Target
+from tests.site import Site, site
+
+#: Seconds in which an answer begins, or the connection is given up.
+_PATIENCE = 0.5
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
+#: Kept by the readiness check of a process without a worker.
+_FINE = {b"503"}
+
+
+@cache
+def _opened() -> tuple[Site, str]:
+    stack = ExitStack()
+    here = stack.enter_context(site(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "data", own=True))
+    atexit.register(stack.close)
+    return here, here.token("fuzzer", everywhere="admin")
+
+
+def _one(data: bytes) -> None:
+    here, token = _opened()
+    host, _, port = here.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=_PATIENCE) as connection:
+        try:
+            connection.sendall(data.replace(b"$TOKEN", token.encode()))
+            connection.shutdown(socket.SHUT_WR)
+            told = b"".join(iter(lambda: connection.recv(65536), b""))
+        except (TimeoutError, ConnectionError):
+            return
+    for status in _STATUS.findall(told):
+        assert status < b"500" or status in _FINE, told[:2000]
+
+
+def _seeds() -> list[bytes]:
+    """Requests of every kind: reads, commands, forms, downloads, and what is at the edge of the protocol."""
+    who = b"host: x\r\nauthorization: Bearer $TOKEN\r\n"
+    form = b"token=$TOKEN&next=/operations"
+    body = b'{"labels": ["a:b"]}'
+    posted = b"content-type: application/x-www-form-urlencoded\r\ncontent-length: "
+    paths = (
+        b"/", b"/api/v1/operations?limit=5&before=x", b"/api/v1/snapshots?label=a:b&tenant=acme", b"/metrics",
+        b"/exports/0192f0c1-0000-7000-8000-000000000001?until=1&signature=0", b"/static/console.css",
+        b"/login?next=//x", b"/dead-letters/groups/0000000000000000", b"/snapshots?label=a%3Ab&before=%00",
+        b"/api/v1/audit?limit=1",
+    )  # fmt: skip
+    give = b"POST /api/v1/tenants/acme/services/web/create-snapshot HTTP/1.1\r\n" + who
+    return [
+        *(b"GET %s HTTP/1.1\r\n%saccept: text/html\r\n\r\n" % (path, who) for path in paths),
+        give + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body),
+        give + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nhost: x\r\n%s%d\r\n\r\n%s" % (posted, len(form), form),
+        b"POST /snapshots/x/verify HTTP/1.1\r\n%s%s%d\r\n\r\n%s" % (who, posted, len(form), form),
+        b"GET /exports/0192f0c1-0000-7000-8000-000000000001 HTTP/1.1\r\nhost: x\r\nrange: bytes=0-5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\ncookie: backstay=x; __Host-backstay=y\r\nconnection: upgrade\r\n\r\n",
+        b"OPTIONS * HTTP/1.0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    ]
+
+
+TARGET = Target("web", _one, _seeds)
