@@ -30,17 +30,19 @@ from workers.web import credentials, downloads, login
 
 SECRET = "hunter2hunter2"
 Reader = Callable[[str], Any]
+#: What is given a password in earnest.
+HOLDING = {"database", "store", "s3", "ring", "regions", "places", "replicas", "url", "address"}
 
 
-def _promising(read: Reader, *errors: type[Exception]) -> Callable[[bytes], None]:
-    """The reader with the errors that it promises; none of them may quote a password."""
+def _promising(name: str, read: Reader, *errors: type[Exception]) -> Callable[[bytes], None]:
+    """The reader with the errors that it promises; where passwords belong, none of them may quote one."""
 
     def one(data: bytes) -> None:
         text = data.decode("utf-8", "replace")
         try:
             read(text)
         except errors as error:
-            assert SECRET not in str(error), "a password is in a sentence"
+            assert name not in HOLDING or SECRET not in str(error), "a password is in a sentence"
 
     return one
 
@@ -126,4 +128,6 @@ def _seeds() -> list[bytes]:
     return [bytes([number]) + text.encode() for number, (_, _, texts) in enumerate(READERS.values()) for text in texts]
 
 
-TARGET = Target("texts", spread(*(_promising(read, *errors) for read, errors, _ in READERS.values())), _seeds)
+TARGET = Target(
+    "texts", spread(*(_promising(name, read, *errors) for name, (read, errors, _) in READERS.items())), _seeds
+)
