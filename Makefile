@@ -12,7 +12,7 @@ TEST_WORKERS ?= 3
 SECONDS ?= 60
 MINUTES ?= 60
 
-.PHONY: help demo test simulate prove soak fuzz lint format types bench whats-here reference lock clean
+.PHONY: help demo test simulate prove soak audit sbom fuzz lint format types bench whats-here reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,14 @@ prove: $(VENV)/.dev ## kill matrices on real servers, power cuts and simulation,
 
 soak: $(VENV)/.dev ## two nodes under mixed load and random faults for MINUTES, then the audit of everything (ARGS=--stack=rabbit)
 	@$(BIN)/python -m tests.prove.soak --minutes $(MINUTES) $(ARGS)
+
+audit: $(VENV)/.dev $(VENV)-audit/.done ## known vulnerabilities of every locked library; says so when nobody can be asked
+	@$(BIN)/python -m tests.packaging.audit $(VENV)-audit/bin/pip-audit
+
+sbom: $(VENV)-audit/.done ## build/sbom.json: what is in production, as CycloneDX
+	@mkdir -p build
+	@$(VENV)-audit/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.json
 
 fuzz: $(VENV)/.dev $(VENV)/.fuzz ## everything that reads what others write, under atheris, each for SECONDS (ARGS="--only texts")
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
@@ -59,7 +67,7 @@ lock: ## the locks anew from pyproject.toml (needs uv)
 	@.ci/lock
 
 clean: ## remove the environment and everything that tools left
-	@rm -rf $(VENV) .fuzz build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-audit .fuzz build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: requirements.lock .ci/venv
@@ -72,4 +80,9 @@ $(VENV)/.dev: requirements-dev.lock .ci/venv
 
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
 	@.ci/venv $(VENV) requirements-fuzz.lock
+	@touch $@
+
+# Apart from the rest, because what looks for faults in libraries must not decide which versions of them we run.
+$(VENV)-audit/.done: requirements-audit.lock .ci/venv
+	@.ci/venv $(VENV)-audit requirements-audit.lock
 	@touch $@

@@ -21,8 +21,8 @@ def parse_replicas(text: str) -> dict[str, str]:
     for name, url in pairs:
         try:
             check_name(name, "replica")
-        except InvalidMessage as error:
-            raise ValueError(str(error)) from None
+        except InvalidMessage:  # what was given instead may be an address with a password
+            raise ValueError("a replica is NAME=URL, its name of a-z, 0-9 and . _ -") from None
         if name in found or url in found.values():
             raise ValueError(f"replica {name} or its place is there twice")
         if url.partition("://")[0] not in ("file", "s3"):

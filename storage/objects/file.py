@@ -286,11 +286,11 @@ def _unlink_if_there(path: str) -> bool:
 
 
 def _open(url: str, rule: KeyRule) -> ObjectStore:
-    parsed = urllib.parse.urlsplit(url)
-    path = urllib.parse.unquote(parsed.path)
-    if parsed.netloc or parsed.query or not path.startswith("/") or os.path.normpath(path) == "/":
+    host, _, tail = url.removeprefix("file://").partition("/")
+    path = urllib.parse.unquote(f"/{tail}")
+    if host or "?" in tail or "#" in tail or os.path.normpath(path) == "/":
         raise Refused(
-            f"a file store is file:///absolute/folder, got {url[:120]!r}",
+            "a file store is file:///absolute/folder, with no host and no options",
             code="bad-store-url",
             next_step="use an absolute path and no options",
         )

@@ -18,6 +18,7 @@ from typing import Any, get_args
 import typer
 
 import handlers
+from tests.documentation.licences import licences_page
 from tests.documentation.mentions import ROOT
 from workers.cli.answers import ANSWERS
 from workers.cli.answers.work import Failure
@@ -264,6 +265,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "messages.md": messages_page,
     "exit-codes.md": exit_codes_page,
     "errors.md": errors_page,
+    "licences.md": licences_page,
 }
 
 
