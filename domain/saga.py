@@ -136,8 +136,10 @@ class Saga:
             "message": said.answer.sentence,
             "tries": len(said.tries),
         }
+        # Without a definite answer it may have happened; saying that it was refused would be saying that it has not.
+        did = "gave no definite answer to" if said.answer.verdict is Verdict.UNKNOWN else "refused"
         sentence = (
-            f"region {self.course.task(service).place.region} refused {call} ({what}) of service {service}: "
+            f"region {self.course.task(service).place.region} {did} {call} ({what}) of service {service}: "
             f"{said.answer.sentence or said.reply.status}"
         )
         if not said.unknown:

@@ -156,6 +156,13 @@ def measure(count: Callable[..., None], attempt: Attempt, outcome: Outcome) -> N
         count("poison")
 
 
+def was_settled(attempt: Attempt, outcome: Outcome) -> bool:
+    """Whether a COMMIT without an answer had settled it: under this fence nobody else could have ended it so."""
+    claim = attempt.claim
+    found = attempt.context.find_operation(claim.operation.op_id)
+    return found is not None and (found.fence, found.state) == (claim.fence, outcome.state)
+
+
 def not_put_back(journal: Journal) -> tuple[Item, ...]:
     """What a person has to see to when an operation is STUCK: every step that is still open, newest first."""
     open_steps = [step for step in journal.steps() if step.state in TOUCHED and not is_neutral(step.kind)]

@@ -44,6 +44,7 @@ from workers.attempt import (
     poison_of,
     span_of,
     stuck,
+    was_settled,
     with_rows,
 )
 from workers.room import check_room
@@ -286,7 +287,11 @@ class Executor:
         self._ports.progress.drop(attempt.claim.operation.op_id)
         for retry in within_call(seconds=max(1.0, attempt.lease.left() - 1.0)):
             with retry:
-                self._ports.ledger.settle(attempt.claim, outcome)
+                try:
+                    self._ports.ledger.settle(attempt.claim, outcome)
+                except LeaseLost:
+                    if retry.retry_state.attempt_number == 1 or not was_settled(attempt, outcome):
+                        raise
         measure(self._ports.count, attempt, outcome)
         for clean_up in attempt.context.after_settle:
             try:

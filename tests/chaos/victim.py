@@ -19,6 +19,7 @@ from pathlib import Path
 
 from domain import failpoint
 from storage.sql import changes
+from workers import log as node_log
 from workers import relay
 from workers.bootstrap import System
 from workers.config import Settings
@@ -105,6 +106,7 @@ def start_node(
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(file, 1)
             os.dup2(file, 2)
+            sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # a test runner had put its own there
         live(settings, finished, trace, death, witness, strike)
     return pid
 
@@ -124,6 +126,7 @@ def live(
         relay.HOLD_MS = 500  # and events that a dead relay held are told soon
         relay.POLL_SECONDS = 0.2
         _arm(trace, death, witness, strike)
+        node_log.configure(settings.log_level, settings.node)
         system = System(settings)
         node = NodeProcess(system)
         node.start()

@@ -17,7 +17,16 @@ from domain.breaker import Breakers
 from domain.context import Context
 from domain.contracts import Accepted, Claim
 from domain.decoding import request_hash
-from domain.errors import Cancelled, Damaged, LeaseLost, Postponed, Refused, ShuttingDown, StoreUnavailable
+from domain.errors import (
+    Cancelled,
+    Damaged,
+    DatabaseUnavailable,
+    LeaseLost,
+    Postponed,
+    Refused,
+    ShuttingDown,
+    StoreUnavailable,
+)
 from domain.health import HookResult
 from domain.identity import Subject
 from domain.message import Command
@@ -306,6 +315,30 @@ def test_a_stale_worker_cannot_settle_what_another_has_taken_over(bench: Bench) 
     operation = bench.operation(op_id)
     assert operation.outcome is not None and operation.outcome["sentence"] == "by the second"
     assert (bench.ends, len(bench.events())) == (["succeeded", "lease-lost"], 1)
+
+
+def test_an_outcome_whose_commit_was_not_answered_is_that_outcome_and_no_lost_lease(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke between COMMIT and its answer: it has happened, is measured, and is cleaned up after."""
+    op_id, cleaned = bench.accept(), list[str]()
+    ledger, settle = type(bench.database.ledger), bench.database.ledger.settle
+
+    def unanswered(self: Any, claim: Claim, outcome: Outcome) -> None:
+        settle(claim, outcome)
+        monkeypatch.setattr(ledger, "settle", lambda self, claim, outcome: settle(claim, outcome))
+        raise DatabaseUnavailable("the database did not answer")
+
+    def handle(payload: Any, context: Context) -> Outcome:
+        context.after_settle.append(lambda: cleaned.append("staging"))
+        return Outcome.succeeded("did it")
+
+    monkeypatch.setattr(ledger, "settle", unanswered)
+    bench.handle = handle
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.ends, len(bench.events())) == (State.SUCCEEDED, ["succeeded"], 1)
+    assert cleaned == ["staging"]
+    assert [name for name, *_ in bench.counted] == ["operation_seconds"]
 
 
 @pytest.mark.parametrize(

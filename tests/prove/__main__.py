@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.prove.hosts import hosts
-from tests.prove.proofs import Line, disks, kills, simulated, tried
+from tests.prove.proofs import Line, disks, faults, kills, simulated, tried
 from tests.prove.stacks import STACKS
 
 PAGE = Path("docs/reliability.md")
@@ -50,7 +50,8 @@ def main() -> int:
 def _proofs() -> dict[str, Callable[[float], list[Line]]]:
     matrices = {name: partial(kills, name) for name in STACKS}
     seed = random.SystemRandom().randrange(10**7)
-    return {"simulation": partial(simulated, seed), **matrices, "disk": disks, "hosts": hosts}
+    servers = {f"faults-{name}": partial(faults, name) for name in STACKS if name != "embedded"}
+    return {"simulation": partial(simulated, seed), **matrices, **servers, "disk": disks, "hosts": hosts}
 
 
 def _table(lines: list[Line], seconds: float) -> str:
@@ -71,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", choices=["simulation", *STACKS, "disk", "hosts"], default="")
+    parser.add_argument("--only", choices=list(_proofs()), default="")
     parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     return parser.parse_args()
 

@@ -22,15 +22,15 @@ from workers.region_double.state import RegionState
 def audit(bench: Bench, messages: list[str], services: list[str], installed: list[str]) -> list[str]:
     """Sentences about what is wrong."""
     return [
-        *_ends(bench, messages),
+        *ends(bench, messages),
         *(line for service in services for line in _service(bench, service)),
-        *_region(bench, installed),
+        *agreement(bench, installed),
         *orphans(bench),
         *(f"a secret in {place}" for place in bench.secrets_found()),
     ]
 
 
-def _ends(bench: Bench, messages: list[str]) -> list[str]:
+def ends(bench: Bench, messages: list[str]) -> list[str]:
     """I1, I2, I5: what a broker has confirmed became one operation, which has one end, told once."""
     bad, counted = [], bench.operations_of(messages)
     for message in messages:
@@ -62,7 +62,7 @@ def _service(bench: Bench, service: str) -> list[str]:
     return bad
 
 
-def _region(bench: Bench, installed: list[str]) -> list[str]:
+def agreement(bench: Bench, installed: list[str]) -> list[str]:
     """I19: the region holds what the console says, wholly one version."""
     state, bad = RegionState(), []
     state.root = bench.region.root()

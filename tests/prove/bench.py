@@ -69,7 +69,7 @@ class Bench:
 
     def settings_with(self, **overrides: str) -> Settings:
         """This stack's settings, with some changed."""
-        return settings_of(self.home / "data", **self._environment, **overrides)
+        return settings_of(self.home / "data", **{**self._environment, **overrides})
 
     def close(self) -> None:
         """Close what was opened; the servers are somebody else's."""

@@ -14,8 +14,10 @@ from pathlib import Path
 from tests.fakes.region import RegionDouble
 from tests.prove import disk
 from tests.prove.bench import Bench
+from tests.prove.campaign import carried_out, nemesis
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, held
+from tests.prove.nemesis import Family
 from tests.prove.stacks import STACKS, stack
 from tests.simulation.runs import run
 
@@ -85,6 +87,31 @@ def _matrix(matrix: Matrix, name: str, seconds: float, share: float) -> list[Lin
     found = matrix.bench.secrets_found()
     lines.append(Line(f"marked secrets: {STACKS[name]}", "rows, objects, files, logs", 0, tuple(found)))
     return lines
+
+
+def faults(name: str, seconds: float) -> list[Line]:
+    """Servers that fail under two nodes, on one stack."""
+    home = Path(tempfile.mkdtemp(prefix="prove-"))
+    broker = "redis" if name == "redis" else "rabbitmq"
+    try:
+        with (
+            stack(name, home) as (environment, servers),
+            RegionDouble(fenced=True) as region,
+            nemesis(home, region, environment, servers) as made,
+        ):
+            done, most = carried_out(made, broker, seconds)
+            found = made.bench.secrets_found()
+        lines = [_fault(family, found, STACKS[name]) for family, found in sorted(made.families.items())]
+        return [*lines, Line(f"faults of servers: {STACKS[name]}", f"{done} of {most} cases", 0, tuple(found))]
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _fault(family: str, found: Family, where: str) -> Line:
+    seen = ", ".join(f"{event} {count}" for event, count in found.seen.most_common(4)) or "nothing"
+    return Line(
+        f"{family}: {where}", f"slowest case {found.slowest:.0f} s", found.points, tuple(found.bad), f"seen: {seen}"
+    )
 
 
 def _until(deadline: float, act: Callable[[], None], left: Sequence[object]) -> None:

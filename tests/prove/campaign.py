@@ -1,0 +1,131 @@
+"""Every fault of `nemesis.py` at every moment that there is, in a drawn order, until the time is over.
+
+Apart from the nemesis, which knows how to bring one about. Families take turns, so that a slow one (RabbitMQ takes
+ten seconds to start) does not take the time of the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.fakes.region import RegionDouble
+from tests.prove.bench import Bench
+from tests.prove.commands import SCENARIOS
+from tests.prove.matrix import Matrix
+from tests.prove.moment import COMMIT
+from tests.prove.nemesis import Nemesis, immediately, killed, stopped
+from tests.prove.stacks import Servers
+from tests.prove.wire import Wire
+
+Case = Callable[[], None]
+#: The scenarios whose servers fail: what reads, what writes, and both ends of what changes a region.
+KINDS = ("create", "restore", "upgrade", "upgrade-fails", "rollback")
+
+
+def _answer(status: str, code: str) -> str:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>later</Message></Error>"
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\nConnection: close"
+    return f"{head}\r\n\r\n{body}"
+
+
+BUSY, BROKEN = _answer("503 Slow Down", "SlowDown"), _answer("500 Internal Server Error", "InternalError")
+#: What becomes of one request to the object store. The head of Ceph's answer has some 300 bytes.
+STORE: dict[str, dict[str, Any]] = {
+    "request lost": {"do": "lose-request"},
+    "answer lost": {"do": "lose-answer"},
+    "answer cut in its head": {"do": "lose-answer", "bytes": 60},
+    "answer cut in its body": {"do": "lose-answer", "bytes": 500},
+    "request cut in its body": {"do": "cut-request", "bytes": 1500},
+    "500": {"do": "answer", "text": BROKEN},
+    "503 SlowDown": {"do": "answer", "text": BUSY},
+    "done, and 500": {"do": "answer-instead", "text": BROKEN},
+}
+METHODS = ("PUT /", "GET /", "POST /", "DELETE /")
+#: Half a second before each answer, and 200 kB a second.
+SLOW = {"do": "slow", "seconds": 0.5, "rate": 200_000, "times": 10**6}
+#: An event that is published, and a command that is acknowledged, as the brokers' protocols spell them.
+BROKERS = {"redis": ("\r\nXADD\r\n", "\r\nXACK\r\n"), "rabbitmq": ("\0\x3c\0\x28", "\0\x3c\0\x50")}
+#: What becomes of one call of a region.
+REGION = ("cut-before", "cut-after", "empty-500", "half-body", "504-applied", "late")
+#: The most calls of a region that one scenario makes.
+MOST_CALLS = 16
+
+
+def cases(nemesis: Nemesis, broker: str) -> dict[str, list[Case]]:
+    """By family; which moments there are is found by runs without faults."""
+    found: dict[str, list[Case]] = {"commits": [], "postgres": [], "broker": [], "store": [], "wire": [], "region": []}
+    for name in KINDS:
+        points = nemesis.matrix.points(name)
+        commits = [death for death in points if death.point.endswith(COMMIT)]
+        for death, do in itertools.product(commits, ("lose-request", "lose-answer")):
+            found["commits"].append(partial(nemesis.commit, name, death, do))
+        for death in points:
+            for how, words in ((stopped, "restarted"), (immediately, "shut down at once"), (killed, "killed")):
+                found["postgres"].append(partial(nemesis.away, name, death, "postgres", how, words))
+            for how, words in ((stopped, "restarted"), (killed, "killed")):
+                found["broker"].append(partial(nemesis.away, name, death, broker, how, words))
+        found["store"] += _requests(nemesis, name, "rgw", METHODS, STORE)
+        rule = {"match": "/", "nth": 1} | SLOW
+        found["store"].append(partial(nemesis.request, name, "rgw", rule, "slow"))
+        lost = {words: STORE[words] for words in ("request lost", "answer lost")}
+        found["wire"] += _requests(nemesis, name, "broker", BROKERS[broker], lost)
+        if SCENARIOS[name].region:
+            found["region"] += _region(nemesis, name)
+    return found
+
+
+def _requests(
+    nemesis: Nemesis, name: str, to: str, watch: tuple[str, ...], faults: dict[str, dict[str, Any]]
+) -> Iterator[Case]:
+    for match, most in nemesis.requests(name, to, watch).items():
+        for nth, (words, rule) in itertools.product(range(1, most + 1), faults.items()):
+            if "request cut" not in words or match == "PUT /":
+                yield partial(nemesis.request, name, to, {"match": match, "nth": nth} | rule, words)
+
+
+def _region(nemesis: Nemesis, name: str) -> Iterator[Case]:
+    for nth, do in itertools.product(range(1, MOST_CALLS + 1), REGION):
+        rule = {"match": {"nth": nth}, "do": {"action": do, "delay_ms": 500} if do == "late" else do}
+        yield partial(nemesis.region, name, [rule], f"one call {do} ({nth})")
+    for first in (1, 2):
+        every_other = [{"match": {"nth": nth}, "do": "cut-before"} for nth in range(first, 2 * MOST_CALLS, 2)]
+        yield partial(nemesis.region, name, every_other, f"flapping from {first}")
+    yield partial(nemesis.region, name, [{"do": {"status": 503}, "times": 12}], "away for 12 calls")
+
+
+@contextlib.contextmanager
+def nemesis(home: Path, region: RegionDouble, environment: dict[str, str], servers: Servers) -> Iterator[Nemesis]:
+    """On a stack that runs, with a wire to each of its servers."""
+    with contextlib.ExitStack() as closing:
+        store = parse_qs(urlsplit(environment["BACKSTAY_STORE_URL"]).query)["endpoint"][0]
+        ways = {"postgres": environment["DATABASE_URL"], "broker": environment["BROKER_URL"], "rgw": store}
+        wires = {to: Wire(url) for to, url in ways.items()}
+        for wire in wires.values():
+            closing.callback(wire.close)
+        bench = Bench(home, region, environment)
+        closing.callback(bench.close)
+        yield Nemesis(Matrix(bench), servers, wires)
+
+
+def carried_out(nemesis: Nemesis, broker: str, seconds: float) -> tuple[int, int]:
+    """How many cases there were time for, and how many there are."""
+    until, draw = time.monotonic() + seconds, random.Random(time.time_ns())
+    families = list(cases(nemesis, broker).values())
+    most, done = sum(map(len, families)), 0
+    for family in families:
+        draw.shuffle(family)
+    for family in itertools.cycle(families):
+        if time.monotonic() > until or not any(families):
+            break
+        if family:
+            family.pop()()
+            done += 1
+    return done, most
