@@ -1,4 +1,4 @@
-"""A node whose one command does nothing, so that only the machinery is measured.
+"""A node whose commands do nothing, so that only the machinery is measured; cancelling is the real one.
 
 Run as `python -m bench.noop_node` with the environment of a worker.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from domain.context import Context
 from domain.outcome import Outcome
 from domain.subscription import Subscription
-from handlers import Payload
+from handlers import Payload, cancel_operation
 from workers import log
 from workers.bootstrap import System
 from workers.config import load
@@ -33,7 +33,9 @@ def main() -> None:
     log.configure("error", settings.node)
     system = System(settings)
     system.database.migrate()
-    node = NodeProcess(system, {"noop": Subscription(Nothing, handle)})
+    nothing = Subscription(Nothing, handle)
+    known = {"noop": nothing, "urgent": nothing, "cancel-operation": cancel_operation.subscription}
+    node = NodeProcess(system, known)
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     node.start()

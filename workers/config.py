@@ -239,7 +239,7 @@ def default_values(data_dir: str) -> dict[str, str | None]:
         "upload_limit": None,
         "download_limit": None,
         "keep_free": None,
-        "backlog_limit": "10000",
+        "backlog_limit": "200000",
         "index_label": "owner",
         "http": "127.0.0.1:8321",
         "public_url": None,

@@ -58,4 +58,4 @@ class Inbox(Protocol):
         """
 
     def backlog(self) -> int:
-        """How many operations are QUEUED (bounded count: stops counting at 100 000)."""
+        """How many operations are QUEUED (bounded count: stops counting at a million)."""

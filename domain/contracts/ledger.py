@@ -43,8 +43,9 @@ class Ledger(Protocol):
         cancels_only: bool = False,
         slots: Mapping[str, int] = NO_SLOTS,
     ) -> list[Claim]:
-        """Take up to `limit` ready operations that this node can do, oldest first, at most one exclusive
-        operation per service, never past an older one of the same service. `cancels_only`: for the
+        """Take up to `limit` ready operations that this node can do: tenants take turns, and the kinds of a tenant, in
+        each the oldest first; at most one exclusive operation per service, never past an older one of the same
+        service. `cancels_only`: for the
         slot that is kept for cancelling what holds all others. A drained node gets only what it has begun, and
         cancels. `slots`: how many of each kind, and of `all`, the processes of this node may hold together."""
 

@@ -1,8 +1,8 @@
-"""Taking operations: which ones are ready for a node, and the transaction that makes them its own.
+"""Taking operations: the transaction that makes them a node's own.
 
-Apart from the rest of the ledger because it is the one hot query and the only place where order and
-exclusion are decided. Safety rests on the unique index op_one_active and on the fence; what the SELECT
-sees may be stale, and then the claim takes fewer operations, never a wrong one.
+Apart from the rest of the ledger because it is the hot path and the only place where exclusion is decided; which
+operations are ready, and whose turn it is, are `ready` and `turns`. Safety rests on the unique index op_one_active and
+on the fence; what those two have seen may be stale, and then the claim takes fewer operations, never a wrong one.
 """
 
 from __future__ import annotations
@@ -10,36 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Row,
-    Select,
-    Text,
-    and_,
-    bindparam,
-    case,
-    exists,
-    func,
-    literal_column,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Connection, Row, Select, bindparam, case, literal_column, or_, select, tuple_, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from domain.contracts import Claim
 from domain.errors import BackstayError
-from domain.node import ALL_KINDS, NO_SLOTS, UNLIMITED
+from domain.node import ALL_KINDS, NO_SLOTS
 from domain.operation import State
-from storage.sql.capacity import Capacity, capacity, held_by
+from storage.sql.capacity import Capacity, capacity
+from storage.sql.ready import READY_BEGUN, READY_BEGUN_BUT, READY_CANCELS
 from storage.sql.reservations import raise_reserved
 from storage.sql.rows import operation as read_operation
 from storage.sql.sealed import Vault
-from storage.sql.states import claimable, is_exclusive, literal_state, reserving, state_is, unfinished
+from storage.sql.states import is_exclusive, literal_state, state_is
 from storage.sql.tables import operation, service_fence
 from storage.sql.transactions import Conflict, Transactions
+from storage.sql.turns import Turns
 
 #: What stands in `operation.node` for work that every node can do.
 ANY_NODE = ""
@@ -50,6 +36,7 @@ UNREADABLE_REST_MS = 5 * 60_000
 def claim(
     tx: Transactions,
     vault: Vault,
+    turns: Turns,
     node: str,
     owner: str,
     limit: int,
@@ -59,19 +46,13 @@ def claim(
     cancels_only: bool = False,
     slots: Mapping[str, int] = NO_SLOTS,
 ) -> list[Claim]:
-    """Take up to `limit` ready operations, the node's own or anybody's first; oldest first in each."""
+    """Take up to `limit` ready operations, the node's own or anybody's first; in each by turns, oldest first."""
     try:
         with tx.write("claim") as connection:
             now = tx.now(connection)
             may = capacity(connection, node, slots, now)
-            statement = _choose(may, cancels_only=cancels_only)
-            asked = {"now": now, "holder": f"{node}|", "full": may.full()}
-            candidates: list[Row[Any]] = []
-            for arm in [node, ANY_NODE] if own_first else [ANY_NODE, node]:
-                if len(candidates) < limit:
-                    most = limit - len(candidates)
-                    found = connection.execute(statement, {"node": arm, "most": most} | asked)
-                    candidates += [row for row in found if may.take(row.kind)]
+            arms = [node, ANY_NODE] if own_first else [ANY_NODE, node]
+            candidates = _candidates(connection, turns, may, node, arms, limit, now, only=cancels_only)
             if not candidates:
                 return []
             free = _raise_fences(tx, connection, [row for row in candidates if row.exclusive])
@@ -83,58 +64,40 @@ def claim(
         return []  # another node was faster with an operation of the same service
 
 
-def _choose(may: Capacity, *, cancels_only: bool) -> Select[Any]:
+def _candidates(
+    connection: Connection,
+    turns: Turns,
+    may: Capacity,
+    node: str,
+    arms: Sequence[str],
+    limit: int,
+    now: int,
+    *,
+    only: bool,
+) -> list[Row[Any]]:
+    """Ready operations that may be taken, at most `limit`; with `only` nothing but cancels."""
+    statement = _limited(may, cancels_only=only)
+    asked = {"now": now, "holder": f"{node}|", "full": may.full()}
+    found: list[Row[Any]] = []
+    for arm in arms:
+        most = limit - len(found)
+        if most <= 0:
+            break
+        if statement is None:
+            rows = turns.next(connection, arm, most, now, may.full())
+        else:
+            rows = list(connection.execute(statement, asked | {"node": arm, "most": most}))
+        found += [row for row in rows if may.take(row.kind)]
+    return found
+
+
+def _limited(may: Capacity, *, cancels_only: bool) -> Select[Any] | None:
+    """What to ask instead of whose turn it is, when little may be taken."""
     if cancels_only or ALL_KINDS in may.full():
         return READY_CANCELS
     if may.drained:
         return READY_BEGUN_BUT if may.left else READY_BEGUN
-    return READY_BUT if may.left else READY
-
-
-def _ready(*, cancels_only: bool = False, begun: bool = False, but: bool = False) -> Select[Any]:
-    """Claimable operations that are bound to the node :node, or with ANY_NODE to none, at the time :now. With
-    `begun` only those that the node :holder has begun, and cancels; with `but` none of the kinds :full.
-
-    One node at a time instead of an OR, because no index serves the OR. An operation that has started
-    comes first in its service; one that is queued waits until it is the oldest and nothing is active.
-    """
-    mine, other = operation.alias("o"), operation.alias("p")
-    same = other.c.service_id == mine.c.service_id
-    oldest = select(func.min(other.c.seq)).where(same, unfinished(other)).scalar_subquery()
-    active = exists(select(literal_column("1")).select_from(other).where(same, reserving(other)).correlate(mine))
-    # The few services that are reserved, read once: what is queued holds none, so each is another's.
-    reserved = mine.c.service_id.in_(
-        select(service_fence.c.service_id).where(service_fence.c.reserved_by != literal_column("''"))
-    )
-    in_turn = or_(
-        ~is_exclusive(mine),
-        state_is(mine, State.RUNNING, State.COMPENSATING),
-        and_(mine.c.seq == oldest, ~active, ~reserved),
-    )
-    is_cancel = mine.c.kind == literal_column(f"'{UNLIMITED}'")
-    ours = or_(mine.c.node != literal_column("''"), held_by(mine, bindparam("holder", type_=Text)))
-    which = in_turn
-    if cancels_only:
-        which = is_cancel
-    elif begun:
-        which = or_(is_cancel, and_(state_is(mine, State.RUNNING, State.COMPENSATING), ours))
-    now = bindparam("now", type_=BigInteger)
-    return (
-        select(
-            mine.c.seq, mine.c.op_id, mine.c.service_id, mine.c.exclusive, mine.c.fence, mine.c.kind, mine.c.lease_until
-        )
-        .where(
-            claimable(mine),
-            mine.c.node == bindparam("node"),
-            mine.c.next_attempt_at <= now,
-            mine.c.lease_until < now,
-            which,
-            *([mine.c.kind.not_in(bindparam("full", expanding=True))] if but else []),
-        )
-        .order_by(mine.c.seq)
-        .limit(bindparam("most", type_=BigInteger))
-        .with_for_update(skip_locked=True, of=mine)
-    )
+    return None
 
 
 def _take() -> ReturningUpdate[Any]:
@@ -155,9 +118,8 @@ def _take() -> ReturningUpdate[Any]:
     )
 
 
-#: Built once: building them costs more than running them.
-READY, READY_BUT, READY_CANCELS = _ready(), _ready(but=True), _ready(cancels_only=True)
-READY_BEGUN, READY_BEGUN_BUT, TAKE = _ready(begun=True), _ready(begun=True, but=True), _take()
+#: Built once: building it costs more than running it.
+TAKE = _take()
 
 
 def _raise_fences(tx: Transactions, connection: Connection, rows: Sequence[Row[Any]]) -> set[str]:

@@ -25,7 +25,7 @@ from storage.sql.tables import operation, service
 from storage.sql.transactions import Transactions
 
 #: `backlog` stops counting here.
-MOST_COUNTED = 100_000
+MOST_COUNTED = 1_000_000
 
 Key = tuple[str, str]
 
@@ -52,7 +52,7 @@ class SqlInbox:
         return [self._receipt(connection, item, firsts, now) for item in batch]
 
     def backlog(self) -> int:
-        """How many operations are QUEUED, counted up to 100 000."""
+        """How many operations are QUEUED, counted up to a million."""
         queued = select(operation.c.state).where(state_is(operation, State.QUEUED)).limit(MOST_COUNTED).subquery()
         with self._tx.read() as connection:
             return connection.execute(select(func.count()).select_from(queued)).scalar_one()

@@ -23,6 +23,7 @@ from storage.sql.rows import operation as read_operation
 from storage.sql.sealed import Vault
 from storage.sql.tables import operation
 from storage.sql.transactions import Transactions
+from storage.sql.turns import Turns
 
 
 class SqlLedger:
@@ -32,7 +33,7 @@ class SqlLedger:
         """`rolled_back_letters`: also what was ROLLED_BACK becomes a dead letter."""
         self._tx, self._vault = transactions, vault
         self._kept = settle.ALWAYS_KEPT | ({State.ROLLED_BACK} if rolled_back_letters else frozenset())
-        self._turns = itertools.count()
+        self._claims, self._turns = itertools.count(), Turns()
 
     def claim(
         self,
@@ -45,10 +46,11 @@ class SqlLedger:
         slots: Mapping[str, int] = NO_SLOTS,
     ) -> list[Claim]:
         """Take up to `limit` ready operations that this node can do and may begin."""
-        own_first = next(self._turns) % 2 == 0
+        own_first = next(self._claims) % 2 == 0
         return take(
             self._tx,
             self._vault,
+            self._turns,
             node,
             owner,
             limit,

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from storage.sql.columns import ForeignText, flag, key, number, partial, serial
 
 #: The migration that this code was written for; `check_schema` compares it with the database.
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 #: Which letters an identical message is counted on; an upsert must repeat the index's condition.
 RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
 
@@ -131,6 +131,15 @@ operation = Table(
         where="state IN ('QUEUED','RUNNING','COMPENSATING','STUCK') AND exclusive = 1",
     ),
     partial("op_ready", "node", "seq", where="state IN ('QUEUED','RUNNING','COMPENSATING')"),
+    partial(
+        "op_turn",
+        "node",
+        "kind",
+        "tenant_id",
+        "created_at",
+        "seq",
+        where="state IN ('QUEUED','RUNNING','COMPENSATING')",
+    ),
     Index("op_service", "service_id", "seq"),
     Index("op_tenant", "tenant_id", "seq"),
     Index("op_state", "state", "kind", "created_at"),

@@ -143,8 +143,8 @@ def test_no_more_of_a_kind_run_on_a_node_than_it_has_slots_for(bench: Bench) -> 
 def test_slots_for_all_kinds_together_leave_room_for_a_cancel_only(bench: Bench) -> None:
     for number in range(3):
         bench.accept_one(f"take-{number}", f"s{number}")
-    bench.accept_one("cancel", "s9", kind="cancel-operation", exclusive=False)
     assert len(_claim(bench, slots={"all": 2}, limit=2)) == 2
+    bench.accept_one("cancel", "s9", kind="cancel-operation", exclusive=False)
     assert [claim.operation.message_id for claim in _claim(bench, slots={"all": 2})] == ["cancel"]
 
 

@@ -1,0 +1,69 @@
+"""Whose turn it is when more is ready than can be begun: tenants take turns, and within a tenant the kinds of commands.
+
+Apart from the question of what is ready because this remembers: which tenant, and which kind of it, was served last.
+A tenant that publishes a hundred thousand commands so holds up another one's by one operation for each free slot, and
+a snapshot of every service holds up no rollback. Within one kind of one tenant the oldest comes first.
+
+What is remembered is this process's own and decides nothing but order: losing it costs a turn.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from storage.sql.ready import LANES, READY
+
+#: Turns that are remembered; who has had none for longest is forgotten first, and would come first anyway.
+REMEMBERED = 4096
+
+
+class Turns:
+    """The order of one process's claims. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._last: dict[tuple[str, str], int] = {}  # (tenant, kind), and (tenant, "") for the tenant
+
+    def next(
+        self, connection: Connection, node: str, limit: int, now: int, without: Collection[str] = ()
+    ) -> list[Row[Any]]:
+        """Ready operations bound to `node`, at most `limit`, none of the kinds `without`: one of each lane, then the
+        second ones, and so on. They are locked until the transaction ends, some more than are returned among them."""
+        asked = {"node": node, "now": now}
+        waiting = [row for row in connection.execute(LANES, asked) if row.first is not None and row.kind not in without]
+        lanes = self._ordered([(row.tenant, row.kind, row.first) for row in waiting])[:limit]
+        found = [
+            connection.execute(READY, asked | {"tenant": tenant, "kind": kind, "most": limit}).all()
+            for tenant, kind in lanes
+        ]
+        rounds = itertools.chain.from_iterable(itertools.zip_longest(*found))
+        chosen = [row for row in rounds if row is not None][:limit]
+        self._serve(lane for lane, rows in zip(lanes, found, strict=True) if rows and rows[0] in chosen)
+        return chosen
+
+    def _ordered(self, waiting: list[tuple[str, str, int]]) -> list[tuple[str, str]]:
+        """Every tenant's next kind, who was served longest ago first; then every tenant's second, and so on."""
+        with self._mutex:
+            last = self._last.get
+            kinds = sorted(waiting, key=lambda lane: (last(lane[:2], 0), lane[2]))
+            seen: dict[str, int] = {}
+            ranked = []
+            for tenant, kind, first in kinds:
+                seen[tenant] = seen.get(tenant, 0) + 1
+                ranked.append((seen[tenant], last((tenant, ""), 0), first, tenant, kind))
+        return [(tenant, kind) for *_, tenant, kind in sorted(ranked)]
+
+    def _serve(self, lanes: Any) -> None:
+        with self._mutex:
+            for tenant, kind in lanes:
+                for served in ((tenant, kind), (tenant, "")):
+                    self._last.pop(served, None)
+                    self._last[served] = next(self._numbers)
+            while len(self._last) > REMEMBERED:
+                del self._last[next(iter(self._last))]

@@ -1,0 +1,109 @@
+"""The port `Ledger` under a flood: tenants and kinds take turns, and nothing that waits hides what is ready (I27)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from domain.contracts import Claim
+from tests.contract.sql_bench import LEASE, Bench, accepted
+
+FLOOD = 1_000
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    with Bench.opened(database_url) as opened:
+        yield opened
+
+
+def _flood(bench: Bench, name: str = "flood", *, services: int = FLOOD, count: int = FLOOD, **more: str) -> None:
+    """Commands of one tenant, spread over its services."""
+    bench.accept(*[accepted(f"{name}-{n}", f"{name}-{n % services}", tenant=name, **more) for n in range(count)])
+
+
+def _taken(bench: Bench, claims: int, limit: int = 1) -> list[Claim]:
+    return [claim for _ in range(claims) for claim in bench.claim(limit=limit)]
+
+
+def test_a_command_after_a_flood_of_another_tenant_is_begun_with_the_next_free_slot(bench: Bench) -> None:
+    _flood(bench)
+    _taken(bench, 3)
+    bench.accept_one("small", "s", tenant="small")
+    (claim,) = _taken(bench, 1)
+    assert claim.operation.message_id == "small"
+
+
+def test_a_command_after_a_flood_of_another_kind_of_its_tenant_is_begun_with_the_next_free_slot(bench: Bench) -> None:
+    _flood(bench)
+    _taken(bench, 3)
+    bench.accept_one("back", "other", tenant="flood", kind="rollback")
+    (claim,) = _taken(bench, 1)
+    assert claim.operation.message_id == "back"
+
+
+def test_one_claim_of_several_takes_from_everybody_who_waits(bench: Bench) -> None:
+    for tenant in ("a", "b", "c"):
+        _flood(bench, tenant, count=8)
+    assert Counter(claim.operation.tenant_id for claim in _taken(bench, 1, limit=6)) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_every_tenant_gets_as_many_turns_as_every_other_however_much_or_how_many_kinds_it_asks_for(
+    bench: Bench,
+) -> None:
+    _flood(bench, "a", kind="create-snapshot")
+    bench.accept(*[accepted(f"a-{kind}", f"x-{kind}", tenant="a", kind=kind) for kind in ("rollback", "restore")])
+    for tenant in ("b", "c"):
+        _flood(bench, tenant, count=10)
+    turns = [claim.operation.tenant_id for claim in _taken(bench, 9)]
+    assert Counter(turns) == {"a": 3, "b": 3, "c": 3}
+    assert all(set(turns[n : n + 3]) == {"a", "b", "c"} for n in (0, 3, 6))
+
+
+def test_within_a_tenant_its_kinds_take_turns(bench: Bench) -> None:
+    _flood(bench, kind="create-snapshot", count=20)
+    bench.accept(*[accepted(f"v{n}", f"v{n}", tenant="flood", kind="restore") for n in range(20)])
+    assert Counter(claim.operation.kind for claim in _taken(bench, 8)) == {"create-snapshot": 4, "restore": 4}
+
+
+def test_what_a_slot_forbids_is_passed_over_and_its_tenant_loses_no_turn(bench: Bench) -> None:
+    _flood(bench, "a", count=10)
+    _flood(bench, "b", kind="restore", count=10)
+    claim = bench.database.ledger.claim
+    slots = {"create-snapshot": 1}
+    kinds = [claim("n1", f"n1|{n}", 1, LEASE, slots=slots)[0].operation.kind for n in range(4)]
+    assert Counter(kinds) == {"create-snapshot": 1, "restore": 3}
+
+
+def test_a_thousand_commands_that_wait_for_one_service_hide_nobody_behind_them(bench: Bench) -> None:
+    _flood(bench, services=1)
+    _taken(bench, 1)
+    bench.accept_one("behind", "another", tenant="flood")
+    (claim,) = _taken(bench, 1)
+    assert claim.operation.message_id == "behind"
+    assert _taken(bench, 1) == []
+
+
+def test_a_cancel_after_a_flood_is_found_for_the_spare_slot(bench: Bench) -> None:
+    _flood(bench)
+    bench.accept_one("stop", "flood-0", tenant="flood", kind="cancel-operation", exclusive=False)
+    (claim,) = bench.database.ledger.claim("n1", "n1|1", 1, LEASE, cancels_only=True)
+    assert claim.operation.message_id == "stop"
+
+
+def test_every_command_of_a_flood_is_begun_once_and_each_service_in_its_order(bench: Bench) -> None:
+    """I7"""
+    for tenant in ("a", "b"):
+        _flood(bench, tenant, count=60, services=7)
+    begun: list[str] = []
+    while claims := bench.claim(limit=5):
+        begun += [claim.operation.message_id for claim in claims]
+        for claim in claims:
+            bench.succeed(claim)
+    assert sorted(begun) == sorted(f"{tenant}-{n}" for tenant in ("a", "b") for n in range(60))
+    for tenant in ("a", "b"):
+        for service in range(7):
+            of_service = [name for name in begun if name in {f"{tenant}-{n}" for n in range(service, 60, 7)}]
+            assert of_service == [f"{tenant}-{n}" for n in range(service, 60, 7)]
