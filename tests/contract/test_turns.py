@@ -19,9 +19,11 @@ def bench(database_url: str) -> Iterator[Bench]:
         yield opened
 
 
-def _flood(bench: Bench, name: str = "flood", *, services: int = FLOOD, count: int = FLOOD, **more: str) -> None:
+def _flood(
+    bench: Bench, name: str = "flood", *, services: int = FLOOD, count: int = FLOOD, kind: str = "create-snapshot"
+) -> None:
     """Commands of one tenant, spread over its services."""
-    bench.accept(*[accepted(f"{name}-{n}", f"{name}-{n % services}", tenant=name, **more) for n in range(count)])
+    bench.accept(*[accepted(f"{name}-{n}", f"{name}-{n % services}", tenant=name, kind=kind) for n in range(count)])
 
 
 def _taken(bench: Bench, claims: int, limit: int = 1) -> list[Claim]:
