@@ -17,6 +17,7 @@ HOMES: dict[str, tuple[str | tuple[str, ...], str]] = {
     "cryptography": (("storage/sealing.py", "storage/data_key.py"), "all sealing is reviewed in one place"),
     "dramatiq": ("workers/", "the runtime that calls the executor; handlers must not know it"),
     "fastapi": ("workers/web/", "only the web process speaks HTTP"),
+    "h11": ("workers/web/connections.py", "the states of a connection, for the bound on unfinished requests"),
     "jinja2": ("workers/web/pages/rendering.py", "what is escaped on pages is decided in one place"),
     "kombu": ("workers/", "the border to other systems; inside, SQL is the queue"),
     "numpy": ("storage/archive/", "columns of a manifest"),

@@ -15,10 +15,13 @@ from pathlib import Path
 
 from tests.fuzz.target import Target
 from tests.site import Site, site
+from workers.web import connections
 
 #: Seconds in which an answer begins, or the connection is given up.
 _PATIENCE = 0.5
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
+#: What follows the bytes, so that a connection ends whose requests were whole.
+_LAST = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 #: Kept by the readiness check of a process without a worker.
 _FINE = {b"503"}
 
@@ -33,11 +36,11 @@ def _opened() -> tuple[Site, str]:
 
 def _one(data: bytes) -> None:
     here, token = _opened()
+    connections.REQUEST_SECONDS = _PATIENCE / 5  # half a request is given up soon
     host, _, port = here.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=_PATIENCE) as connection:
         try:
-            connection.sendall(data.replace(b"$TOKEN", token.encode()))
-            connection.shutdown(socket.SHUT_WR)
+            connection.sendall(data.replace(b"$TOKEN", token.encode()) + _LAST)
             told = b"".join(iter(lambda: connection.recv(65536), b""))
         except (TimeoutError, ConnectionError):
             return

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from domain.errors import Refused
+from workers.web.connections import BoundedProtocol
 
 #: Seconds that `stop` waits for requests in hand.
 STOP_SECONDS = 5
@@ -30,10 +31,14 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             log_config=None,  # the process has configured logging already
-            log_level="warning",
+            log_level="error",  # a warning for each request that is none would let anybody fill a log
             access_log=False,
             lifespan="off",
             server_header=False,
+            http=BoundedProtocol,
+            ws="none",
+            # A proxy on this host says for whom it asks and by which scheme; nobody else is believed.
+            forwarded_allow_ips="127.0.0.1",
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = uvicorn.Server(config)
