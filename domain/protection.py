@@ -87,6 +87,7 @@ def _take(context: Context, task: Task, step: Step) -> None:
         labels=labels,
         parent=context.catalogue.newest(service.service_id) if with_data else None,
         sources=context.sources.of(service, service.sources) if with_data else (),
+        taken_at=context.now_ms(),
     )
     with resting(context, "snapshot", service) if with_data else nullcontext():
         row = catalogue_row(context.archive.create(request, context.watch), labels)

@@ -75,6 +75,7 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
         exclude=command.exclude,
         parent=context.catalogue.newest(service.service_id, "data" if "data" in command.include else "sources"),
         sources=sources,
+        taken_at=context.now_ms(),
     )
     rest: AbstractContextManager[list[Item]] = resting(context, "snapshot", service) if reads else nullcontext([])
     with rest as troubles:

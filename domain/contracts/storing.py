@@ -34,7 +34,7 @@ class SnapshotRequest:
     exclude: tuple[str, ...] = ()
     parent: Snapshot | None = None  # the newest available snapshot of the service
     sources: tuple[Source, ...] = ()
-    taken_at: int | None = None  # UTC milliseconds, of data from elsewhere; None: now
+    taken_at: int | None = None  # UTC milliseconds by the clock that others go by; None: now, by this node's
 
 
 class Archive(Protocol):

@@ -8,6 +8,7 @@ pack is missing is no parent.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,13 @@ from storage.archive.pack import SEGMENT_ROW, PackIndex
 #: A file whose ctime is later than this before the parent began may have changed within one tick of
 #: the file system's clock after it was read: it is read again.
 RACY_NS = 2_000_000_000
+
+
+def sure(tree: Tree, began_ms: int) -> Tree:
+    """The tree without the ctimes that a later snapshot must not trust, by the clock of the node that read it: what a
+    snapshot is dated by may be another one's."""
+    settled = tree.ctime < began_ms * 1_000_000 - RACY_NS
+    return dataclasses.replace(tree, ctime=np.where(settled, tree.ctime, 0))
 
 
 class Former:

@@ -26,7 +26,7 @@ from storage.archive.chunker import LARGEST
 from storage.archive.condense import Condenser
 from storage.archive.entries import Entries
 from storage.archive.feeder import Feeder, Opener
-from storage.archive.former import Former
+from storage.archive.former import Former, sure
 from storage.archive.freeze import empty_tree, freeze
 from storage.archive.jobs import BLOCK, Job
 from storage.archive.known import Known
@@ -63,12 +63,14 @@ def create(tools: Tools, request: SnapshotRequest, watch: Watch, feed: Feed | No
     cache = Cache(tools.cache_dir, request.tenant_id, request.service_id)
     # Before anything is read: a tenant whose key does not open gets no snapshot, and never a second key.
     data_key = tools.keys.obtain(request.tenant_id, watch.check) if tools.encryption else None
-    taken_at = tools.wall_ms() if request.taken_at is None else request.taken_at
+    began = tools.wall_ms()
+    taken_at = began if request.taken_at is None else request.taken_at
     tree, packs, parent_id = empty_tree(), list[Pack](), None
     if feed is not None or request.directory is not None or request.sources:
         former = _former(tools, request, cache, data_key)
         parent_id = former.header.snapshot_id if former is not None else None
         tree, packs = _read(tools, request, former, data_key, watch, feed or live.feed(request, watch))
+        tree = sure(tree, began)
     has_data = feed is not None or request.directory is not None
     manifest = _manifest(tools, request, data_key, taken_at, tree, packs, parent_id, has_data)
     root = layout.pack_root(request.tenant_id)

@@ -104,6 +104,21 @@ def test_a_file_that_may_have_changed_in_the_tick_it_was_read_in_is_read_again(s
     assert shop.opened == [b"file"]
 
 
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_that_holds_too_when_a_snapshot_is_dated_by_another_clock_than_the_file_systems(
+    shop: Workshop, tree: Path, hours: int
+) -> None:
+    (tree / "file").write_bytes(b"x")
+    shop.now_ms = os.stat(tree / "file").st_ctime_ns // 1_000_000
+    first = shop.create(tree, taken_at=shop.now_ms + hours * 3_600_000)
+    assert shop.archive.read(first.manifest_key).taken_at == shop.now_ms + hours * 3_600_000
+    shop.opened.clear()
+
+    shop.create(tree, "s2", parent=row_of(first))
+
+    assert shop.opened == [b"file"]
+
+
 @pytest.mark.parametrize("cache", [True, False])
 def test_only_changed_files_are_read_and_only_new_bytes_are_stored(tmp_path: Path, tree: Path, cache: bool) -> None:
     shop = Workshop(tmp_path, cache=cache)

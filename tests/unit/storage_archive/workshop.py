@@ -101,6 +101,7 @@ class Workshop:
             labels=(Label("reason", "test"),),
             exclude=options.get("exclude", ()),  # type: ignore[arg-type]
             parent=options.get("parent"),  # type: ignore[arg-type]
+            taken_at=options.get("taken_at"),  # type: ignore[arg-type]
         )
 
     def create(self, directory: Path | None, name: str = "s1", **options: object) -> ManifestSummary:
