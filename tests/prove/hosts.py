@@ -12,15 +12,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.prove import full
+from tests.prove import clocks, full, namespace, parted
 from tests.prove.proofs import Line
+from tests.prove.soak import LEASE
 
 
 def hosts(seconds: float) -> list[Line]:
     """All of them, one after the other."""
-    home = Path(tempfile.mkdtemp(prefix="prove-hosts-"))
+    home, share = Path(tempfile.mkdtemp(prefix="prove-hosts-")), seconds / 4
     try:
-        return [_full(home / "full", seconds)]
+        return [
+            _full(home / "full", share),
+            _parted(home / "parted", share),
+            _clocks(home / "own", share, shared=False),
+            _clocks(home / "shared", share, shared=True),
+        ]
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -32,3 +38,23 @@ def _full(home: Path, seconds: float) -> Line:
     found = full.run(home, seconds, random.Random(time.time_ns()))
     ends = ", ".join(f"{count} {end}" for end, count in found.ends.most_common())
     return Line(proof, "blocks or inodes gone at a failpoint", found.reached, tuple(found.bad), ends)
+
+
+def _parted(home: Path, seconds: float) -> Line:
+    proof = "partition: two namespaces, PostgreSQL and Redis on the far side"
+    if lacks := namespace.missing():
+        return Line(proof, f"not done: {lacks}", 0)
+    made, bad = parted.run(home, seconds, time.time_ns())
+    cuts = sum(made.faults.values())
+    done = f"{dict(made.faults)}, {LEASE} s of lease and up to {parted.TAKEOVER + 5:.0f} s more"
+    more = f"{made.held} operations in hand when cut off, {made.passed_on} taken over; {len(made.messages)} commands"
+    return Line(proof, done, cuts, tuple(bad), more)
+
+
+def _clocks(home: Path, seconds: float, *, shared: bool) -> Line:
+    proof = "clocks: SQLite goes by the host's" if shared else "clocks: each node's is wrong, PostgreSQL's is right"
+    if lacks := clocks.missing():
+        return Line(proof, f"not done: {lacks}", 0)
+    made, bad = clocks.run(home, seconds, time.time_ns(), shared=shared)
+    more = f"{len(made.messages)} commands, {made.scheduled} more by schedules"
+    return Line(proof, f"jumps to {dict(made.faults)}", sum(made.faults.values()), tuple(bad), more)

@@ -1,0 +1,173 @@
+"""Wrong clocks under real nodes: hours and days off, jumping forward and back, running twenty times too fast.
+
+libfaketime changes the wall clock of a process, and leaves alone what measures durations: only that jumps on a real
+host. On the stack with PostgreSQL each node has a wrong clock of its own and the database a right one. Embedded, the
+nodes' clock is the database's too. Load and audit are those of the soak; besides, a retention policy is in force that
+must delete nothing, schedules ask once for each minute, and a far deadline passes for nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from domain.errors import BackstayError
+from domain.operation import Operation, State
+from storage.sealing import KeyRing
+from tests.chaos.world import TENANT, command
+from tests.fakes.region import RegionDouble
+from tests.prove.bench import Bench
+from tests.prove.nodes import Node
+from tests.prove.parted import audited
+from tests.prove.soak import LEASE, NAMES, Soak
+from tests.prove.stacks import Servers
+from tests.servers.postgres import PostgresServer
+from tests.servers.redis import RedisServer
+
+LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+HOUR, DAY = 3600, 86_400
+#: What the clock of a node says, as libfaketime reads it: seconds off, or a speed.
+OWN = ("+0", f"-{3 * HOUR}", f"+{3 * HOUR}", f"-{30 * DAY}", f"+{40 * DAY}", "+0 x20")
+#: The same where it is the database's as well: there a day more or less is a day more or less, for retention too.
+SHARED = ("+0", "-600", "+600", f"-{3 * HOUR}", f"+{3 * HOUR}", "+0 x20")
+#: What the source of a command has that a schedule asked for.
+SCHEDULE = "/schedule"
+#: Under libfaketime time.sleep fails: the kernel is asked to sleep until a moment of a clock that is not faked.
+SLEEP = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], max(0.0, seconds))\n"
+
+
+def missing() -> str:
+    """What this machine lacks; empty when it lacks nothing."""
+    return "" if LIBRARY.exists() else "not installed: faketime"
+
+
+class Clocks(Soak):
+    """The soak with one fault: a clock jumps."""
+
+    def __init__(self, bench: Bench, seed: int, *, shared: bool) -> None:
+        super().__init__(bench, Servers(), seed)
+        self.rates = SHARED if shared else OWN
+        self.began, self.scheduled = time.time(), 0
+        self.files = [bench.home / f"clock-{name}" for name in NAMES]
+        if shared:
+            self.files[1] = self.files[0]
+        site = prepared(bench.home)
+        self.nodes = []
+        for name, file in zip(NAMES, self.files, strict=True):
+            set_clock(file, "+0")
+            more = faked(site, file) | {"BACKSTAY_APPS_ROOT": str(self.apps[name])}
+            environment = bench.environment(BACKSTAY_LEASE_SECONDS=str(LEASE), **more)
+            self.nodes.append(Node(name, environment, bench.home / f"{name}.log"))
+
+    def prepare(self) -> None:
+        """What must not be done at a wrong time: retention, schedules."""
+        super().prepare()
+        self.began = time.time()
+        for service in self.services[:4]:
+            if self.rates is OWN:
+                self.bench.ask(service, "set-retention", {"policy": {"within_days": 2}})
+            wish = {"kind": "create-snapshot", "service": service, "cron": "* * * * *"}
+            self.bench.ask(service, "set-schedule", wish)
+        self._all_over()
+
+    def _fault(self) -> None:
+        rate = self.draw.choice(self.rates)
+        set_clock(self.draw.choice(self.files), rate)
+        self.faults[rate] += 1
+        if self.rates is OWN:
+            self._with_deadline()
+
+    def _with_deadline(self) -> None:
+        """A command that must begin within ten minutes, and would if nobody asked a wrong clock."""
+        service, message = self.draw.choice(self.services), f"deadline/{sum(self.faults.values())}"
+        until = datetime.fromtimestamp(time.time() + 600, UTC).isoformat()
+        more = {"subject": f"tenant/{TENANT}/service/{service}", "deadline": until}
+        with suppress(BackstayError):  # not confirmed: not accepted
+            self.bench.publisher.command(command("create-snapshot", message, {}) | more)
+            self.messages.append(message)
+            self.bench.note_asked(service, message)
+
+    def run(self, seconds: float) -> None:
+        """As the soak; then the clocks go right again."""
+        super().run(seconds)
+        for file in self.files:
+            set_clock(file, "+0")
+
+    def _wish(self) -> tuple[str, str, dict[str, Any]]:
+        """Nothing is deleted by command, so that whatever is gone was deleted by retention."""
+        service, kind, data = super()._wish()
+        return (service, "create-snapshot", {}) if kind == "delete-snapshot" else (service, kind, data)
+
+    def wrong(self) -> list[str]:
+        """What a wrong time of day has done and must not have."""
+        database, bad = self.bench.system.database, []
+        operations = self._operations()
+        bad += [f"{one.message_id} ran out of time" for one in operations if one.error_code == "deadline-exceeded"]
+        for one in operations:
+            kept = one.kind != "create-snapshot" or one.state is not State.SUCCEEDED
+            if not kept and database.catalogue.get(one.op_id) is None:
+                bad.append(f"snapshot {one.op_id} was deleted by nobody")
+        asked = Counter(one.service_id for one in operations if SCHEDULE in one.source)
+        minutes = (time.time() - self.began) / 60
+        if self.rates is OWN:  # else time itself has jumped
+            bad += [f"{service} was asked for {number} times in {minutes:.1f} minutes"
+                    for service, number in asked.items() if not minutes - 3 < number < minutes + 2]  # fmt: skip
+        self.scheduled = sum(asked.values())
+        return bad
+
+    def _operations(self) -> list[Operation]:
+        found, before = list[Operation](), None
+        while page := self.bench.system.database.list_operations(limit=200, before=before):
+            found += page
+            before = page[-1].op_id
+        return found
+
+
+def prepared(home: Path) -> Path:
+    """A folder with what Python must load to sleep under libfaketime."""
+    (home / "site").mkdir()
+    (home / "site" / "sitecustomize.py").write_text(SLEEP)
+    return home / "site"
+
+
+def set_clock(file: Path, rate: str) -> None:
+    """From now on the programs that read it go by that."""
+    file.with_suffix(".new").write_text(f"{rate}\n")
+    os.replace(file.with_suffix(".new"), file)
+
+
+def faked(site: Path, file: Path) -> dict[str, str]:
+    """The environment of a process whose wall clock is what the file says."""
+    return {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": os.pathsep.join((str(site), os.getcwd())),
+    }
+
+
+def run(home: Path, seconds: float, seed: int, *, shared: bool) -> tuple[Clocks, list[str]]:
+    """Jumps until the time is over, then the audit; what is wrong. `shared`: the database goes by the same clock."""
+    with ExitStack() as closing:
+        environment = {} if shared else _servers(closing)
+        region = closing.enter_context(RegionDouble(fenced=True))
+        made = Clocks(Bench(home, region, environment), seed, shared=shared)
+        return made, audited(made, seconds, made.wrong)
+
+
+def _servers(closing: ExitStack) -> dict[str, str]:
+    postgres, redis = PostgresServer(), RedisServer()
+    for server in (postgres, redis):
+        closing.callback(server.close)
+        server.start()
+    return {
+        "DATABASE_URL": closing.enter_context(postgres.fresh_database()),
+        "BROKER_URL": f"redisstream{redis.url.removeprefix('redis')}",
+        "BACKSTAY_SECRET_KEYS": KeyRing.generate_text(),
+    }
