@@ -7,6 +7,7 @@ and once the first source has begun nothing is cancelled. Undoing means restorin
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from domain import fallback
@@ -25,10 +26,12 @@ _PLACE = "restore-sources"
 _FOLDER = ".backstay-sources"
 
 
-def stage_sources(context: Context, service: Service, snapshot: Snapshot) -> tuple[tuple[Source, ...], str]:
-    """Fetch and verify every source that the snapshot holds, after it was found that each can be restored here; the
-    sources and the folder with their bytes. Nothing is changed by that."""
-    saved = context.archive.read(snapshot.manifest_key).sources
+def stage_sources(
+    context: Context, service: Service, snapshot: Snapshot, only: Container[str] | None = None
+) -> tuple[tuple[Source, ...], str]:
+    """Fetch and verify every source that the snapshot holds, or those of `only`, after it was found that each can be
+    restored here; the sources and the folder with their bytes. Nothing is changed by that."""
+    saved = _saved(context, snapshot, only)
     sources = context.sources.of(service, [one.name for one in saved])
     if not begun(context, service, snapshot.snapshot_id):
         for source, one in zip(sources, saved, strict=True):
@@ -38,12 +41,18 @@ def stage_sources(context: Context, service: Service, snapshot: Snapshot) -> tup
     return sources, _staged(context, snapshot, [one.name for one in saved])
 
 
-def bring_sources(context: Context, service: Service, snapshot: Snapshot) -> int:
-    """Restore every source that the snapshot holds, an interrupted one again, a finished one not; how many."""
-    names = [one.name for one in context.archive.read(snapshot.manifest_key).sources]
+def _saved(context: Context, snapshot: Snapshot, only: Container[str] | None) -> list[SavedSource]:
+    found = context.archive.read(snapshot.manifest_key).sources
+    return [one for one in found if only is None or one.name in only]
+
+
+def bring_sources(context: Context, service: Service, snapshot: Snapshot, only: Container[str] | None = None) -> int:
+    """Restore every source that the snapshot holds, or those of `only`, an interrupted one again, a finished one not;
+    how many."""
+    names = [one.name for one in _saved(context, snapshot, only)]
     if all(_is_done(context, _kind(service, snapshot.snapshot_id, name)) for name in names):
         return len(names)
-    sources, staging = stage_sources(context, service, snapshot)
+    sources, staging = stage_sources(context, service, snapshot, only)
     for source in sources:
         if not begun(context, service, snapshot.snapshot_id):
             context.watch.check()
@@ -56,10 +65,13 @@ def _is_done(context: Context, kind: str) -> bool:
     return step is not None and step.state is StepState.DONE
 
 
-def begun(context: Context, service: Service, snapshot_id: str) -> bool:
-    """Whether any source may hold what that snapshot holds, or a part of it."""
+def begun(context: Context, service: Service, snapshot_id: str) -> frozenset[str]:
+    """The sources that may hold what that snapshot holds, or a part of it; not one whose program has refused it."""
     prefix = _kind(service, snapshot_id, "")
-    return any(step.kind.startswith(prefix) and step.state in TOUCHED for step in context.journal.steps())
+    steps = context.journal.steps()
+    return frozenset(
+        step.kind.removeprefix(prefix) for step in steps if step.kind.startswith(prefix) and step.state in TOUCHED
+    )
 
 
 def refuse_to_take_back(context: Context, service: Service, snapshot_id: str) -> None:
@@ -89,9 +101,10 @@ def _staged(context: Context, snapshot: Snapshot, names: list[str]) -> str:
     target = trees.resolve(_PLACE)
     staging = trees.staging_path(op_id, target)
     step = next((one for one in context.journal.steps("staged") if one.state is StepState.DONE), None)
-    if step is not None and step.request == {"snapshot": snapshot.snapshot_id} and not trees.is_absent(staging):
+    request = {"snapshot": snapshot.snapshot_id, "sources": names}
+    if step is not None and step.request == request and not trees.is_absent(staging):
         return f"{staging}/{_FOLDER}"
-    step = context.journal.begin("staged", {"snapshot": snapshot.snapshot_id})
+    step = context.journal.begin("staged", request)
     staged = context.archive.stage(
         snapshot.manifest_key, target, staging, RestoreMode.REPLACE, context.watch, Selection(sources=tuple(names))
     )

@@ -128,12 +128,13 @@ def _put_data_back(saga: Saga, task: Task) -> None:
 def _put_sources_back(context: Context, task: Task, restored: str) -> None:
     """What programs and volumes have taken in is replaced by what the protecting snapshot holds."""
     service = context.service(task.service_id)
-    if not begun(context, service, restored):
+    taken_in = begun(context, service, restored)
+    if not taken_in:
         return
     if task.protect is None:
         refuse_to_take_back(context, service, restored)
     else:
-        bring_sources(context, service, context.snapshot(task.protect, Use.FINISH))
+        bring_sources(context, service, context.snapshot(task.protect, Use.FINISH), taken_in)
 
 
 # ---------------------------------------------------------------- what is settled

@@ -77,7 +77,7 @@ def _take(context: Context, task: Task, step: Step) -> None:
     with_data = bool(step.request["data"])
     retried = step.state is StepState.INTENT
     step = step if retried else context.journal.start(step)
-    labels = (Label("sys.protects", context.operation.op_id), Label("sys.reason", context.operation.kind))
+    labels = protecting_labels(context)
     request = SnapshotRequest(
         snapshot_id=step.request["snapshot"],
         tenant_id=service.tenant_id,
@@ -99,6 +99,11 @@ def _take(context: Context, task: Task, step: Step) -> None:
         raise _partial(service.service_id, skipped)
     reply: dict[str, Any] = {"snapshot_id": row.snapshot_id, "stored_bytes": row.stored_bytes, "files": row.files}
     context.journal.end(step, StepState.DONE, reply, (AddSnapshot(row, prefix if retried else None),))
+
+
+def protecting_labels(context: Context) -> tuple[Label, ...]:
+    """What tells a protecting snapshot from others: the operation whose way back it is."""
+    return (Label("sys.protects", context.operation.op_id), Label("sys.reason", context.operation.kind))
 
 
 def _partial(service_id: str, skipped: Sequence[str]) -> Refused:

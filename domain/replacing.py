@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain import fallback
-from domain.bringing import begun, bring_sources, refuse_to_take_back, stage_sources
+from domain.bringing import begun, bring_sources, stage_sources
 from domain.context import Context
 from domain.contracts import Trees
 from domain.errors import Refused
@@ -18,6 +18,7 @@ from domain.operation import Step, StepState
 from domain.outcome import Item
 from domain.resting import resting, wake
 from domain.restore import RestoreMode, Selection
+from domain.securing import give_back, secure
 from domain.service import Service
 from domain.snapshot import Snapshot
 
@@ -34,6 +35,7 @@ class Wish:
     selection: Selection
     directory: str | None  # of a copy; None: the service's own
     verify: bool  # read the tree again before it goes live
+    safety: bool  # save sources before they are replaced, where a later failure could leave them so
 
 
 def replace(
@@ -48,15 +50,16 @@ def replace(
         if "data" in wish.parts:
             figures, items = _with_directory(wish, context, service, snapshot)
         else:
+            _stage_and_secure(wish, context, service, snapshot)
             figures = {"sources": bring_sources(context, service, snapshot)}
     return figures, (*troubles, *items)
 
 
 def put_back(context: Context) -> None:
-    """Undo it: the old tree has its place again. Raises when a source was restored, for nobody can undo that."""
+    """Undo it: sources hold what was saved of them, and the old tree has its place again. Raises when a source was
+    restored of which nothing was saved, for nobody can undo that."""
     service = context.service()
-    for name in {step.request["snapshot"] for step in context.journal.steps() if step.kind.startswith("source:")}:
-        refuse_to_take_back(context, service, name)
+    give_back(context, service)
     step = context.journal.find(SWAP)
     if step is not None:
         request = step.request
@@ -78,7 +81,7 @@ def _with_directory(
     if step is None:
         request = _staged(wish, context, service, snapshot, target)
         if sources:
-            stage_sources(context, service, snapshot)
+            _stage_and_secure(wish, context, service, snapshot)
         step = journal.begin(SWAP, request)
     figures: dict[str, int] = {name: step.request.get(name, 0) for name in _FIGURES}
     if not (sources and begun(context, service, snapshot.snapshot_id)):
@@ -89,6 +92,15 @@ def _with_directory(
     _end(context, step)
     warnings = tuple(Item(str(w), "restored-differently", str(w)) for w in step.request["warnings"])
     return figures, warnings
+
+
+def _stage_and_secure(wish: Wish, context: Context, service: Service, snapshot: Snapshot) -> None:
+    """One source alone needs no way back: its program takes all of it or nothing, and nothing comes after it."""
+    if begun(context, service, snapshot.snapshot_id):
+        return
+    sources, _ = stage_sources(context, service, snapshot)
+    if wish.safety and (len(sources) > 1 or "data" in wish.parts):
+        secure(context, service, snapshot, sources)
 
 
 def _end(context: Context, step: Step) -> None:

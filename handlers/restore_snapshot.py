@@ -5,7 +5,9 @@
 
 The tree is built and checked beside the target and then takes its place in one step, so the service has
 either its old tree or the snapshot's, never a mix; the old one is kept until the outcome is durable. Sources
-that are no directory are staged and checked too, restored before that exchange, and cannot be taken back.
+that are no directory are staged and checked too, and restored before that exchange. What is in them is saved first,
+so that they can be put back when something fails after the first of them: not with `"safety_snapshot": false`, nor
+when it cannot be saved, because a database may be restored for the very reason that it is broken.
 `target.node` moves the service to that node; `target.directory` leaves the service alone and restores a
 copy. The snapshot may be of another service of the same tenant. Modes: replace, merge, refuse-non-empty.
 `at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service
@@ -25,11 +27,13 @@ import pydantic
 from domain import carrying, container, fallback, replacing
 from domain.context import Context
 from domain.errors import Damaged, NotFound, PathEscape, Refused
-from domain.outcome import Change, Item, MarkCorrupt, MarkSound, Outcome, SaveService
+from domain.outcome import AbandonSnapshot, Change, Item, MarkCorrupt, MarkSound, Outcome, SaveService
+from domain.protection import left_over
 from domain.replacing import SWAP, Wish
 from domain.resting import wake
 from domain.restore import RestoreMode, Selection, moment_of
 from domain.rolling_back import restore_course
+from domain.securing import secured
 from domain.service import Service, relative_directory
 from domain.snapshot import Snapshot, SnapshotState
 from domain.standing import Use
@@ -68,6 +72,7 @@ class RestoreSnapshot(Payload):
     profile: Literal["same-service", "clone"] = "same-service"
     dry_run: bool = False
     verify: bool = False
+    safety_snapshot: bool = True
 
     @pydantic.model_validator(mode="after")
     def _meant(self) -> RestoreSnapshot:
@@ -116,7 +121,14 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
             context.journal.plan(course.steps(context.operation.op_id))
             return carrying.carry_out(context, course)
         wanted = _record(command, context, service, snapshot, include)
-        wish = Wish(include, _mode(command), _selection(command, context), command.target.directory, command.verify)
+        wish = Wish(
+            include,
+            _mode(command),
+            _selection(command, context),
+            command.target.directory,
+            command.verify,
+            command.safety_snapshot,
+        )
         figures, items = replacing.replace(wish, context, service, snapshot)
         items += _not_whole(snapshot) if "data" in include and not command.paths else ()
     except Damaged as error:
@@ -135,6 +147,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         items=items,
         snapshot_id=snapshot.snapshot_id,
         **figures,
+        **secured(context),
         **replica,
     )
 
@@ -245,13 +258,13 @@ def _record(
     return dataclasses.replace(wanted, generation=service.generation + 1) if wanted != service else service
 
 
-def _abandon(command: RestoreSnapshot, context: Context) -> tuple[()]:
-    """Nothing in SQL; the staged tree goes once the outcome is durable."""
+def _abandon(command: RestoreSnapshot, context: Context) -> tuple[AbandonSnapshot, ...]:
+    """What an unfinished safety snapshot has left in the store; the staged tree goes once the outcome is durable."""
     op_id = context.operation.op_id
     if (service := context.services.get(context.operation.service_id)) is not None:
         wake(context, "restore", service)
     context.after_settle.append(lambda: context.trees.discard(op_id))
-    return ()
+    return left_over(context)
 
 
 subscription = Subscription(

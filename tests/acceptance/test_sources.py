@@ -190,14 +190,47 @@ def test_a_restore_whose_first_program_fails_changes_nothing(site: Site) -> None
     assert site.state() == before
 
 
-def test_when_a_later_source_fails_a_person_is_asked_for_and_told_what_was_restored(site: Site) -> None:
-    """Nobody can take back what a program has taken in, and nothing says that it was."""
+def test_when_a_later_source_fails_the_earlier_ones_hold_what_they_held_before(site: Site) -> None:
+    """What a program has taken in is replaced by what was saved of it, and the directory was never exchanged."""
     site.sources["other"] = {"kind": "command", "save": ["echo", "other"], "restore": ["false"]}
+    tree = site.platform.service("web", sources=["db", "disk", "other"])
+    taken = site.platform.snapshot("web")
+    site.database.write_bytes(b"written since")
+    site.volume.write_bytes(b"so was this")
+    grow(tree, seed=9, files=4)
+    before = site.state()
+    operation = site.restore(taken.snapshot_id)
+    assert code(operation) == (State.ROLLED_BACK, "source-failed"), operation.outcome
+    assert site.state() == before
+    assert "source other" in operation.outcome["sentence"]
+
+
+def test_what_a_restore_replaced_in_sources_is_a_snapshot_that_can_be_restored(site: Site) -> None:
+    """Whoever has restored the wrong one goes back."""
+    site.platform.service("web", sources=["db"])
+    taken = site.platform.snapshot("web")
+    site.database.write_bytes(b"written since")
+    done = site.restore(taken.snapshot_id)
+    assert done.state is State.SUCCEEDED and done.outcome["complete"] is True
+    assert site.restore(done.outcome["figures"]["safety_snapshot"]).state is State.SUCCEEDED
+    assert site.database.read_bytes() == b"written since"
+    again = site.restore(taken.snapshot_id, safety_snapshot=False)
+    assert "safety_snapshot" not in again.outcome["figures"]
+
+
+@pytest.mark.parametrize("safety", [True, False], ids=["cannot-be-saved", "not-wanted"])
+def test_sources_that_are_not_saved_are_restored_and_a_later_failure_is_for_a_person(site: Site, safety: bool) -> None:
+    """A broken database is what a restore is for; but nobody can take back what a program has taken in."""
+    site.sources["other"] = {"kind": "command", "save": ["cat", str(site.home / "gone")], "restore": ["false"]}
+    (site.home / "gone").write_bytes(b"not yet")
     site.platform.service("web", sources=["db", "other"])
     taken = site.platform.snapshot("web")
-    operation = site.restore(taken.snapshot_id)
+    if safety:
+        (site.home / "gone").unlink()
+    operation = site.restore(taken.snapshot_id, safety_snapshot=safety)
     assert operation.state is State.STUCK
     assert [item["name"] for item in operation.outcome["items"]] == ["web/db", "web/swap"]
+    assert site.platform.system.database.catalogue.get(taken.snapshot_id) is not None
 
 
 def test_what_cannot_be_restored_here_is_refused_before_anything_is_changed(site: Site) -> None:
@@ -320,7 +353,8 @@ def test_a_service_rests_while_it_is_read_and_is_woken_also_when_that_fails(site
     taken = site.platform.snapshot("web")
     assert site.restore(taken.snapshot_id).state is State.SUCCEEDED
     assert said.read_text().splitlines() == [
-        "before_snapshot web", "saved", "after_snapshot web", "before_restore web", "after_restore web"
+        "before_snapshot web", "saved", "after_snapshot web",
+        "before_restore web", "saved", "after_restore web",
     ]  # fmt: skip
     said.unlink()
     site.close()
@@ -357,6 +391,26 @@ def test_whoever_is_killed_while_sources_are_restored_another_finishes(site: Sit
     assert run_node(site.node_settings(), lambda system: False, site.home / "trace", Death(point, 1)).killed
     done = site.platform.outcome(message)
     assert done.state is State.SUCCEEDED, done.outcome
+    assert site.state() == before
+
+
+@pytest.mark.parametrize(
+    ("point", "hit"), [("archive.after-publish", 1), ("source.before-restore", 5), ("source.after-restore", 3)]
+)
+def test_whoever_is_killed_while_sources_are_saved_or_put_back_another_puts_them_back(
+    site: Site, point: str, hit: int
+) -> None:
+    """I5, I17."""
+    site.sources["other"] = {"kind": "command", "save": ["echo", "other"], "restore": ["false"]}
+    site.platform.service("web", sources=["db", "disk", "other"])
+    taken = site.platform.snapshot("web")
+    site.database.write_bytes(b"written since")
+    site.volume.write_bytes(b"so was this")
+    before = site.state()
+    message = site.left_to_others(taken.snapshot_id)
+    assert run_node(site.node_settings(), lambda system: False, site.home / "trace", Death(point, hit)).killed
+    done = site.platform.outcome(message)
+    assert code(done) == (State.ROLLED_BACK, "source-failed"), done.outcome
     assert site.state() == before
 
 
