@@ -101,6 +101,7 @@ class ManifestSummary:
     parent_id: str | None = None
     configuration: dict[str, Any] | None = field(default=None, repr=False)
     sources: tuple[SavedSource, ...] = ()
+    sockets: tuple[str, ...] = ()  # left out, and nothing is lost with them: whoever listens makes its socket anew
 
 
 def moment_of(text: str) -> int:

@@ -91,6 +91,7 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
         logical_bytes=summary.logical_bytes,
         stored_bytes=summary.stored_bytes,
         root_digest=summary.root_digest,
+        **({"sockets_left_out": len(summary.sockets)} if summary.sockets else {}),
     )
 
 

@@ -53,6 +53,9 @@ class _Table:
     def __init__(self, table: Mapping[str, columns.Column]) -> None:
         self._table = table
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._table
+
     def ints(self, name: str, rows: int | None = None) -> Ints:
         """An integer column as int64 (uint64 for inodes), of `rows` rows."""
         column = self._table[name]
@@ -130,6 +133,7 @@ def _tree(table: _Table) -> Tree:
         attributes=_sparse(table, "attribute.row", values, rows),
         skipped=table.lines("skipped"),
         unstable=table.lines("unstable"),
+        sockets=table.lines("sockets") if "sockets" in table else [],
     )
     if rows:
         _check_names(tree)

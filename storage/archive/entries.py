@@ -26,7 +26,8 @@ class Entries:
         self.link: dict[int, bytes] = {}  # symbolic links: where they point
         self.twin: dict[int, int] = {}  # further names of a file: the row of the first
         self.attributes: dict[int, bytes] = {}  # encoded extended attributes
-        self.skipped: list[bytes] = []  # paths that are not in the snapshot, and why
+        self.skipped: list[bytes] = []  # paths that are not in the snapshot
+        self.sockets: list[bytes] = []  # nor are these, but nothing is lost with them
         self.unstable: list[bytes] = []  # paths whose content kept changing
 
     def __len__(self) -> int:

@@ -72,6 +72,7 @@ def freeze(entries: Entries, unchanged: Unchanged, feeder: Feeder, former: Forme
         attributes=dict(sorted(entries.attributes.items())),
         skipped=sorted(set(entries.skipped)),
         unstable=sorted(set(entries.unstable)),
+        sockets=sorted(entries.sockets),
     )
     total = np.concatenate([[0], np.cumsum(found.length)])
     last = np.cumsum(found.counts)

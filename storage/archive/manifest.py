@@ -71,6 +71,7 @@ class Tree:
     attributes: dict[int, bytes]
     skipped: list[bytes] = field(default_factory=list)
     unstable: list[bytes] = field(default_factory=list)
+    sockets: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,6 +149,8 @@ def table_of(tree: Tree) -> dict[str, columns.Column]:
         "skipped": b"\0".join(tree.skipped),
         "unstable": b"\0".join(tree.unstable),
     }
+    if tree.sockets:
+        rare["sockets"] = b"\0".join(tree.sockets)
     return {**rows, **files, **places, **packs, **rare}
 
 

@@ -118,6 +118,7 @@ def summary(
         labels=header.labels,
         skipped=tuple(map(printable, tree.skipped)),
         unstable=tuple(map(printable, tree.unstable)),
+        sockets=tuple(map(printable, tree.sockets)),
         parent_id=header.parent_id,
         configuration=configuration,
         sources=_sources(header, tree),

@@ -123,6 +123,8 @@ class Walker:
                     inside.append((self._append(row, name, status), fact[0] if fact is not None else -1, depth + 1))
             elif kind == stat.S_IFLNK:
                 self._link(row, handle, name, status)
+            elif kind == stat.S_IFSOCK:
+                self._entries.sockets.append(self._beneath(row, name))
             else:
                 self._skip(row, name)
         self._pending.extend(reversed(inside))
@@ -194,8 +196,11 @@ class Walker:
         self._entries.link[self._append(parent, name, status)] = target
 
     def _skip(self, parent: int, name: bytes) -> None:
+        self._entries.skipped.append(self._beneath(parent, name))
+
+    def _beneath(self, parent: int, name: bytes) -> bytes:
         above = self._entries.path(parent)
-        self._entries.skipped.append(above + b"/" + name if above else name)
+        return above + b"/" + name if above else name
 
 
 def _name_of(item: tuple[bytes, os.stat_result]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -322,4 +323,8 @@ def test_data_that_cannot_be_protected_whole_is_not_upgraded_and_nobody_is_told_
     found = stage.platform.system.database.catalogue.find(None, [names.web], (), 10, None)
     assert found == []
     (tree / "pipe").unlink()
+    with socket.socket(socket.AF_UNIX) as listening:
+        here = os.open(tree, os.O_RDONLY)
+        listening.bind(f"/proc/self/fd/{here}/app.sock")  # no part of what a service has to lose
+        os.close(here)
     succeeded(stage.upgrade(names.web, include_data=True))

@@ -213,7 +213,8 @@ def test_what_is_no_file_is_left_out_and_listed(shop: Workshop, tree: Path) -> N
             os.close(here)
         summary = shop.create(tree)
 
-    assert summary.skipped == ("pipe", "sock\\n")
+    assert (summary.skipped, summary.sockets) == (("pipe",), ("sock\\n",))
+    assert shop.archive.read(summary.manifest_key).sockets == summary.sockets
     assert set(describe(Path(shop.stage(summary).path))) == {b""}
 
 
