@@ -121,15 +121,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
             context.journal.plan(course.steps(context.operation.op_id))
             return carrying.carry_out(context, course)
         wanted = _record(command, context, service, snapshot, include)
-        wish = Wish(
-            include,
-            _mode(command),
-            _selection(command, context),
-            command.target.directory,
-            command.verify,
-            command.safety_snapshot,
-        )
-        figures, items = replacing.replace(wish, context, service, snapshot)
+        figures, items = replacing.replace(_wish(command, context, include), context, service, snapshot)
         items += _not_whole(snapshot) if "data" in include and not command.paths else ()
     except Damaged as error:
         return _damaged(snapshot, error)
@@ -149,6 +141,17 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         **figures,
         **secured(context),
         **replica,
+    )
+
+
+def _wish(command: RestoreSnapshot, context: Context, include: tuple[str, ...]) -> Wish:
+    return Wish(
+        include,
+        _mode(command),
+        _selection(command, context),
+        command.target.directory,
+        command.verify,
+        command.safety_snapshot,
     )
 
 
