@@ -1,8 +1,9 @@
 """`make bench`: every measurement, one after the other, each with its peers in the same run.
 
-Takes about an hour. Needs the servers that the tests use; restic, borg, tar and zstd take part
+Takes about two hours. Needs the servers that the tests use; restic, borg, tar and zstd take part
 when they are installed. `python -m bench.commands`, `python -m bench.archive`,
-`python -m bench.catalogue` and `python -m bench.upgrade` run one alone.
+`python -m bench.catalogue`, `python -m bench.upgrade`, `python -m bench.overload` and `python -m bench.recovery`
+run one alone.
 """
 
 from __future__ import annotations
@@ -11,9 +12,19 @@ import subprocess
 import sys
 
 
+COMMANDS = (
+    ["bench.commands"],
+    ["bench.archive", "--borg14"],
+    ["bench.catalogue"],
+    ["bench.upgrade"],
+    ["bench.overload"],
+    ["bench.recovery"],
+)
+
+
 def main() -> int:
     """Run them; the first failure's exit code."""
-    for command in (["bench.commands"], ["bench.archive", "--borg14"], ["bench.catalogue"], ["bench.upgrade"]):
+    for command in COMMANDS:
         print(f"\n## {' '.join(command)}\n", flush=True)
         if code := subprocess.run([sys.executable, "-m", *command], check=False).returncode:
             return code

@@ -23,6 +23,8 @@ class Limits:
     least: int = 20  # calls within the window below which nothing is concluded
     share: float = 0.5  # of them that must have failed
     rest: float = 15.0  # seconds until one probe is let through; drawn from rest .. 1.5 * rest
+    pace: float = 0.05  # seconds between two operations that come back after a rest
+    spread: float = 300.0  # seconds over which they come back at most
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class _Circuit:
     calls: deque[tuple[float, bool]] = field(default_factory=deque)
     open_until: float = 0.0
     probing: bool = False
+    next_back: float = 0.0  # when the last of those that were turned away comes back
 
 
 class Breakers:
@@ -52,10 +55,13 @@ class Breakers:
             if circuit.open_until == 0.0:
                 return
             if now < circuit.open_until:
+                # One after the other: a thousand that came back at once would all be claimed, to be told the same.
+                back = max(circuit.next_back + self._limits.pace, circuit.open_until)
+                circuit.next_back = back = back if back < now + self._limits.spread else circuit.open_until
                 raise Postponed(
                     f"region {region} does not answer; it is asked again in {circuit.open_until - now:.0f} s",
                     code="region-resting",
-                    delay=circuit.open_until - now,
+                    delay=back - now,
                 )
             circuit.probing = True
             circuit.open_until = now + self._rest()
@@ -68,7 +74,7 @@ class Breakers:
             if circuit.probing:
                 circuit.probing = False
                 if answered:
-                    circuit.open_until = 0.0
+                    circuit.open_until = circuit.next_back = 0.0
                     circuit.calls.clear()
                 return
             circuit.calls.append((now, answered))

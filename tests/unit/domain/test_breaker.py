@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -80,3 +81,13 @@ def test_a_probe_that_fails_or_never_returns_makes_way_for_another_after_a_rest(
         breakers.admit("eu-1")
     clock.pass_seconds(23)
     breakers.admit("eu-1")
+
+
+def test_those_that_are_turned_away_come_back_one_after_the_other(breakers: Breakers) -> None:
+    fail(breakers, 4)
+    delays = []
+    for _ in range(1000):
+        with pytest.raises(Postponed) as caught:
+            breakers.admit("eu-1")
+        delays.append(caught.value.delay)
+    assert all(later - earlier == pytest.approx(LIMITS.pace) for earlier, later in pairwise(delays))
