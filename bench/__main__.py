@@ -11,7 +11,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-
 COMMANDS = (
     ["bench.commands"],
     ["bench.archive", "--borg14"],
