@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from domain.errors import InvalidMessage
-from domain.snapshot import Snapshot, SnapshotState
+from domain.snapshot import Consistency, Snapshot, SnapshotState
 from domain.verification import READ_BACK
 
 
@@ -64,19 +64,23 @@ class Decision:
 def decide(policy: Policy, snapshots: Sequence[Snapshot], *, now_ms: int, needed: Iterable[str] = ()) -> list[Decision]:
     """A decision for each snapshot of one service, newest first. `needed`: ids that something else refers to.
 
-    Whatever the policy says: what is pinned, needed or damaged stays, and so do the newest snapshot and the newest
-    that was read back. A damaged one fills no period, because it may not be restorable, and neither does one whose
-    time is yet to come: a clock was wrong, and it would stand in the way of all that are really newer.
+    Whatever the policy says: what is pinned, needed or damaged stays, and so do the newest snapshot, the newest
+    that is whole and the newest that was read back. Each part is looked at by itself: one of the configuration
+    only, as every upgrade takes, keeps no place from the data of the day, and never lets it go. A damaged one fills
+    no period, because it may not be restorable, and neither does one whose time is yet to come: a clock was wrong,
+    and it would stand in the way of all that are really newer.
     """
     ordered = sorted(snapshots, key=lambda one: (one.taken_at, one.snapshot_id), reverse=True)
     sound = [one for one in ordered if one.state is SnapshotState.AVAILABLE and one.taken_at <= now_ms]
     reasons: dict[str, list[str]] = {one.snapshot_id: [] for one in ordered}
-    _exempt(ordered, sound, reasons, set(needed))
+    _exempt(ordered, reasons, set(needed))
     for one in ordered:
         if one.taken_at > now_ms:
             reasons[one.snapshot_id].append("its time is yet to come: a clock is wrong")
-    for name, most, period in _rules(policy):
-        _keep_newest_of_each(name, most, period, sound, reasons)
+    for words, alike in _by_part(sound):
+        _keep_newest(words, alike, reasons)
+        for name, most, period in _rules(policy):
+            _keep_newest_of_each(name, most, period, words, alike, reasons)
     youngest = now_ms - timedelta(days=policy.within_days) // timedelta(milliseconds=1)
     for one in sound:
         if policy.within_days and one.taken_at >= youngest:
@@ -84,9 +88,15 @@ def decide(policy: Policy, snapshots: Sequence[Snapshot], *, now_ms: int, needed
     return [Decision(one, tuple(reasons[one.snapshot_id])) for one in ordered]
 
 
-def _exempt(
-    ordered: Sequence[Snapshot], sound: Sequence[Snapshot], reasons: dict[str, list[str]], needed: set[str]
-) -> None:
+def _by_part(sound: Sequence[Snapshot]) -> list[tuple[str, list[Snapshot]]]:
+    """The snapshots that can stand for each other, with words for what they have in common; none when all are alike."""
+    if len({frozenset(one.include) for one in sound}) <= 1:
+        return [("", list(sound))]
+    parts = sorted({part for one in sound for part in one.include})
+    return [(f" with {part}", [one for one in sound if part in one.include]) for part in parts]
+
+
+def _exempt(ordered: Sequence[Snapshot], reasons: dict[str, list[str]], needed: set[str]) -> None:
     for one in ordered:
         if one.pinned:
             reasons[one.snapshot_id].append(f"pinned: {one.pinned}")
@@ -94,10 +104,16 @@ def _exempt(
             reasons[one.snapshot_id].append("an upgrade could be rolled back to it")
         if one.state is SnapshotState.CORRUPT:
             reasons[one.snapshot_id].append("damaged: a person decides")
-    if sound:
-        reasons[sound[0].snapshot_id].append("the newest")
-    if read_back := next((one for one in sound if one.verified_level in READ_BACK), None):
-        reasons[read_back.snapshot_id].append("the newest that was read back")
+
+
+def _keep_newest(words: str, alike: Sequence[Snapshot], reasons: dict[str, list[str]]) -> None:
+    if alike:
+        reasons[alike[0].snapshot_id].append(f"the newest{words}")
+    whole = next((one for one in alike if one.consistency is not Consistency.PARTIAL), None)
+    if whole is not None and whole is not alike[0]:
+        reasons[whole.snapshot_id].append(f"the newest{words} that is whole")
+    if read_back := next((one for one in alike if one.verified_level in READ_BACK), None):
+        reasons[read_back.snapshot_id].append(f"the newest{words} that was read back")
 
 
 def _rules(policy: Policy) -> list[tuple[str, int, Callable[[Snapshot], Any]]]:
@@ -119,12 +135,17 @@ def _rules(policy: Policy) -> list[tuple[str, int, Callable[[Snapshot], Any]]]:
 
 
 def _keep_newest_of_each(
-    name: str, most: int, period: Callable[[Snapshot], Any], sound: Sequence[Snapshot], reasons: dict[str, list[str]]
+    name: str,
+    most: int,
+    period: Callable[[Snapshot], Any],
+    words: str,
+    alike: Sequence[Snapshot],
+    reasons: dict[str, list[str]],
 ) -> None:
     seen: set[Any] = set()
-    for one in sound:
+    for one in alike:
         if len(seen) == most:
             return
         if (of := period(one)) not in seen:
             seen.add(of)
-            reasons[one.snapshot_id].append(f"{name} {len(seen)} of {most}")
+            reasons[one.snapshot_id].append(f"{name} {len(seen)} of {most}{words}")

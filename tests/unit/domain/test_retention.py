@@ -50,6 +50,31 @@ def test_of_each_day_the_newest_is_kept_for_so_many_days_that_have_one() -> None
     assert kept(Policy(daily=4), some + gap) == ["0", "3", "7", "old"]
 
 
+@pytest.mark.parametrize("policy", [Policy(last=1), Policy(daily=1), Policy(within_days=1)])
+def test_snapshots_of_the_configuration_never_let_the_data_go(policy: Policy) -> None:
+    """An upgrade takes one of the configuration only, and that is newer than last night's data."""
+    nightly = snapshot("nightly", NOW - timedelta(hours=9), include=("configuration", "data"))
+    upgrades = [snapshot(f"upgrade-{n}", NOW - timedelta(hours=n), include=("configuration",)) for n in range(4)]
+    dump = snapshot("dump", NOW - timedelta(days=9), include=("sources",))
+    decided = {
+        one.snapshot.snapshot_id: one for one in decide(policy, [*upgrades, nightly, dump], now_ms=milliseconds(NOW))
+    }
+    assert {"nightly", "dump", "upgrade-0"} <= {name for name, one in decided.items() if one.keep}
+    assert "the newest with data" in decided["nightly"].reasons
+    if not policy.within_days:
+        assert not decided["upgrade-1"].keep
+
+
+def test_a_snapshot_that_is_not_whole_never_lets_the_last_whole_one_go() -> None:
+    partly = [snapshot(f"partial-{n}", NOW - timedelta(hours=n), consistency=Consistency.PARTIAL) for n in range(3)]
+    whole = [snapshot(f"whole-{n}", NOW - timedelta(days=3, hours=n)) for n in range(2)]
+    decided = decide(Policy(last=1), [*partly, *whole], now_ms=milliseconds(NOW))
+    assert {one.snapshot.snapshot_id: one.reasons for one in decided if one.keep} == {
+        "partial-0": ("the newest", "last 1 of 1"),
+        "whole-0": ("the newest that is whole",),
+    }
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
