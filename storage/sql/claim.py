@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, case, literal_column,
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from domain.contracts import Claim
+from domain.edition import EDITION
 from domain.errors import BackstayError
 from domain.node import ALL_KINDS, NO_SLOTS
 from domain.operation import State
@@ -102,14 +103,18 @@ def _limited(may: Capacity, *, cancels_only: bool) -> Select[Any] | None:
 
 def _take() -> ReturningUpdate[Any]:
     """Make the operations :seqs the :holder's, under the fences that their services have by now."""
-    fence = select(service_fence.c.fence).where(service_fence.c.service_id == operation.c.service_id)
+    own = select(service_fence.c.fence).where(service_fence.c.service_id == operation.c.service_id)
+    fence = case((is_exclusive(operation), own.scalar_subquery()), else_=operation.c.fence + 1)
     return (
         update(operation)
         .where(operation.c.seq.in_(bindparam("seqs", expanding=True)))
         .values(
             state=case((state_is(operation, State.QUEUED), literal_state(State.RUNNING)), else_=operation.c.state),
             owner=bindparam("holder"),
-            fence=case((is_exclusive(operation), fence.scalar_subquery()), else_=operation.c.fence + 1),
+            fence=fence,
+            # What is begun by this edition is ended by it, or by a later one.
+            edition=literal_column(str(EDITION)),
+            known_fence=fence,
             lease_until=bindparam("until"),
             claims_no_progress=operation.c.claims_no_progress + 1,
             updated_at=bindparam("at"),

@@ -29,6 +29,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from domain.edition import EDITION
 from domain.node import UNLIMITED
 from domain.operation import State
 from storage.sql.capacity import held_by
@@ -39,9 +40,9 @@ _NOTHING: ColumnElement[str] = literal_column("''")
 
 
 def _due(table: FromClause) -> ColumnElement[bool]:
-    """Its time has come, and nobody holds it."""
-    now = bindparam("now", type_=BigInteger)
-    return and_(table.c.next_attempt_at <= now, table.c.lease_until < now)
+    """Its time has come, nobody holds it, and this program may take it."""
+    now, own = bindparam("now", type_=BigInteger), literal_column(str(EDITION))
+    return and_(table.c.next_attempt_at <= now, table.c.lease_until < now, table.c.edition <= own)
 
 
 def _bound(table: FromClause) -> ColumnElement[bool]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from domain.contracts import Accepted
+from domain.edition import EDITION, edition_for
 from domain.operation import Operation, State, Step, StepState
 from domain.service import Service
 from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
@@ -81,6 +82,7 @@ def new_operation(item: Accepted, op_id: str, now: int, vault: Vault) -> dict[st
         "exclusive": int(item.exclusive),
         "state": State.QUEUED.value,
         "data": vault.close_json(command.data, "operation.data", op_id),
+        "edition": edition_for(command.kind, command.data),
         "deadline_at": min(max(command.deadline_ms or 0, 0), LATEST_MS),
         "correlation_id": command.correlation_id,
         "causation_id": command.causation_id,
@@ -207,6 +209,7 @@ def snapshot_values(record: Snapshot, now: int) -> dict[str, Any]:
         "parent_id": record.parent_id,
         "skipped": to_json(list(record.skipped)),
         "updated_at": now,
+        "edition": EDITION,
     }
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Case, Connection, and_, case, exists, or_, select, update
 
 from domain.audit import Actor
 from domain.contracts import Claim, Event
+from domain.edition import EDITION, edition_for
 from domain.errors import Cancelled, DeadlineExceeded
 from domain.event import ended_document, outcome_event, topic
 from domain.operation import TERMINAL, Operation, State
@@ -83,11 +84,14 @@ def retry_later(tx: Transactions, claim: Claim, delay_ms: int, code: str, senten
 
 def reroute(tx: Transactions, claim: Claim, node: str | None) -> None:
     """Give the operation to another node, or to any."""
+    asked = claim.operation
+    # Who has not begun it leaves it to every program that understands it.
+    edition = EDITION if claim.takeover else edition_for(asked.kind, asked.data)
     with tx.write("reroute") as connection:
         now = tx.now(connection)
         hold(
             connection, claim, node=node or "", claims_no_progress=_one_claim_less(), lease_until=0, next_attempt_at=0,
-            updated_at=now,
+            edition=edition, updated_at=now,
         )  # fmt: skip
         tx.ring(connection)
 

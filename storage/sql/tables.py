@@ -25,7 +25,9 @@ from sqlalchemy import (
 from storage.sql.columns import ForeignText, flag, key, number, partial, serial
 
 #: The migration that this code was written for; `check_schema` compares it with the database.
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
+#: The oldest revision whose program works on this schema: what that program reads and writes is still there.
+OLDEST_PROGRAM = "0001"
 #: Which letters an identical message is counted on; an upsert must repeat the index's condition.
 RAW_UNRESOLVED = "raw_digest IS NOT NULL AND resolution IS NULL"
 
@@ -108,6 +110,9 @@ operation = Table(
     Column("traceparent", ForeignText),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    # The lowest edition of a program that may take it, and the fence of the last claim by one that looks at this.
+    Column("edition", BigInteger, nullable=False, server_default="1"),
+    number("known_fence"),
     UniqueConstraint("source", "message_id"),
     CheckConstraint(
         "state IN ('QUEUED','RUNNING','COMPENSATING','STUCK','SUCCEEDED','ROLLED_BACK','FAILED','CANCELLED')",
@@ -236,6 +241,7 @@ snapshot = Table(
     Column("verified_at", BigInteger),
     Column("verified_level", ForeignText, nullable=False, server_default=""),
     Column("fault", ForeignText, nullable=False, server_default=""),  # what is wrong with it
+    Column("edition", BigInteger, nullable=False, server_default="1"),  # of the program that has made it
     CheckConstraint("state IN ('available','corrupt','deleting')", name="state"),
     partial("snapshot_service", "service_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),
     partial("snapshot_tenant", "tenant_id", "taken_at", "snapshot_id", where="state <> 'deleting'"),

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Select, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from domain.errors import DatabaseUnavailable
 from domain.operation import Step, StepState
 from domain.service import Service
 from domain.snapshot import Label
@@ -39,7 +40,14 @@ def connection(bench: Bench) -> Iterator[Connection]:
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(connection: Connection) -> None:
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "compare_type": True,
+            "version_table": "schema_revision",
+            "include_name": lambda name, kind, _: (kind, name) != ("table", "alembic_version"),
+        },
+    )
     assert compare_metadata(context, metadata) == []
 
 
@@ -125,11 +133,34 @@ def test_an_operation_that_0001_began_is_taken_over_and_may_reserve(older: Bench
     older.succeed(claim)
 
 
-@pytest.mark.parametrize("other", ["0000", "9999"])
-def test_another_schema_is_named_with_the_next_step(bench: Bench, other: str) -> None:
+def _stand(bench: Bench, applied: str, oldest: str) -> None:
     with bench.database._engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = :other"), {"other": other})
-    assert other in (bench.database.check_schema() or "")
+        connection.execute(text("UPDATE schema_revision SET version_num = :it"), {"it": applied})
+        connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": oldest})
+
+
+def test_a_schema_that_is_too_old_is_named_with_the_next_step(bench: Bench) -> None:
+    _stand(bench, "0000", "0000")
+    told = bench.database.check_schema() or ""
+    assert "0000" in told
+    assert "`backstay migrate`" in told
+
+
+def test_a_program_works_on_a_newer_schema_until_that_says_otherwise(bench: Bench) -> None:
+    _stand(bench, "9999", SCHEMA_REVISION)
+    assert bench.database.check_schema() is None
+    bench.database.migrate()  # as `backstay serve` does whenever it starts
+    assert bench.database.check_schema() is None
+
+
+def test_a_schema_from_which_this_program_is_cut_off_is_refused_with_the_next_step(bench: Bench) -> None:
+    _stand(bench, "9999", "9998")
+    told = bench.database.check_schema() or ""
+    assert "9999" in told
+    assert "9998" in told
+    assert "install the newer release" in told
+    with pytest.raises(DatabaseUnavailable, match="9998"):
+        bench.database.migrate()
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "ROLLED_BACK", "FAILED", "CANCELLED"])

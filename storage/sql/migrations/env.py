@@ -13,6 +13,7 @@ from storage.sql.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
+    version_table="schema_revision",  # alembic_version has another meaning here, see storage.sql.migrate
     transactional_ddl=True,  # SQLite can, and then a killed migration leaves nothing
 )
 context.run_migrations()
