@@ -12,7 +12,7 @@ TEST_WORKERS ?= 3
 SECONDS ?= 60
 MINUTES ?= 60
 
-.PHONY: help demo test simulate prove soak audit sbom fuzz lint format types bench whats-here reference lock clean
+.PHONY: help demo test simulate prove soak audit sbom fuzz lint format types bench release-golden whats-here reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ types: $(VENV)/.dev ## mypy --strict over everything
 
 bench: $(VENV)/.dev ## the measurements behind docs/performance.md
 	@$(BIN)/python -m bench
+
+release-golden: $(VENV)/.dev ## the wheel of a release that has gone out, which the suite then upgrades from (ARGS=<commit>)
+	@$(BIN)/python -m tests.golden.release $(ARGS)
 
 whats-here: $(VENV)/.dev ## what docs/whats-here.md lacks, and what it lists that is gone (ARGS=--add writes it)
 	@$(BIN)/python -m tests.architecture.whats_here $(ARGS)

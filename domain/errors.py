@@ -7,6 +7,7 @@
         WrongTenant           it exists and belongs to somebody else
         PathEscape            a path would leave the directory it must stay in
         KeyUnavailable        what it was sealed with is not to be had; the bytes may be whole
+          FormatTooNew        a later release has written it; the bytes are whole
       Weather                 the world said "not now"; the same call may work later   -> durable retry
         StoreUnavailable      object store: timeout, reset, 5xx, disk full
         DatabaseUnavailable   SQL: connection lost, lock timeout
@@ -86,6 +87,13 @@ class KeyUnavailable(Refused):
     """The key that something was sealed with is not to be had here: never a verdict on the bytes themselves."""
 
     code = "unknown-key"
+
+
+class FormatTooNew(KeyUnavailable):
+    """A later release has written it: as with a key that is not here, never a verdict on the bytes."""
+
+    code = "format-too-new"
+    next_step = "do this on a node of the release that has written it, or upgrade this node"
 
 
 class Weather(BackstayError):

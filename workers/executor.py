@@ -157,10 +157,10 @@ class Executor:
             return False  # the attempt itself will say what is wrong with it
 
     def _pass_on(self, claim: Claim) -> str:
-        """A type of a newer version: leave it to a worker that knows it, but not for ever."""
+        """A type of another version: leave it to a worker that knows it; not for ever, unless one has begun it."""
         operation = claim.operation
         sentence = f"no worker knows the message type {operation.kind}"
-        if operation.attempts + 1 < self._budget.max_attempts:
+        if operation.attempts + 1 < self._budget.max_attempts or self._ports.ledger.steps(operation.op_id):
             self._ports.ledger.retry_later(claim, 30_000, "unknown-type", sentence)
             return "retry"
         self._ports.ledger.settle(claim, Outcome.failed(Refused(sentence, code="unknown-type")))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import struct
 
-from domain.errors import Damaged, KeyUnavailable
+from domain.errors import Damaged, FormatTooNew, KeyUnavailable
 from storage.archive import digest
 from storage.archive.layout import ENVELOPE_LIMIT, ENVELOPE_MAGIC, MANIFEST_LIMIT
 from storage.archive.manifest import Header
@@ -88,8 +88,10 @@ def _parts(blob: bytes) -> tuple[bytes, bytes, memoryview]:
 def _clear(text: bytes) -> dict[str, str]:
     try:
         document = json.loads(text.decode("ascii"))
+        if document["format"] > FORMAT:
+            raise FormatTooNew(f"a sealed manifest is of format {document['format']}, which came after this release")
         if document["format"] != FORMAT:
-            raise Damaged("a sealed manifest is of a format that this version does not know")
+            raise Damaged("a sealed manifest is of a format that there never was")
         found = {name: document[name] for name in (*_IDS, "key")}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"the clear part of a sealed manifest cannot be read: {error}") from None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.errors import Damaged
+from domain.errors import Damaged, FormatTooNew
 from storage.archive import columns, digest
 from storage.archive.compression import compress_table, decompress_table
 from storage.archive.layout import COLUMNS_LIMIT, HEADER_LIMIT, MANIFEST_LIMIT, MANIFEST_MAGIC, NUMBER_LIMIT
@@ -227,8 +227,12 @@ def _header(blob: bytes) -> tuple[dict[str, Any], int]:
         document = json.loads(blob[start : start + length].decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise Damaged(f"the header of a manifest cannot be read: {error}") from None
-    if not isinstance(document, dict) or document.get("format") not in (FORMAT, WITH_SOURCES):
-        raise Damaged("a manifest is of a format that this version does not know")
+    if not isinstance(document, dict) or type(document.get("format")) is not int:
+        raise Damaged("the header of a manifest does not say its format")
+    if document["format"] > WITH_SOURCES:
+        raise FormatTooNew(f"a manifest is of format {document['format']}, which came after this release")
+    if document["format"] not in (FORMAT, WITH_SOURCES):
+        raise Damaged("a manifest is of a format that there never was")
     return document, start + length
 
 

@@ -38,7 +38,6 @@ from storage.sql.rewrap import Rewrapping
 from storage.sql.schedules import SqlSchedules
 from storage.sql.sealed import Sealer, Vault
 from storage.sql.services import SqlServices
-from storage.sql.tables import SCHEMA_REVISION
 from storage.sql.tokens import SqlTokens
 from storage.sql.transactions import Transactions, translated
 from storage.sql.versions import SqlUpgradeRecords, SqlVersions
@@ -90,9 +89,9 @@ class Database:
         """None when the schema is this program's; else a sentence with the next step."""
         return migrate.check_schema(self._tx)
 
-    def revision(self) -> str:
-        """The schema that this program was written for."""
-        return SCHEMA_REVISION
+    def schema(self) -> str:
+        """Which schema the database has, beside the one that this program was written for."""
+        return migrate.described(self._tx)
 
     def now_ms(self) -> int:
         """What its clock says, in UTC milliseconds; DatabaseUnavailable if it does not answer."""

@@ -58,6 +58,15 @@ def check_schema(transactions: Transactions) -> str | None:
         return _newer(connection, found) if found > SCHEMA_REVISION else None
 
 
+def described(transactions: Transactions) -> str:
+    """The schema of a database that this program works on, in words."""
+    with transactions.read() as connection:
+        found = _applied(connection)
+    if found == SCHEMA_REVISION:
+        return f"schema {found} is current"
+    return f"schema {found} is of a later release, and this program, of schema {SCHEMA_REVISION}, works on it"
+
+
 def _newer(connection: Connection, found: str) -> str | None:
     oldest = _version(connection, "alembic_version") or found
     if oldest <= SCHEMA_REVISION:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Text, and_, func, literal, or_, select
 
 from domain.chronicle import Told
 from domain.contracts import NodeSeen
+from domain.edition import EDITION
 from domain.node import ALL_KINDS, place_sentence
 from domain.operation import TERMINAL, Operation, State
 from storage.sql.capacity import held_by, held_kinds
@@ -130,6 +131,8 @@ class Questions:
                 return "a person: it could not be put back, and reserves its service"
             if asked.lease_until >= now:
                 return f"its worker {asked.owner}, which holds it for {_seconds(asked.lease_until - now)} more"
+            if row.edition > EDITION:
+                return f"a node of a later release: it is of edition {row.edition}, and this program of {EDITION}"
             if asked.next_attempt_at > now:
                 why = row.error_sentence or asked.error_code or "an earlier attempt failed"
                 return f"its next attempt in {_seconds(asked.next_attempt_at - now)} ({why})"

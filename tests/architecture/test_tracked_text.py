@@ -26,7 +26,7 @@ FORBIDDEN = {
     "number of an issue": (r"(?i)\bissue\s+#\d+|\(#\d+\)", "say what is so; the number means nothing here"),
 }
 #: Formats that a person did not write.
-BINARY = (".bin", ".png", ".gz", ".zst")
+BINARY = (".bin", ".png", ".gz", ".zst", ".whl")
 
 
 def _lines() -> list[tuple[str, int, str]]:

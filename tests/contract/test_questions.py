@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import text
 
 from domain.operation import State
 from domain.outcome import Outcome, SaveService
@@ -109,6 +110,14 @@ def test_what_waits_for_its_retry_says_why(bench: Bench) -> None:
     claim = bench.running()
     bench.database.ledger.retry_later(claim, 9_000, "store-unavailable", "the store did not answer")
     assert _waits(bench, claim.operation.op_id) == "its next attempt in 9 s (the store did not answer)"
+
+
+def test_what_only_a_later_release_understands_waits_for_one_and_is_not_taken(bench: Bench) -> None:
+    op_id = bench.accept_one()
+    with bench.database._engine.begin() as connection:
+        connection.execute(text("UPDATE operation SET edition = edition + 8"))
+    assert bench.claim() == []
+    assert _waits(bench, op_id).startswith("a node of a later release")
 
 
 def test_what_has_ended_waits_for_nothing(bench: Bench) -> None:

@@ -147,8 +147,10 @@ def test_a_schema_that_is_too_old_is_named_with_the_next_step(bench: Bench) -> N
 
 
 def test_a_program_works_on_a_newer_schema_until_that_says_otherwise(bench: Bench) -> None:
+    assert bench.database.schema() == f"schema {SCHEMA_REVISION} is current"
     _stand(bench, "9999", SCHEMA_REVISION)
     assert bench.database.check_schema() is None
+    assert bench.database.schema().startswith("schema 9999 is of a later release")
     bench.database.migrate()  # as `backstay serve` does whenever it starts
     assert bench.database.check_schema() is None
 

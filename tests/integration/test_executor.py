@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from domain.breaker import Breakers
 from domain.context import Context
@@ -39,6 +40,7 @@ from storage.places import NodePlaces
 from storage.sealing import KeyRing
 from storage.sources import open_hooks, open_sources
 from storage.sql import Database, open_database
+from storage.sql.tables import operation as operation_table
 from tests.fakes.even_calendar import EvenCalendar
 from workers.attempt import Ports
 from workers.clock import SystemClock
@@ -64,6 +66,7 @@ class Bench:
         self.handle: Callable[[Any, Context], Outcome] = lambda payload, context: Outcome.succeeded("did it")
         self.undo: Callable[[Any, Context], None] | None = None
         self.low_on_room = ""
+        self.knows = True  # the message type
 
     def accept(self, message_id: str = "m1", **attributes: Any) -> str:
         command = Command("/test", message_id, "act", 1, Subject("acme", SERVICE), {}, **attributes)
@@ -100,7 +103,7 @@ class Bench:
         )  # fmt: skip
         executor = Executor(
             ports,
-            {"act": subscription},
+            {"act": subscription} if self.knows else {},
             lambda subscription, data: subscription.model(**data),
             node="n1",
             lease_ms=60_000,
@@ -116,6 +119,11 @@ class Bench:
         found = self.database.ledger.get(op_id)
         assert found is not None
         return found
+
+    def now_ready(self) -> None:
+        """Whatever waits for a retry has waited."""
+        with self.database._engine.begin() as connection:
+            connection.execute(update(operation_table).values(next_attempt_at=0))
 
     def events(self) -> list[str]:
         return [event.topic for event in self.database.outbox.take(100, 0)]
@@ -474,3 +482,31 @@ def test_what_has_touched_something_goes_on_without_room(bench: Bench) -> None:
     bench.low_on_room = "/srv/apps is full"
     bench.run_once()
     assert bench.operation(op_id).state is State.SUCCEEDED
+
+
+def test_a_type_that_nobody_knows_fails_when_its_attempts_are_spent_and_nothing_was_begun(bench: Bench) -> None:
+    bench.knows = False
+    op_id = bench.accept()
+    for _ in range(BUDGET.max_attempts):
+        bench.now_ready()
+        bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.error_code) == (State.FAILED, "unknown-type")
+
+
+def test_a_type_that_is_not_known_any_more_is_never_given_up_once_somebody_has_begun_it(bench: Bench) -> None:
+    """I2: FAILED says that nothing changed; who does not know the type cannot say that."""
+    op_id = bench.accept()
+
+    def begin(_: Any, context: Context) -> Outcome:
+        context.journal.begin("swap", {})
+        raise StoreUnavailable("away")
+
+    bench.handle = begin
+    bench.run_once()
+    bench.knows = False
+    for _ in range(BUDGET.max_attempts + 1):
+        bench.now_ready()
+        bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.error_code) == (State.RUNNING, "unknown-type")

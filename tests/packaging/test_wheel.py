@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.source import PACKAGES, ROOT
+from tests.golden.release import build
 
-#: Builds with the setuptools of this environment, so it needs no index and no isolation.
-BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 #: What the console script does, in an interpreter that ignores PYTHONPATH, user site and current folder.
 START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from workers.__main__ import main; main()"
 WHERE = "import sys; sys.path.insert(0, sys.argv.pop(1)); import {0}; print(*(m.__file__ for m in ({0})))"
@@ -29,9 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
-    run(source, "-c", BUILD, str(out))
-    (built,) = out.glob("*.whl")
-    return built
+    return build(source, out, epoch=1_700_000_000)
 
 
 @pytest.fixture(scope="module")

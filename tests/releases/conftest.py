@@ -34,7 +34,12 @@ def used(previous: Previous, empty: Path, tmp_path_factory: pytest.TempPathFacto
     """The same with a service and its first snapshot, both by the previous release."""
     built = Site(Path(shutil.copytree(empty, tmp_path_factory.mktemp("used") / "home")), previous)
     node = built.older("old-1")
-    built.wait(built.register("shop", "old-1"), built.send("create-snapshot", "shop", "first", labels=["owner:42"]))
+    # A configuration that the present release refuses, because of the field that it does not know.
+    configuration = {"image": "shop:1.4", "envs": [{"name": "A", "value": "1"}], "colour": "blue"}
+    built.wait(
+        built.register("shop", "old-1", configuration=configuration),
+        built.send("create-snapshot", "shop", "first", labels=["owner:42"]),
+    )
     node.kill()
     return built.home
 

@@ -63,10 +63,10 @@ class Site:
             system.database.migrate()
 
     # ------------------------------------------------------------ messages
-    def register(self, service: str, node: str) -> str:
+    def register(self, service: str, node: str, **more: Any) -> str:
         """A tree, and the message that registers its service on that node; the message's id."""
         grow(self.home / "apps" / service, seed=len(service), files=5)
-        return self.send("register-service", service, f"register-{service}", node=node)
+        return self.send("register-service", service, f"register-{service}", node=node, **more)
 
     def send(self, kind: str, service: str, message_id: str, **data: Any) -> str:
         """Publish to the broker, where whoever is faster takes it; the message's id."""

@@ -221,7 +221,8 @@ def test_no_rule_of_a_table_is_stricter_than_in_the_previous_release(
 def _rules(url: str, tables: dict[str, list[str]]) -> set[tuple[str, ...]]:
     """What an INSERT or UPDATE of the previous release can be refused for."""
     engine = create_engine(url)
-    found, rules = inspect(engine), set()
+    found = inspect(engine)
+    rules: set[tuple[str, ...]] = set()
     for table, columns in tables.items():
         said = {column["name"]: column for column in found.get_columns(table)}
         rules |= {(table, name, str(said[name]["type"]), str(said[name]["nullable"])) for name in columns}

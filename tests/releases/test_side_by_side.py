@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import signal
 import urllib.request
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,7 @@ def test_a_fleet_is_upgraded_node_by_node_without_a_pause(used_site: Site) -> No
     site.wait(site.send("create-snapshot", "mail", "beside-it"))
     waiting = site.operation("dry-run")
     assert (waiting["state"], waiting["attempts"], waiting["owner"]) == ("QUEUED", 0, None)
+    assert waiting["error_code"] == "left-to-newer-release"
     assert again.stop() == 0
     site.newer("old-1", "dry-run")
     assert site.operation("dry-run")["outcome"]["figures"]["dry_run"] is True
@@ -71,7 +73,7 @@ def test_what_the_previous_release_has_stored_is_listed_read_back_exported_resto
 ) -> None:
     site = used_site
     site.migrate()
-    asked = {
+    asked: dict[str, dict[str, Any]] = {
         "verify-snapshot": {"level": "restore-test"},
         "export-snapshot": {},
         "restore-snapshot": {"target": {"directory": "copy"}},
@@ -149,7 +151,7 @@ def test_what_a_killed_node_of_the_present_release_had_begun_waits_for_one_that_
     older = site.older("old-1")
     site.wait(site.send("create-snapshot", "mail", "beside-it"))
     begun = site.operation("begun")
-    assert (begun["state"], begun["attempts"], begun["error_code"]) == ("RUNNING", 0, None)
+    assert (begun["state"], begun["attempts"], begun["error_code"]) == ("RUNNING", 0, "left-to-newer-release")
     older.kill()
     site.newer("old-1", "begun")
     assert [row["state"] for row in site.rows("SELECT state FROM snapshot")] == ["available"] * 3

@@ -61,7 +61,7 @@ def database(here: Session) -> Report:
     skew = time.time() - data.now_ms() / 1000
     took = (time.monotonic() - began) * 1000
     kind = here.settings.database_url.partition(":")[0]
-    detail = f"{kind}; schema {data.revision()} is current; answered in {took:.0f} ms; its clock {_apart(skew)}"
+    detail = f"{kind}; {data.schema()}; answered in {took:.0f} ms; its clock {_apart(skew)}"
     if abs(skew) > SKEW_SECONDS:
         return Report("database", "warn", detail, CLOCKS)
     return Report("database", "ok", detail)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.errors import Damaged
+from domain.errors import Damaged, FormatTooNew
 from storage.archive import columns, digest, manifest, published
 from storage.archive.check import tree_from
 from storage.archive.compression import compress_table
@@ -176,6 +176,35 @@ def test_what_is_no_manifest_at_all_is_damage_and_no_crash(shop: Workshop, body:
 
     with pytest.raises(Damaged):
         shop.archive.read(key)
+
+
+def test_a_manifest_of_a_later_release_is_no_damage(shop: Workshop) -> None:
+    """RS-15: its digest is right, so somebody has written it like that; a restore must not call it corrupt."""
+    key = shop.archive.manifest_key("acme", "web", "s1")
+    shop.objects[key] = _of_format(shop.objects[key], b"9")
+
+    with pytest.raises(FormatTooNew, match="format 9"):
+        shop.archive.read(key)
+
+    shop.objects[key] = _of_format(shop.objects[key], b"0")
+    with pytest.raises(Damaged, match="never was"):
+        shop.archive.read(key)
+
+
+def test_a_sealed_manifest_of_a_later_release_is_no_damage(tmp_path: Path) -> None:
+    made = Workshop(tmp_path, encryption=True)
+    (tmp_path / "app").mkdir()
+    made.create(tmp_path / "app")
+    key = made.archive.manifest_key("acme", "web", "s1")
+    made.objects[key] = _of_format(made.objects[key], b"9")
+
+    with pytest.raises(FormatTooNew, match="format 9"):
+        made.archive.read(key)
+
+
+def _of_format(blob: bytes, digit: bytes) -> bytes:
+    start = blob.index(b'"format":') + 9
+    return _resealed(blob[:start] + digit + blob[start + 1 : -digest.SEAL_BYTES])
 
 
 def test_a_missing_column_is_damage(shop: Workshop) -> None:

@@ -40,7 +40,9 @@ WRONG = """NEW.edition > 1
         WHERE s.service_id = NEW.service_id AND s.state <> 'deleting' AND (s.edition > 1 OR s.pinned <> ''
             OR EXISTS (SELECT 1 FROM snapshot_replica AS r WHERE r.snapshot_id = s.snapshot_id))))"""
 
-REST = "UPDATE operation SET next_attempt_at = NEW.updated_at + 3000 WHERE seq = OLD.seq AND node <> ''"
+REST = """UPDATE operation SET next_attempt_at = NEW.updated_at + 3000, error_code = 'left-to-newer-release',
+    error_sentence = 'the release of a node that wanted it must leave it alone; it goes on when that node is upgraded'
+    WHERE seq = OLD.seq AND node <> ''"""
 HEAD = "CREATE TRIGGER claim_knows BEFORE UPDATE OF claims_no_progress ON operation FOR EACH ROW"
 
 SQLITE = (f"{HEAD} WHEN ({UNKNOWING} AND ({WRONG})) BEGIN {REST}; SELECT RAISE(IGNORE); END",)
