@@ -41,8 +41,9 @@ _NOTHING: ColumnElement[str] = literal_column("''")
 
 def _due(table: FromClause) -> ColumnElement[bool]:
     """Its time has come, nobody holds it, and this program may take it."""
-    now, own = bindparam("now", type_=BigInteger), literal_column(str(EDITION))
-    return and_(table.c.next_attempt_at <= now, table.c.lease_until < now, table.c.edition <= own)
+    now = bindparam("now", type_=BigInteger)
+    understood = table.c.edition <= literal_column(str(EDITION))
+    return and_(table.c.next_attempt_at <= now, table.c.lease_until < now, understood)
 
 
 def _bound(table: FromClause) -> ColumnElement[bool]:
