@@ -12,7 +12,8 @@ from sqlalchemy import Connection, case, delete, literal_column, select, update
 from domain.errors import NotFound
 from domain.outcome import ExtendExport
 from domain.snapshot import Export
-from storage.sql.tables import export, snapshot
+from storage.sql.replica_tables import export
+from storage.sql.tables import snapshot
 from storage.sql.transactions import Transactions
 
 #: discard(keys): they become garbage, in the same transaction.

@@ -264,18 +264,6 @@ snapshot_label = Table(
     Index("snapshot_label_tenant", "tenant_id", "name", "value", "taken_at", "snapshot_id"),
 )
 
-export = Table(
-    "export",
-    metadata,
-    Column("snapshot_id", ForeignText, primary_key=True),
-    Column("tenant_id", ForeignText, nullable=False),
-    Column("object_key", ForeignText, nullable=False),
-    Column("bytes", BigInteger, nullable=False),
-    Column("sha256", ForeignText, nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
-    Index("export_expiry", "expires_at"),
-)
-
 pack = Table(
     "pack",
     metadata,
