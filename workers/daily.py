@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.contracts import Accepted, Catalogue, Clock, Inbox, Schedules, Services
+from domain.contracts import Accepted, Catalogue, Inbox, Schedules, Services
 from domain.decoding import request_hash
 from domain.identity import Subject
 from domain.message import Command
@@ -27,19 +27,20 @@ class Daily:
         services: Services,
         catalogue: Catalogue,
         inbox: Inbox,
-        clock: Clock,
+        now_ms: Callable[[], int],
         wake: Callable[[], None],
         schedules: Schedules,
         verify_days: int | None = None,
     ) -> None:
-        """`verify_days`: in so many days every snapshot is read back once; None reads none."""
+        """`now_ms`: UTC milliseconds by the clock of all nodes, so that one of them with a wrong clock asks on no other
+        day. `verify_days`: in so many days every snapshot is read back once; None reads none."""
         self._services, self._catalogue, self._inbox, self._schedules = services, catalogue, inbox, schedules
-        self._clock, self._wake, self._verify_days = clock, wake, verify_days
+        self._now_ms, self._wake, self._verify_days = now_ms, wake, verify_days
         self._asked_for = ""
 
     def ask(self) -> int:
         """Accept what is due today; how many commands were new."""
-        day = datetime.fromtimestamp(self._clock.wall_ms() / 1000, UTC).strftime("%Y-%m-%d")
+        day = datetime.fromtimestamp(self._now_ms() / 1000, UTC).strftime("%Y-%m-%d")
         if day == self._asked_for:
             return 0
         batch = [*self._retention(day), *self._verification(day)]

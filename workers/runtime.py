@@ -107,7 +107,7 @@ class NodeProcess:
             tracer=tracer,
         )
         self.relay = Relay(settings.broker_url, database.outbox, clock=self.clock, progress=progress, tracer=tracer)
-        duties = duties_of(system, self.clock, self._wake.set)
+        duties = duties_of(system, self._wake.set)
         report = functools.partial(node_report, settings, self.clock)
         self.sweeper = Sweeper(duties, owner, self.clock, version(), self._wake.set, self.metrics, report)
         diary = Diary.over(database, subscriptions)

@@ -69,11 +69,17 @@ def replaying_of(system: System) -> Replaying:
     return Replaying(system.database, judge_with(known), known)
 
 
-def duties_of(system: System, clock: Clock, wake: Callable[[], None]) -> Duties:
+def duties_of(system: System, wake: Callable[[], None]) -> Duties:
     """What the sweeper of this process looks after."""
     settings, database = system.settings, system.database
     daily = Daily(
-        database.services, database.catalogue, database.inbox, clock, wake, database.schedules, settings.verify_days
+        database.services,
+        database.catalogue,
+        database.inbox,
+        database.now_ms,
+        wake,
+        database.schedules,
+        settings.verify_days,
     )
     return Duties(
         database.ledger,

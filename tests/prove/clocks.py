@@ -35,6 +35,8 @@ HOUR, DAY = 3600, 86_400
 OWN = ("+0", f"-{3 * HOUR}", f"+{3 * HOUR}", f"-{30 * DAY}", f"+{40 * DAY}", "+0 x20")
 #: The same where it is the database's as well: there a day more or less is a day more or less, for retention too.
 SHARED = ("+0", "-600", "+600", f"-{3 * HOUR}", f"+{3 * HOUR}", "+0 x20")
+#: So many services have a retention policy and a schedule.
+KEEPING = 4
 #: What the source of a command has that a schedule asked for.
 SCHEDULE = "/schedule"
 #: Under libfaketime time.sleep fails: the kernel is asked to sleep until a moment of a clock that is not faked.
@@ -68,7 +70,7 @@ class Clocks(Soak):
         """What must not be done at a wrong time: retention, schedules."""
         super().prepare()
         self.began = time.time()
-        for service in self.services[:4]:
+        for service in self.services[:KEEPING]:
             if self.rates is OWN:
                 self.bench.ask(service, "set-retention", {"policy": {"within_days": 2}})
             wish = {"kind": "create-snapshot", "service": service, "cron": "* * * * *"}
@@ -80,15 +82,16 @@ class Clocks(Soak):
         set_clock(self.draw.choice(self.files), rate)
         self.faults[rate] += 1
         if self.rates is OWN:
-            self._with_deadline()
+            self._ask_in_time("create-snapshot")
+            self._ask_in_time("apply-retention")
 
-    def _with_deadline(self) -> None:
+    def _ask_in_time(self, kind: str) -> None:
         """A command that must begin within ten minutes, and would if nobody asked a wrong clock."""
-        service, message = self.draw.choice(self.services), f"deadline/{sum(self.faults.values())}"
+        service, message = self.draw.choice(self.services[:KEEPING]), f"{kind}/{sum(self.faults.values())}"
         until = datetime.fromtimestamp(time.time() + 600, UTC).isoformat()
         more = {"subject": f"tenant/{TENANT}/service/{service}", "deadline": until}
         with suppress(BackstayError):  # not confirmed: not accepted
-            self.bench.publisher.command(command("create-snapshot", message, {}) | more)
+            self.bench.publisher.command(command(kind, message, {}) | more)
             self.messages.append(message)
             self.bench.note_asked(service, message)
 

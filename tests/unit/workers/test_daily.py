@@ -49,7 +49,7 @@ def daily(
 ) -> Daily:
     services, catalogue, inbox = cast(Services, FakeServices()), cast(Catalogue, FakeCatalogue()), cast(Inbox, door)
     known = cast(Schedules, FakeSchedules(*schedules))
-    return Daily(services, catalogue, inbox, clock, lambda: rung.append(True), known, verify_days)
+    return Daily(services, catalogue, inbox, clock.wall_ms, lambda: rung.append(True), known, verify_days)
 
 
 def test_a_policy_is_applied_once_a_day_whoever_asks() -> None:
