@@ -127,7 +127,8 @@ class Ledger(Protocol):
     def expire(self) -> int:
         """Settle CANCELLED (code deadline-exceeded) what is QUEUED beyond its deadline, wherever it should
         have run; how many. At most 100 a call. What a node that is gone had begun, and is cancelled or
-        past its deadline and touched nothing, becomes claimable by any node, which then ends it."""
+        past its deadline and touched nothing, becomes claimable by any node, which then ends it. And what the
+        database's clock has left behind by going back keeps its lease and its wait for their lengths only."""
 
     def get(self, op_id: str) -> Operation | None:
         """One operation by id."""

@@ -17,6 +17,9 @@ from storage.sql.sealed import to_json
 from storage.sql.tables import outbox
 from storage.sql.transactions import Transactions
 
+#: Milliseconds for which no relay holds an event.
+LONGEST_HOLD_MS = 60_000
+
 
 def tell(connection: Connection, event: Event, now: int) -> None:
     """Add an event to the caller's transaction. Conflict if the operation already told this topic."""
@@ -54,7 +57,11 @@ class SqlOutbox:
             now = self._tx.now(connection)
             wanted = connection.scalars(
                 select(outbox.c.seq)
-                .where(outbox.c.sent_at.is_(None), outbox.c.held_until <= now)
+                # A hold that is longer than any was made before the clock went back.
+                .where(
+                    outbox.c.sent_at.is_(None),
+                    ~outbox.c.held_until.between(now + 1, now + max(hold_ms, LONGEST_HOLD_MS)),
+                )
                 .order_by(outbox.c.seq)
                 .limit(limit)
                 .with_for_update(skip_locked=True)

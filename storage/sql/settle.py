@@ -174,6 +174,7 @@ def expire(tx: Transactions) -> int:
     """End what was never started and is past its deadline, also when the node it waits for never comes."""
     with tx.write("expire") as connection:
         now = tx.now(connection)
+        _come_back(connection, now)
         late = connection.scalars(
             select(operation.c.op_id)
             .where(state_is(operation, State.QUEUED), operation.c.deadline_at > 0, operation.c.deadline_at <= now)
@@ -201,6 +202,20 @@ def expire(tx: Transactions) -> int:
         if ended or freed:
             tx.ring(connection)
         return ended
+
+
+def _come_back(connection: Connection, now: int) -> None:
+    """What was written before the clock went back keeps the lengths of its lease and its wait, not their ends: else
+    they would last for as long as the clock has gone back. At least as long as granted, so nobody loses a lease."""
+    ends = {
+        column: case((column > operation.c.updated_at, column - operation.c.updated_at + now), else_=column)
+        for column in (operation.c.lease_until, operation.c.next_attempt_at)
+    }
+    connection.execute(
+        update(operation)
+        .where(state_is(operation, State.RUNNING, State.COMPENSATING), operation.c.updated_at > now)
+        .values({column.name: end for column, end in ends.items()} | {"updated_at": now})
+    )
 
 
 def _end_unstarted(connection: Connection, op_id: str, outcome: Outcome, now: int) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.errors import WrongTenant
+from domain.errors import LeaseLost, WrongTenant
 from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
-from tests.contract.sql_bench import ANN, Bench, accepted
+from tests.contract.sql_bench import ANN, LEASE, Bench, accepted
 
 CLAIMED_STATES = [State.SUCCEEDED, State.ROLLED_BACK, State.FAILED, State.CANCELLED]
 WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
@@ -183,3 +183,29 @@ def test_every_way_to_an_end_keeps_and_tells_the_tenant_s_sentence(bench: Bench)
         _told(bench, stuck.operation.op_id)
         == ("The snapshot could not end by itself; an operator has put everything back as it was.",) * 2
     )
+
+
+def test_a_lease_and_a_wait_last_as_long_as_they_were_granted_for_when_the_clock_goes_back(bench: Bench) -> None:
+    """Not for as long as the clock has gone back, and never shorter: who holds one still counts on it."""
+    held, waiting = bench.running("held"), bench.running("waiting")
+    bench.database.ledger.retry_later(waiting, 5_000, "store-unavailable", "away")
+    bench.now -= 3 * 3_600_000
+    bench.database.ledger.expire()
+    assert bench.claim(owner="n1:2") == []
+    bench.now += 5_001
+    assert [claim.operation.service_id for claim in bench.claim(owner="n1:2")] == ["waiting"]
+    bench.now += LEASE - 5_001
+    assert bench.claim(owner="n1:2") == []
+    bench.now += 1
+    assert [claim.operation.service_id for claim in bench.claim(owner="n1:2")] == ["held"]
+    with pytest.raises(LeaseLost):
+        bench.succeed(held)
+
+
+def test_an_event_that_a_relay_holds_is_told_soon_although_the_clock_has_gone_back(bench: Bench) -> None:
+    bench.succeed(bench.running())
+    (event,) = bench.database.outbox.take(10, 15_000)
+    bench.now += 10_000
+    assert bench.database.outbox.take(10, 15_000) == []
+    bench.now -= 3 * 3_600_000
+    assert bench.database.outbox.take(10, 15_000) == [event]

@@ -18,13 +18,14 @@ from typing import Any
 
 from domain.errors import BackstayError
 from domain.operation import Operation, State
+from domain.snapshot import SnapshotState
 from storage.sealing import KeyRing
 from tests.chaos.world import TENANT, command
 from tests.fakes.region import RegionDouble
 from tests.prove.bench import Bench
 from tests.prove.nodes import Node
 from tests.prove.parted import audited
-from tests.prove.soak import LEASE, NAMES, Soak
+from tests.prove.soak import LEASE, NAMES, OPEN, PATIENCE, Soak
 from tests.prove.stacks import Servers
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
@@ -96,10 +97,19 @@ class Clocks(Soak):
             self.bench.note_asked(service, message)
 
     def run(self, seconds: float) -> None:
-        """As the soak; then the clocks go right again."""
+        """As the soak; then the clocks go right again, schedules rest, and retention is applied once more."""
         super().run(seconds)
         for file in self.files:
             set_clock(file, "+0")
+        for service in self.services[:KEEPING]:
+            self.bench.ask(service, "pause-schedule", {"reason": "the proof is over"})
+            if self.rates is OWN:
+                self.bench.ask(service, "apply-retention", {}, "in the end")
+        self.ended = self._all_over() and self.ended
+        until = time.monotonic() + PATIENCE
+        while self.ended and self.bench.system.database.list_operations(states=OPEN, limit=1):  # schedules asked too
+            self.ended = time.monotonic() < until
+            time.sleep(0.5)
 
     def _wish(self) -> tuple[str, str, dict[str, Any]]:
         """Nothing is deleted by command, so that whatever is gone was deleted by retention."""
@@ -112,9 +122,13 @@ class Clocks(Soak):
         operations = self._operations()
         bad += [f"{one.message_id} ran out of time" for one in operations if one.error_code == "deadline-exceeded"]
         for one in operations:
-            kept = one.kind != "create-snapshot" or one.state is not State.SUCCEEDED
-            if not kept and database.catalogue.get(one.op_id) is None:
+            if one.kind != "create-snapshot" or one.state is not State.SUCCEEDED:
+                continue
+            row = database.catalogue.get(one.op_id)
+            if row is None or row.state is SnapshotState.DELETING:
                 bad.append(f"snapshot {one.op_id} was deleted by nobody")
+            elif self.rates is OWN and not one.created_at <= row.taken_at <= one.updated_at:
+                bad.append(f"snapshot {one.op_id} is dated {row.taken_at}, its operation {one.created_at}")
         asked = Counter(one.service_id for one in operations if SCHEDULE in one.source)
         minutes = (time.time() - self.began) / 60
         if self.rates is OWN:  # else time itself has jumped
