@@ -36,6 +36,7 @@ from workers.health import Finding, Health, probe
 from workers.ingress import Ingress
 from workers.judge import judge_with
 from workers.node_report import misspelt_slots, node_report
+from workers.open_files import PER_OPERATION, allow_many
 from workers.owner import Owner
 from workers.progress import ProgressBoard
 from workers.relay import Relay
@@ -182,6 +183,8 @@ def run_worker(settings: Settings, *, http: str | None, migrate: bool, ready: Re
     brings the schema up to date first and serves the API and the console too. `ready` is told the HTTP address."""
     logging.configure(settings.log_level, settings.node)
     check_packages()
+    if (files := allow_many()) < settings.threads * PER_OPERATION:
+        log.warning("node.few-open-files", limit=files, wanted=settings.threads * PER_OPERATION)
     if misspelt := misspelt_slots(settings.slots or {}, handlers.subscriptions()):
         return _refuse(misspelt)
     system = System(settings)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,11 +34,17 @@ class Node:
         self.system.database.migrate()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str, before: Callable[[], None] | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
         given = {"BACKSTAY_DATA_DIR": str(self.home), "BACKSTAY_NODE": "chaos-1", "PATH": os.environ["PATH"]}
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "workers", *arguments], env=given | environment, cwd=HOME, stderr=log
+                [sys.executable, "-m", "workers", *arguments],
+                env=given | environment,
+                cwd=HOME,
+                stderr=log,
+                preexec_fn=before,
             )
         return self.process
 
@@ -95,6 +103,19 @@ def test_a_first_sigterm_lets_running_work_finish(node: Node) -> None:
     assert process.wait(timeout=60) == 0
     found = node.operation("2-long")
     assert found is not None and found.state is State.SUCCEEDED
+
+
+def test_a_node_may_hold_as_many_files_open_as_the_system_lets_it(node: Node) -> None:
+    """Two big restores at once do not fit into the usual 1024."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    few = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (512, min(hard, 4096)))
+    process = node.start("serve", "--http", "127.0.0.1:0", before=few)
+
+    def limit() -> int:
+        return resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[0]
+
+    assert eventually(lambda: limit() > 512, seconds=60, what="the node has raised its limit")
+    assert limit() == min(hard, 4096)
 
 
 def test_a_second_sigterm_gives_running_work_back_at_once(node: Node) -> None:
