@@ -74,6 +74,16 @@ def parse(encoded: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
+def forget_lists(handle: int) -> None:
+    """Take away the access lists that an open directory was given by the one in which it was made."""
+    for name in _ACLS:
+        try:
+            os.removexattr(handle, name)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+
+
 def apply(handle: int, encoded: bytes) -> bool:
     """Set them on an open file or directory; False when the file system or our rights do not allow it."""
     for name, value in parse(encoded):

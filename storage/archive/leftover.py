@@ -17,7 +17,7 @@ import fcntl
 import os
 
 from domain.failpoint import failpoint
-from storage.archive import digest
+from storage.archive import attributes, digest
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 
 _NOTE = b".note"
@@ -63,8 +63,9 @@ class Place:
         root = os.open(self._name, READ_DIRECTORY, dir_fd=self._parent)
         self._own = root
         fcntl.flock(root, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # An apps root with setgid would give its group to everything that is made beneath it.
+        # An apps root with setgid would give its group, or its access list, to everything that is made beneath it.
         os.fchown(root, -1, os.getegid())
+        attributes.forget_lists(root)
         os.fchmod(root, 0o700)
         text = b"%d %s" % (os.fstat(root).st_ino, self._mark.encode("ascii"))
         fresh = self._name + _NOTE + b".new"

@@ -120,8 +120,8 @@ class _Looking:
         return owned and mode and status.st_mtime_ns == int(tree.mtime[row])
 
     def _attributes(self, row: int, handle: int) -> bool:
-        wanted = self._tree.attributes.get(row)
-        return not wanted or row in self._finisher.other_attributes or attributes.read(handle) == wanted
+        wanted = self._tree.attributes.get(row, b"")
+        return row in self._finisher.other_attributes or attributes.read(handle) == wanted
 
     def _content(self, row: int, handle: int, buffer: memoryview) -> bool:
         tree, at = self._tree, 0

@@ -74,6 +74,21 @@ def test_root_gives_every_entry_its_owner_back(shop: Workshop, tree: Path, from_
     assert (staged.reused > 0, staged.warnings) == (from_live, ())
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_the_access_list_of_the_apps_root_is_not_given_to_what_is_restored_beneath_it(
+    shop: Workshop, tree: Path, verify: bool
+) -> None:
+    """Nobody may read a restored file who could not read it when it was saved."""
+    summary = shop.create(tree)
+    apps = shop.root / "apps"
+    apps.mkdir()
+    _set(apps, "system.posix_acl_default", LIST)
+    staged = shop.archive.stage(
+        summary.manifest_key, "/none", f"{apps}/.backstay/op/tree", RestoreMode.REPLACE, shop.watch, verify=verify
+    )
+    assert describe(Path(staged.path)) == describe(tree)
+
+
 @as_root
 def test_who_is_not_root_owns_what_he_restores(shop: Workshop, tree: Path) -> None:
     _given_away(tree)
