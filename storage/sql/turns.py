@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Collection
-from typing import Any
+from collections import deque
+from collections.abc import Collection, Iterable
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row
 
@@ -20,6 +21,10 @@ from storage.sql.ready import LANES, READY
 
 #: Turns that are remembered; who has had none for longest is forgotten first, and would come first anyway.
 REMEMBERED = 4096
+#: Milliseconds after which it is looked anew who waits, even if not everybody has had his turn.
+ROUND_MS = 1000
+
+Lane: TypeAlias = tuple[str, str]  # tenant and kind
 
 
 class Turns:
@@ -29,25 +34,40 @@ class Turns:
         self._mutex = threading.Lock()
         self._numbers = itertools.count(1)
         self._last: dict[tuple[str, str], int] = {}  # (tenant, kind), and (tenant, "") for the tenant
+        self._round: dict[str, tuple[int, deque[Lane]]] = {}  # node -> when it began, and who has yet to come
 
     def next(
         self, connection: Connection, node: str, limit: int, now: int, without: Collection[str] = ()
     ) -> list[Row[Any]]:
         """Ready operations bound to `node`, at most `limit`, none of the kinds `without`: one of each lane, then the
         second ones, and so on. They are locked until the transaction ends, some more than are returned among them."""
-        asked = {"node": node, "now": now}
+        asked = {"node": node, "now": now, "most": limit}
+        chosen = self._taken(connection, asked, self._rest_of_round(node, limit, now, without))
+        if len(chosen) == limit:
+            return chosen
         waiting = [row for row in connection.execute(LANES, asked) if row.first is not None and row.kind not in without]
-        lanes = self._ordered([(row.tenant, row.kind, row.first) for row in waiting])[:limit]
-        found = [
-            connection.execute(READY, asked | {"tenant": tenant, "kind": kind, "most": limit}).all()
-            for tenant, kind in lanes
-        ]
+        lanes = self._ordered([(row.tenant, row.kind, row.first) for row in waiting])
+        once = {tenant: (tenant, kind) for tenant, kind in reversed(lanes)}  # each tenant's next kind
+        with self._mutex:
+            self._round[node] = (now, deque(lane for lane in lanes[limit:] if once[lane[0]] == lane))
+        return self._taken(connection, asked, lanes[:limit])
+
+    def _rest_of_round(self, node: str, limit: int, now: int, without: Collection[str]) -> list[Lane]:
+        """Who comes next in a round that has begun: with a thousand tenants, looking who waits is the dear part."""
+        with self._mutex:
+            began, lanes = self._round.get(node, (0, deque()))
+            if not 0 <= now - began < ROUND_MS or len(lanes) < limit:
+                return []
+            return [lane for lane in (lanes.popleft() for _ in range(limit)) if lane[1] not in without]
+
+    def _taken(self, connection: Connection, asked: dict[str, Any], lanes: list[Lane]) -> list[Row[Any]]:
+        found = [connection.execute(READY, asked | {"tenant": tenant, "kind": kind}).all() for tenant, kind in lanes]
         rounds = itertools.chain.from_iterable(itertools.zip_longest(*found))
-        chosen = [row for row in rounds if row is not None][:limit]
+        chosen = [row for row in rounds if row is not None][: asked["most"]]
         self._serve(lane for lane, rows in zip(lanes, found, strict=True) if rows and rows[0] in chosen)
         return chosen
 
-    def _ordered(self, waiting: list[tuple[str, str, int]]) -> list[tuple[str, str]]:
+    def _ordered(self, waiting: list[tuple[str, str, int]]) -> list[Lane]:
         """Every tenant's next kind, who was served longest ago first; then every tenant's second, and so on."""
         with self._mutex:
             last = self._last.get
@@ -59,7 +79,7 @@ class Turns:
                 ranked.append((seen[tenant], last((tenant, ""), 0), first, tenant, kind))
         return [(tenant, kind) for *_, tenant, kind in sorted(ranked)]
 
-    def _serve(self, lanes: Any) -> None:
+    def _serve(self, lanes: Iterable[Lane]) -> None:
         with self._mutex:
             for tenant, kind in lanes:
                 for served in ((tenant, kind), (tenant, "")):

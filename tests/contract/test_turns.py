@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import event
 
 from domain.contracts import Claim
 from tests.contract.sql_bench import LEASE, Bench, accepted
@@ -109,3 +110,28 @@ def test_every_command_of_a_flood_is_begun_once_and_each_service_in_its_order(be
         for service in range(7):
             of_service = [name for name in begun if name in {f"{tenant}-{n}" for n in range(service, 60, 7)}]
             assert of_service == [f"{tenant}-{n}" for n in range(service, 60, 7)]
+
+
+def test_among_many_tenants_everybody_comes_once_in_a_round_and_it_is_not_looked_for_each_who_waits(
+    bench: Bench,
+) -> None:
+    bench.accept(*[accepted(f"{t}-{n}", f"{t}-{n}", tenant=f"t{t}") for t in range(40) for n in range(3)])
+    looked = 0
+
+    @event.listens_for(bench.database._engine, "before_cursor_execute")
+    def count(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        nonlocal looked
+        looked += "RECURSIVE" in statement
+
+    turns = [claim.operation.tenant_id for claim in _taken(bench, 80)]
+    assert len(set(turns[:40])) == len(set(turns[40:])) == 40
+    assert looked <= 40 + 3  # every second claim begins with what is bound to the node, and finds nothing
+
+
+def test_who_comes_during_a_round_has_its_turn_after_it_or_a_second_later(bench: Bench) -> None:
+    bench.accept(*[accepted(f"{t}-{n}", f"{t}-{n}", tenant=f"t{t}") for t in range(20) for n in range(3)])
+    _taken(bench, 22)
+    bench.accept_one("new", "new", tenant="new")
+    assert [claim.operation.message_id for claim in _taken(bench, 1)] == ["2-1"]
+    bench.now += 1000
+    assert [claim.operation.message_id for claim in _taken(bench, 1)] == ["new"]
