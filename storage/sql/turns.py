@@ -42,15 +42,18 @@ class Turns:
         """Ready operations bound to `node`, at most `limit`, none of the kinds `without`: one of each lane, then the
         second ones, and so on. They are locked until the transaction ends, some more than are returned among them."""
         asked = {"node": node, "now": now, "most": limit}
-        chosen = self._taken(connection, asked, self._rest_of_round(node, limit, now, without))
+        chosen, lanes = _ready_of(connection, asked, self._rest_of_round(node, limit, now, without))
         if len(chosen) == limit:
+            self._serve(lanes)
             return chosen
         waiting = [row for row in connection.execute(LANES, asked) if row.first is not None and row.kind not in without]
-        lanes = self._ordered([(row.tenant, row.kind, row.first) for row in waiting])
-        once = {tenant: (tenant, kind) for tenant, kind in reversed(lanes)}  # each tenant's next kind
+        waiters = self._ordered([(row.tenant, row.kind, row.first) for row in waiting])
+        once = {tenant: (tenant, kind) for tenant, kind in reversed(waiters)}  # each tenant's next kind
         with self._mutex:
-            self._round[node] = (now, deque(lane for lane in lanes[limit:] if once[lane[0]] == lane))
-        return self._taken(connection, asked, lanes[:limit])
+            self._round[node] = (now, deque(lane for lane in waiters[limit:] if once[lane[0]] == lane))
+        chosen, lanes = _ready_of(connection, asked, waiters[:limit])
+        self._serve(lanes)
+        return chosen
 
     def _rest_of_round(self, node: str, limit: int, now: int, without: Collection[str]) -> list[Lane]:
         """Who comes next in a round that has begun: with a thousand tenants, looking who waits is the dear part."""
@@ -59,13 +62,6 @@ class Turns:
             if not 0 <= now - began < ROUND_MS or len(lanes) < limit:
                 return []
             return [lane for lane in (lanes.popleft() for _ in range(limit)) if lane[1] not in without]
-
-    def _taken(self, connection: Connection, asked: dict[str, Any], lanes: list[Lane]) -> list[Row[Any]]:
-        found = [connection.execute(READY, asked | {"tenant": tenant, "kind": kind}).all() for tenant, kind in lanes]
-        rounds = itertools.chain.from_iterable(itertools.zip_longest(*found))
-        chosen = [row for row in rounds if row is not None][: asked["most"]]
-        self._serve(lane for lane, rows in zip(lanes, found, strict=True) if rows and rows[0] in chosen)
-        return chosen
 
     def _ordered(self, waiting: list[tuple[str, str, int]]) -> list[Lane]:
         """Every tenant's next kind, who was served longest ago first; then every tenant's second, and so on."""
@@ -87,3 +83,11 @@ class Turns:
                     self._last[served] = next(self._numbers)
             while len(self._last) > REMEMBERED:
                 del self._last[next(iter(self._last))]
+
+
+def _ready_of(connection: Connection, asked: dict[str, Any], lanes: list[Lane]) -> tuple[list[Row[Any]], list[Lane]]:
+    """The first ready operation of each lane, then the second ones, as many as are asked for; and whose they are."""
+    found = [connection.execute(READY, asked | {"tenant": tenant, "kind": kind}).all() for tenant, kind in lanes]
+    rounds = itertools.chain.from_iterable(itertools.zip_longest(*found))
+    chosen = [row for row in rounds if row is not None][: asked["most"]]
+    return chosen, [lane for lane, rows in zip(lanes, found, strict=True) if rows and rows[0] in chosen]
