@@ -6,6 +6,7 @@ row and file by file, and the attacker knows all of the victim's names and ids.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 import typer
 
 import handlers
+from domain.letters import LetterFilter
 from domain.operation import Operation, State
 from storage.sql.tables import metadata
 from tests.acceptance.platform import Platform, digest, grow
@@ -213,6 +215,78 @@ def test_a_question_about_one_tenant_is_answered_with_nothing_of_another(
     line.system.close()
     silent = {" ".join(path) for path in asked} - told
     assert silent <= SILENT, "the marks are found nowhere, so that nothing was tested"
+
+
+#: Commands that take a tenant and something besides. What they publish is a command, whose line is above.
+PUBLISH = {"schedules set", "schedules pause", "schedules resume", "schedules remove", "versions publish",
+           "snapshots import-rosti"}  # fmt: skip
+BY_NAME: dict[str, Callable[[Victim], tuple[str, ...]]] = {
+    "snapshots link": lambda v: (v.snapshot,),
+    "schedules show": lambda v: ("nightly",),
+    "schedules history": lambda v: ("nightly",),
+}
+#: An operator's act on the tenant itself.
+ON_A_TENANT = {"keys destroy"}
+
+
+def test_every_command_that_takes_a_tenant_is_asked_about_another() -> None:
+    """I26: a new one without a line fails here."""
+    leaves = _leaves(typer.main.get_command(build()))
+    taking = {" ".join(path) for path, command in leaves if any("--tenant" in one.opts for one in command.params)}
+    assert taking == {" ".join(path) for path in _of_one_tenant()} | PUBLISH | BY_NAME.keys() | ON_A_TENANT
+
+
+@pytest.mark.parametrize("command", BY_NAME)
+def test_what_is_asked_for_by_name_is_not_told_of_another_tenant(
+    victim: Victim, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """I26."""
+    line = CommandLine(victim.platform.home, monkeypatch)
+    words = (*command.split(), *BY_NAME[command](victim))
+    theirs, owners = (line.run(*words, "--tenant", tenant, "--json") for tenant in (BYSTANDER, OWNER))
+    line.system.close()
+    assert owners.code == 0, owners.err
+    assert theirs.code != 0 or not any(theirs.document().values()), theirs.out
+
+
+def _queries(database: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every question of the ports over SQL that takes a tenant."""
+    homes = {"": database} | {name: getattr(database, name) for name in dir(database) if not name.startswith("_")}
+    for home, port in homes.items():
+        for name in (name for name in dir(port) if not name.startswith("_")):
+            method = getattr(port, name)
+            if inspect.ismethod(method) and _takes_tenant(method):
+                yield f"{home}.{name}".strip("."), method
+
+
+def _takes_tenant(method: Callable[..., Any]) -> bool:
+    return any("tenant" in name or "LetterFilter" in str(given) for name, given in _parameters(method).items())
+
+
+def _parameters(method: Callable[..., Any]) -> dict[str, Any]:
+    return {name: one.annotation for name, one in inspect.signature(method).parameters.items()}
+
+
+def test_every_query_about_one_tenant_finds_nothing_of_another(victim: Victim) -> None:
+    """I26: the queries are read from the ports; one with a parameter of an unknown name fails here."""
+    told, asked = set[str](), dict(_queries(victim.platform.system.database))
+    assert len(asked) >= 15
+    marks = (victim.snapshot, victim.waiting, repr(OWNER), f"tenant/{OWNER}/", "nightly", "victims-own")
+    for query, method in asked.items():
+        theirs, owners = (repr(method(**_given(method, tenant))) for tenant in (BYSTANDER, OWNER))
+        assert not [mark for mark in marks if mark in theirs], query
+        told |= {query} if theirs != owners else set()
+    assert asked.keys() - told <= {"audit.list", "drills.list", "schedules.history"}, "of these the owner has none"
+
+
+def _given(method: Callable[..., Any], tenant: str) -> dict[str, Any]:
+    known = {
+        "tenant_id": tenant, "tenant_ids": [tenant], "wanted": LetterFilter(tenant_id=tenant), "service_ids": [],
+        "labels": [], "limit": 100, "before": None, "after": None, "name": "nightly", "group_id": "g",
+        "group_key": "shop", "number": "v2", "resolved": False,
+    }  # fmt: skip
+    needed = [name for name, one in inspect.signature(method).parameters.items() if one.default is one.empty]
+    return {name: known[name] for name in _parameters(method) if name in needed or "tenant" in name or name == "wanted"}
 
 
 def test_a_link_to_an_archive_of_another_tenant_is_not_given(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:

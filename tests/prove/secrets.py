@@ -1,0 +1,271 @@
+"""`python -m tests.prove.secrets`: every command with marked secrets on one stack, and then a search for each of them.
+
+A node that logs all it can runs every scenario, people ask everything that can be asked, and what goes wrong goes
+wrong with credentials in it. Then what is left is searched: logs, files, rows, a dump, objects, queues, spans, answers,
+pages, metrics, bundles. A secret may be in the message that brings it, until it is taken, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from domain.audit import Actor
+from domain.contracts import DeadLetter
+from storage.sealing import KeyRing
+from tests.acceptance.test_tenants import _leaves
+from tests.fakes.region import RegionDouble
+from tests.integration.test_tracing import listening
+from tests.integration.test_web_tenants import ROUTES
+from tests.prove.bench import SECRET, TENANT, Bench
+from tests.prove.commands import SCENARIOS
+from tests.prove.scanner import Scanner, files
+from tests.prove.stacks import STACKS, stack
+from tests.servers.ports import free_ports
+from tests.waiting import eventually
+from workers.cli.app import build
+from workers.web import credentials
+
+#: Seconds for all commands to end.
+PATIENCE = 120.0
+#: Marks of what the stacks do not have themselves.
+MARKS = {
+    "variable": SECRET,
+    "registry password": "Hub/pass+word?7f3b",
+    "config file": "file-content-canary-7f3c",
+    "refused payload": "refused-canary-7f3d",
+    "region token": "region-token-canary-7f3e",
+    "database password": "database-canary-7f3f",
+    "broker password": "broker-canary-7f40",
+    "S3 key": "s3-canary-7f41",
+    "collector header": "collector-canary-7f42",
+}
+#: Where a person who may change the message of a dead letter is shown it, to change it.
+SHOWN = ("/message", "/edit")
+
+
+class Search:
+    """One stack, one node, and everything that was told."""
+
+    def __init__(self, bench: Bench, marks: dict[str, str], collector: str) -> None:
+        self.bench, self.marks = bench, marks
+        self.told: dict[str, bytes | str] = {}
+        (self.port,) = free_ports(1)
+        (bench.home / "tmp").mkdir()
+        regions = json.loads(bench.environment()["BACKSTAY_REGIONS"])
+        regions["eu-1"]["token"] = f"Token {marks['region token']}"
+        self.environment = bench.environment(
+            BACKSTAY_REGIONS=json.dumps(regions), BACKSTAY_LOG_LEVEL="debug", BACKSTAY_NODE="chaos-1",
+            BACKSTAY_HTTP=f"127.0.0.1:{self.port}", OTEL_EXPORTER_OTLP_ENDPOINT=collector,
+            OTEL_EXPORTER_OTLP_HEADERS=f"x-key={marks['collector header']}", TMPDIR=str(bench.home / "tmp"),
+        )  # fmt: skip
+        self.token = credentials.new_token()
+        marks["API token"] = self.token.removeprefix(credentials.PREFIX)
+        bench.system.database.tokens.create(
+            "searcher", credentials.digest(self.token), {"*": "admin"}, Actor("search", "cli"), None
+        )
+
+    # ------------------------------------------------------------ what is done
+    def work(self, names: Iterable[str]) -> None:
+        """Every scenario to its end, and a service that has every kind of secret."""
+        with (self.bench.home / "node.log").open("ab") as log:
+            node = subprocess.Popen(self._line("serve"), env=os.environ | self.environment, stdout=log, stderr=log)
+            try:
+                eventually(lambda: self._ask("GET", "/livez")[0] == 200, 60, "the node serves")
+                self._scenarios(list(names))
+                self._marked()
+                self._asked()
+            finally:
+                node.send_signal(signal.SIGTERM)
+                node.wait(60)
+
+    def _scenarios(self, names: list[str]) -> None:
+        for number in range(max(len(SCENARIOS[name].stages) for name in names)):
+            for name in names:
+                if number < len(SCENARIOS[name].stages):
+                    SCENARIOS[name].stages[number](self.bench, f"{name}-secret")
+            self._over(f"{name}-secret" for name in names)
+        for name in names:
+            SCENARIOS[name].act(self.bench, f"{name}-secret")
+        self._over(f"{name}-secret" for name in names)
+
+    def _over(self, services: Iterable[str]) -> None:
+        asked = [message for service in services for message in self.bench.asked(service)]
+        eventually(lambda: self.bench.over(asked, self.bench.system), PATIENCE, "all commands have ended")
+
+    def _marked(self) -> None:
+        """A configuration with secrets of every kind, and messages that are refused with one in them."""
+        configuration = {
+            "image": "registry/app:v1", "hub_user": "u", "hub_password": self.marks["registry password"],
+            "envs": [{"name": "A", "value": SECRET, "secret": True}],
+            "config_files": [{"name": "f", "path": "/etc/f", "content": self.marks["config file"]}],
+        }  # fmt: skip
+        bench, service = self.bench, "all-secret"
+        bench.ask(service, "register-service", {"region": "eu-1", "configuration": configuration})
+        self._over([service])
+        bench.ask(service, "create-snapshot", {"include": ["configuration"]}, "first")
+        self._over([service])
+        bench.ask(service, "restore-snapshot", {"snapshot_id": bench.found(service, "first").op_id}, "back")
+        self._over([service])
+        bad = self.marks["refused payload"]
+        bench.ask(service, "create-snapshot", {"labels": bad}, "refused-1")
+        bench.ask(service, "create-snapshot", {"unknown": {"password": bad}}, "refused-2")
+        bench.ask(service, "register-service", {"configuration": [bad]}, "refused-3")
+        eventually(lambda: len(self._letters()) >= 3, 60, "three are refused")
+
+    def _letters(self) -> list[DeadLetter]:
+        return self.bench.system.database.dead_letters.list(resolved=False, limit=100, before=None)
+
+    # ------------------------------------------------------------ what is asked
+    def _asked(self) -> None:
+        """Every route, every question of the command line, a bundle; and credentials of servers that are not there."""
+        names = self._names()
+        for method, path in ROUTES:
+            if path.endswith(SHOWN):
+                continue
+            body = {"data": self.marks["refused payload"], "reason": self.marks["refused payload"], "x": SECRET}
+            status, text = self._ask(method, path.format(**names), body if method != "GET" else None)
+            self.told[f"{method} {path} ({status})"] = text
+        self.told["/metrics"] = self._ask("GET", "/metrics")[1]
+        self.told["/readyz"] = self._ask("GET", "/readyz")[1]
+        for words in _questions():
+            self._run(*words, "--json")
+        self._run("support-bundle", "--output", str(self.bench.home / "bundle.tar.gz"), "--log",
+                  str(self.bench.home / "node.log"), "--json")  # fmt: skip
+        absent = {
+            "DATABASE_URL": f"postgresql://u:{self.marks['database password']}@127.0.0.1:9/d",
+            "BROKER_URL": f"amqp://u:{self.marks['broker password']}@127.0.0.1:9//",
+            "BACKSTAY_STORE_URL": "s3://b/p?endpoint=http://127.0.0.1:9&region=x&addressing=path",
+            "BACKSTAY_SECRET_KEYS": KeyRing.generate_text(), "AWS_ACCESS_KEY_ID": "AKIAX",
+            "AWS_SECRET_ACCESS_KEY": self.marks["S3 key"],
+        }  # fmt: skip
+        for words in (("doctor",), ("migrate",), ("operations", "list"), ("config", "show"), ("worker",)):
+            self._run(*words, "--json", **absent)
+            self._run(*words, "--json", **absent | {"DATABASE_URL": absent["DATABASE_URL"].replace(":9/", ":x/")})
+
+    def _names(self) -> dict[str, str]:
+        database = self.bench.system.database
+        (operation,) = database.list_operations(limit=1)
+        letter = self._letters()[0]
+        (snapshot,) = database.catalogue.find(None, [], [], 1, None)
+        return {
+            "tenant_id": TENANT, "service_id": "all-secret", "snapshot_id": snapshot.snapshot_id, "node": "chaos-1",
+            "operation_id": operation.op_id, "dead_letter_id": letter.dead_letter_id, "name": "x", "verb": "drain",
+            "what": "verify", "fingerprint": letter.fingerprint, "replay_id": operation.op_id,
+        }  # fmt: skip
+
+    def _ask(self, method: str, path: str, data: Any = None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"authorization": f"Bearer {self.token}", "accept": "text/html", "content-type": "application/json"}
+        try:
+            connection.request(method, path, None if data is None else json.dumps(data), headers)
+            answer = connection.getresponse()
+            return answer.status, f"{answer.getheaders()}\n{answer.read().decode()}"
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    def _run(self, *words: str, **more: str) -> None:
+        environment = os.environ | self.environment | {"BACKSTAY_HTTP": "127.0.0.1:0"} | more
+        try:
+            done = subprocess.run(self._line(*words), env=environment, capture_output=True, timeout=30)
+            said = done.stdout + done.stderr
+        except subprocess.TimeoutExpired as late:  # a worker waits for its servers
+            said = (late.stdout or b"") + (late.stderr or b"")
+        self.told[f"backstay {' '.join(words[:2])}{' without servers' if more else ''} #{len(self.told)}"] = said
+
+    def _line(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "workers", *words]
+
+    # ------------------------------------------------------------ what is searched
+    def search(self, spans: Iterable[bytes]) -> tuple[int, list[str]]:
+        """How many places, and what was found in them."""
+        self.told |= {f"span {number}": body for number, body in enumerate(spans)}
+        self.told |= files(self.bench.home)
+        self.told["dump of the database"] = _dump(self.bench.settings.database_url)
+        for info in self.bench.system.store.list("tenants/"):
+            self.told[f"object {info.key}"] = self.bench.system.store.get(info.key)
+        found = Scanner(self.marks).places(self.told)
+        return len(self.told), found
+
+
+def _questions() -> list[tuple[str, ...]]:
+    """Every command that only looks and needs nothing to be told."""
+    found = []
+    for path, command in _leaves(typer.main.get_command(build())):
+        options = {option for parameter in command.params for option in parameter.opts}
+        acts = {"--yes", "--wait", "--http", "--broken", "--output"} & options
+        if "--json" in options and not acts and not any(parameter.required for parameter in command.params):
+            found.append(path)
+    return [path for path in found if path not in {("migrate",), ("demo",), ("config", "new-key")}]
+
+
+def _dump(url: str) -> bytes:
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+        try:
+            return "\n".join(connection.iterdump()).encode()
+        finally:
+            connection.close()
+    tool = max(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"))
+    plain = re.sub(r"^postgresql\+\w+", "postgresql", url)
+    return subprocess.run([tool, f"--dbname={plain}"], capture_output=True, check=True).stdout
+
+
+def _with_password(url: str, password: str) -> str:
+    """The servers under proof trust everybody, so that any password is as good as another."""
+    return re.sub(r"//([^:@/]+)@", rf"//\1:{password}@", url, count=1)
+
+
+def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS) -> tuple[int, list[str]]:
+    """How many places were searched on that stack, and what was found."""
+    with stack(name, home) as (given, _), RegionDouble(fenced=True) as region, listening() as (collector, requests):
+        marks, environment = dict(MARKS), dict(given)
+        if "DATABASE_URL" in environment:
+            environment["DATABASE_URL"] = _with_password(environment["DATABASE_URL"], marks["database password"])
+            marks["S3 key of the stack"] = os.environ["AWS_SECRET_ACCESS_KEY"]
+        ring = environment.setdefault("BACKSTAY_SECRET_KEYS", KeyRing.generate_text())
+        marks["key ring"] = ring.partition(":")[2].rstrip("=")
+        made = Search(Bench(home / "run", region, environment), marks, collector)
+        try:
+            made.work(names)
+            return made.search(request.body for request in requests)
+        finally:
+            made.bench.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.prove.secrets", description=__doc__)
+    parser.add_argument("--stack", choices=list(STACKS), action="append")
+    bad = False
+    for name in parser.parse_args().stack or list(STACKS):
+        home, began = Path(tempfile.mkdtemp(prefix="secrets-")), time.monotonic()
+        places, found = searched(name, home)
+        print(f"{STACKS[name]}: {places} places in {time.monotonic() - began:.0f} s, {len(found)} secrets found")
+        print(*(f"FOUND {one}" for one in found), sep="\n", end="\n" if found else "", flush=True)
+        bad = bad or bool(found)
+        if not found:
+            shutil.rmtree(home, ignore_errors=True)
+    return 1 if bad else 0
+
+
+__all__ = ["searched"]
+
+if __name__ == "__main__":
+    sys.exit(main())
