@@ -111,7 +111,7 @@ class Search:
     def _marked(self) -> None:
         """A configuration with secrets of every kind, and messages that are refused with one in them."""
         configuration = {
-            "image": "registry/app:v1", "hub_user": "u", "hub_password": self.marks["registry password"],
+            "image": "registry/app:v1", "registry": {"user": "u", "password": self.marks["registry password"]},
             "envs": [{"name": "A", "value": SECRET, "secret": True}],
             "config_files": [{"name": "f", "path": "/etc/f", "content": self.marks["config file"]}],
         }  # fmt: skip
@@ -201,8 +201,9 @@ class Search:
         self.told["dump of the database"] = _dump(self.bench.settings.database_url)
         for info in self.bench.system.store.list("tenants/"):
             self.told[f"object {info.key}"] = self.bench.system.store.get(info.key)
-        found = Scanner(self.marks).places(self.told)
-        return len(self.told), found
+        scanner = Scanner(self.marks)
+        assert "variable" in scanner.names(json.dumps(self.bench.region.root()).encode()), "the region was not told it"
+        return len(self.told), scanner.places(self.told)
 
 
 def _questions() -> list[tuple[str, ...]]:
@@ -213,7 +214,9 @@ def _questions() -> list[tuple[str, ...]]:
         acts = {"--yes", "--wait", "--http", "--broken", "--output"} & options
         if "--json" in options and not acts and not any(parameter.required for parameter in command.params):
             found.append(path)
-    return [path for path in found if path not in {("migrate",), ("demo",), ("config", "new-key")}]
+    return [
+        path for path in found if path not in {("migrate",), ("demo",), ("config", "new-key"), ("operations", "watch")}
+    ]
 
 
 def _dump(url: str) -> bytes:
