@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.mark.parametrize("page", ["security.md", "reliability.md"])
 def test_every_test_that_the_page_cites_exists(page: str) -> None:
-    cited = set(re.findall(r"`((?:tests/)?[\w/]*test_\w+\.py|tests/[\w/]+(?:\.py)?)`", (ROOT / "docs" / page).read_text()))
+    cited = set(
+        re.findall(r"`((?:tests/)?[\w/]*test_\w+\.py|tests/[\w/]+(?:\.py)?)`", (ROOT / "docs" / page).read_text())
+    )
     assert len(cited) > 5
     files = {path.name for path in (ROOT / "tests").rglob("*.py")}
     gone = [name for name in cited if not (ROOT / name).exists() and name not in files]
