@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import itertools
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from kombu import Queue
 
 from domain.audit import Actor
 from domain.contracts import DeadLetter
@@ -38,6 +40,7 @@ from tests.prove.scanner import Scanner, files
 from tests.prove.stacks import STACKS, stack
 from tests.servers.ports import free_ports
 from tests.waiting import eventually
+from workers.border import EVENTS, connect, inbox
 from workers.cli.app import build
 from workers.web import credentials
 
@@ -194,8 +197,23 @@ class Search:
         return [sys.executable, "-m", "workers", *words]
 
     # ------------------------------------------------------------ what is searched
+    def listen(self) -> None:
+        """Have the broker keep every event for the search."""
+        with connect(self.bench.settings.broker_url) as connection:
+            _everything(connection).declare()
+
+    def _queued(self) -> None:
+        """All events, and whatever still waits to be taken."""
+        with connect(self.bench.settings.broker_url) as connection:
+            for queue in (_everything(connection), inbox(connection)(connection.default_channel)):
+                number = itertools.count()
+                while (message := queue.get(no_ack=True)) is not None:
+                    self.told[f"queue {queue.name} {next(number)}"] = f"{message.headers} {message.body!r}"
+        assert any(place.startswith("queue everything") for place in self.told), "no event was told"
+
     def search(self, spans: Iterable[bytes]) -> tuple[int, list[str]]:
         """How many places, and what was found in them."""
+        self._queued()
         self.told |= {f"span {number}": body for number, body in enumerate(spans)}
         self.told |= files(self.bench.home)
         self.told["dump of the database"] = _dump(self.bench.settings.database_url)
@@ -217,6 +235,10 @@ def _questions() -> list[tuple[str, ...]]:
     return [
         path for path in found if path not in {("migrate",), ("demo",), ("config", "new-key"), ("operations", "watch")}
     ]
+
+
+def _everything(connection: Any) -> Any:
+    return Queue("everything", EVENTS, routing_key="#", durable=True)(connection.default_channel)
 
 
 def _dump(url: str) -> bytes:
@@ -247,6 +269,7 @@ def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS) -> tuple[i
         marks["key ring"] = ring.partition(":")[2].rstrip("=")
         made = Search(Bench(home / "run", region, environment), marks, collector)
         try:
+            made.listen()
             made.work(names)
             return made.search(request.body for request in requests)
         finally:
