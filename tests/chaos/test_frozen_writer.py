@@ -41,6 +41,12 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transactions, "FAILING_SECONDS", 0.0)
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From then on a turn is waited for however busy the machine is."""
+    return lambda: monkeypatch.setattr(fairlock, "TURN_SECONDS", 60.0)
+
+
 class Children:
     """Forked writers of this test, none of which outlives it."""
 
@@ -95,7 +101,9 @@ def test_a_writer_behind_a_frozen_one_gives_up_and_names_it(url: str, children: 
         assert messages(bench) == []  # readers are not kept waiting, and see nothing that is not committed
 
 
-def test_health_tells_who_keeps_this_process_from_writing_until_it_can_write(url: str, children: Children) -> None:
+def test_health_tells_who_keeps_this_process_from_writing_until_it_can_write(
+    url: str, children: Children, patience: Callable[[], None]
+) -> None:
     with Bench.opened(url) as bench:
         bench.database.round_trip()
         pid = children.frozen(url)
@@ -104,18 +112,22 @@ def test_health_tells_who_keeps_this_process_from_writing_until_it_can_write(url
             bench.accept(accepted("late", "late"))
         with pytest.raises(DatabaseUnavailable, match=f"process {pid}"):
             bench.database.round_trip()
+        patience()
         os.kill(pid, signal.SIGCONT)
         assert children.ended(pid) == 0
         bench.accept(accepted("late", "late"))
         bench.database.round_trip()
 
 
-def test_one_that_wakes_up_finishes_its_write_and_the_others_go_on(url: str, children: Children) -> None:
+def test_one_that_wakes_up_finishes_its_write_and_the_others_go_on(
+    url: str, children: Children, patience: Callable[[], None]
+) -> None:
     with Bench.opened(url) as bench:
         pid = children.frozen(url)
         for _ in range(3):  # each goes on waiting where the one before has given up
             with pytest.raises(DatabaseUnavailable):
                 bench.accept(accepted("late", "late"))
+        patience()
         os.kill(pid, signal.SIGCONT)
         assert children.ended(pid) == 0
         # The turn that came when nobody here wanted it any more has been given back.
@@ -124,11 +136,14 @@ def test_one_that_wakes_up_finishes_its_write_and_the_others_go_on(url: str, chi
         assert messages(bench) == ["frozen", "late", "third"]
 
 
-def test_one_that_is_killed_instead_has_written_nothing(url: str, children: Children) -> None:
+def test_one_that_is_killed_instead_has_written_nothing(
+    url: str, children: Children, patience: Callable[[], None]
+) -> None:
     with Bench.opened(url) as bench:
         pid = children.frozen(url)
         with pytest.raises(DatabaseUnavailable):
             bench.accept(accepted("late", "late"))
+        patience()
         os.kill(pid, signal.SIGKILL)
         assert children.ended(pid) == -signal.SIGKILL
         bench.accept(accepted("late", "late"))
@@ -136,7 +151,7 @@ def test_one_that_is_killed_instead_has_written_nothing(url: str, children: Chil
 
 
 def test_a_lock_file_that_was_removed_under_a_frozen_one_harms_nobody(
-    url: str, children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: Callable[[], None]
 ) -> None:
     """SQLite's own lock still stands between the two."""
     monkeypatch.setattr("storage.sql.engine.BUSY_TIMEOUT_MS", 200)
@@ -146,6 +161,7 @@ def test_a_lock_file_that_was_removed_under_a_frozen_one_harms_nobody(
         other = open_database(url, FlippingSealer())
         with pytest.raises(DatabaseUnavailable, match="database is locked"):
             other.inbox.accept([accepted("late", "late")])
+        patience()
         os.kill(pid, signal.SIGCONT)
         assert children.ended(pid) == 0
         other.inbox.accept([accepted("late", "late")])
@@ -153,8 +169,8 @@ def test_a_lock_file_that_was_removed_under_a_frozen_one_harms_nobody(
         assert messages(bench) == ["frozen", "late"]
 
 
-def test_who_waits_in_time_gets_its_turn(url: str, children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairlock, "TURN_SECONDS", 60.0)
+def test_who_waits_in_time_gets_its_turn(url: str, children: Children, patience: Callable[[], None]) -> None:
+    patience()
     with Bench.opened(url) as bench:
         pid = children.frozen(url)
         waiting = children.writer(url, "waiting")

@@ -118,13 +118,13 @@ class Full:
             free: bench.settings_with(BACKSTAY_LEASE_SECONDS="3", **({"BACKSTAY_KEEP_FREE": "0"} if free else {}))
             for free in (False, True)
         }
-        self.reached = 0
+        self.reached, self.look_seconds = 0, LOOK_SECONDS
         self.bad: list[str] = []
         self.ends: Counter[str] = Counter()
 
     def case(self, name: str, place: str, kind: str, left: int, death: Death | None, *, keep: bool, ask: bool) -> None:
         """Fill the place there, or before anything begins; look, make room, and judge. `keep`: the guard of the disks
-        watches; `ask`: `backstay doctor` too is asked while the disk is full."""
+        watches; `ask`: `backstay doctor` too is asked while the disk is full. Some nodes cannot even write a log."""
         bench, service = self.bench, self.matrix.ready(name)
         folder, what = bench.home / "data" / PLACES[place], f"{name}: {kind} of {place} gone at {death}, {left} left"
         wanted = SCENARIOS[name].act(bench, service)
@@ -134,7 +134,8 @@ class Full:
             strike()
         finished = partial(_over, partial(bench.over, list(wanted)))
         settings = self.settings[not keep]
-        pid = victim.start_node(settings, finished, bench.home / "full", death, log=bench.home / "log", strike=strike)
+        log = bench.home / "log" if keep else Path("/dev/full")
+        pid = victim.start_node(settings, finished, bench.home / "full", death, log=log, strike=strike)
         found = self._looked(list(wanted), pid)
         bad = [sentence for one in found for sentence in self._dishonest(one, folder, wanted[one.message_id])]
         bad += whole(bench, service)
@@ -148,14 +149,14 @@ class Full:
 
     def _looked(self, messages: list[str], pid: int) -> list[Operation]:
         """The operations, as soon as each has ended or says why it waits, or nothing has been heard for a while."""
-        until = time.monotonic() + LOOK_SECONDS
-        while time.monotonic() < until:
+        while not self.filled.exists() and not _gone(pid):
+            time.sleep(0.02)
+        until = time.monotonic() + self.look_seconds
+        while time.monotonic() < until and not _gone(pid):
             found = self._found(messages)
             settled = all(one.state in TERMINAL or self.bench.why_waiting(one.op_id) for one in found)
-            if len(found) == len(messages) and settled and self.filled.exists():
+            if len(found) == len(messages) and settled:
                 return found
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                return self._found(messages)
             time.sleep(0.05)
         return self._found(messages)
 
@@ -213,6 +214,11 @@ class Full:
             if end.exit_code != 0:
                 return [f"asked for again, it did not end ({end.exit_code})"]
         return broken(bench, SCENARIOS[name], service, ends)
+
+
+def _gone(pid: int) -> bool:
+    """Whether that child has ended; its end can still be asked for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _over(over: partial[bool], system: System) -> bool:
