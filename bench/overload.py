@@ -187,7 +187,7 @@ def tell(name: str, count: int, published: float, seen: Seen, peak: float) -> No
     print(f"| {name} | published/s | {published:,.0f} |")
     print(f"| | all accepted after s (per s) | {took:.0f} ({rate:,.0f}) |")
     print(f"| | ended/s in the first and the last fifth of {seen.rows[-1][0]:.0f} s | {early:.0f} / {late:.0f} |")
-    print(f"| | ended of {count:,} | {seen.rows[-1][2]:,} |")
+    print(f"| | accepted, ended, of {count:,} | {seen.rows[-1][1]:,}, {seen.rows[-1][2]:,} |")
     print(f"| | MiB at first, at most | {seen.rows[0][3]:.0f} / {peak:.0f} |")
     for probe, waits in seen.waits.items():
         if waits:
