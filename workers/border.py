@@ -83,6 +83,12 @@ def queue_state(connection: Connection) -> tuple[int, int | None] | None:
     return found.message_count, found.consumer_count if is_amqp(connection) else None
 
 
+def forgets(channel: Any) -> list[str]:
+    """Why the broker of this channel may lose what it has confirmed, a sentence each; nothing of one that keeps it,
+    as the quorum queue of an AMQP broker and the spool do."""
+    return list(channel.forgets()) if hasattr(channel, "forgets") else []
+
+
 def driver_errors(connection: Connection) -> tuple[type[BaseException], ...]:
     """Everything that a broken connection, or a broker that does not take a message, may raise."""
     return (

@@ -21,7 +21,7 @@ from domain.contracts import Accepted, Clock, Inbox, Receipt, Rejected
 from domain.errors import DatabaseUnavailable
 from domain.failpoint import failpoint
 from domain.message import Envelope
-from workers.border import EVENTS, connect, inbox, is_amqp
+from workers.border import EVENTS, connect, forgets, inbox, is_amqp
 from workers.loop import Loop
 from workers.tracing import NO_TRACING, Tracer, accept_traced
 
@@ -101,6 +101,8 @@ class Ingress:
             queue.declare()
             consumer = Consumer(channel, [queue], on_message=self._take, prefetch_count=2 * BATCH, auto_declare=False)
             consumer.consume()
+            for why in forgets(channel):
+                log.warning("ingress.broker-forgets", detail=why)
             self._paused, self._connected = False, True
             log.info("ingress.connected", broker=connection.transport.driver_type)
             try:

@@ -93,6 +93,14 @@ class Database:
         """Which schema the database has, beside the one that this program was written for."""
         return migrate.described(self._tx)
 
+    def durability_off(self) -> list[str]:
+        """Settings of the server without which a commit may be lost again, as far as they are off."""
+        if not self._tx.postgresql:
+            return []  # SQLite's are ours, on every connection
+        wanted = text("SELECT name FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off'")
+        with self._tx.read() as connection:
+            return sorted(connection.scalars(wanted))
+
     def now_ms(self) -> int:
         """What its clock says, in UTC milliseconds; DatabaseUnavailable if it does not answer."""
         with self._tx.read() as connection:

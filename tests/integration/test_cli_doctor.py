@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 
 from domain.audit import Actor
 from domain.drill import Drill
@@ -18,8 +19,10 @@ from domain.outcome import Change, Outcome, SaveService
 from domain.schedule import Schedule
 from domain.schedule_changes import SaveDrill, SaveSchedule
 from domain.service import Service
+from storage.sealing import KeyRing
 from storage.sql import open_database
 from tests.command_line import CommandLine
+from tests.servers.redis import RedisServer
 from workers import node_report
 
 HOUR_MS = 3_600_000
@@ -176,3 +179,38 @@ def test_what_should_happen_by_itself_and_does_not_is_named(cli: CommandLine) ->
     assert (missed["about"], "has no good snapshot; the goal is" in missed["detail"]) == ("web", True)
     (drill,) = _found(cli, "drills")
     assert (drill["about"], "no-snapshot" in drill["detail"]) == ("web", True)
+
+
+def test_a_redis_that_forgets_what_it_has_confirmed_is_named(
+    cli: CommandLine, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every message that no node has accepted would be lost with it, and nobody would hear of that."""
+    redis_server.start()
+    monkeypatch.setenv("BROKER_URL", f"redisstream{redis_server.url.removeprefix('redis')}")
+    (kept,) = _found(cli, "broker")
+    with redis.Redis.from_url(redis_server.url) as client:
+        try:
+            client.config_set("appendonly", "no")
+            (forgets,) = _found(cli, "broker")
+            client.config_set("maxmemory", "64mb")
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            (drops,) = _found(cli, "broker")
+        finally:
+            for name, value in (("maxmemory", "0"), ("maxmemory-policy", "noeviction"), ("appendonly", "yes")):
+                client.config_set(name, value)
+    assert kept["verdict"] == "ok"
+    assert (forgets["verdict"], "no append-only file" in forgets["detail"]) == ("warn", True)
+    assert "appendonly yes" in forgets["next_step"]
+    assert "drops whole queues (allkeys-lru)" in drops["detail"]
+
+
+def test_a_postgresql_that_may_take_commits_back_is_named(
+    cli: CommandLine, fresh_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The servers of these tests run without fsync, because nobody cuts their power."""
+    monkeypatch.setenv("DATABASE_URL", fresh_postgres_url)
+    monkeypatch.setenv("BACKSTAY_SECRET_KEYS", KeyRing.generate_text())
+    assert cli.run("migrate").code == 0
+    (found,) = _found(cli, "database")
+    assert (found["verdict"], "fsync off" in found["detail"]) == ("warn", True)
+    assert found["next_step"] == "turn on fsync in PostgreSQL's settings"

@@ -14,6 +14,10 @@ from workers.cli.session import Session
 
 #: Messages in the broker beyond which intake is behind.
 BACKLOG = 10_000
+KEEP_MESSAGES = (
+    "run Redis with `appendonly yes` and `maxmemory-policy noeviction`; until then publishers must repeat, with the "
+    "same id, what no event answers"
+)
 
 
 def configuration(here: Session) -> Report:
@@ -62,6 +66,9 @@ def database(here: Session) -> Report:
     took = (time.monotonic() - began) * 1000
     kind = here.settings.database_url.partition(":")[0]
     detail = f"{kind}; {data.schema()}; answered in {took:.0f} ms; its clock {_apart(skew)}"
+    if off := data.durability_off():
+        kept = f"{detail}; {' and '.join(off)} off: a crash of its server can take back what it has committed"
+        return Report("database", "warn", kept, f"turn on {' and '.join(off)} in PostgreSQL's settings")
     if abs(skew) > SKEW_SECONDS:
         return Report("database", "warn", detail, CLOCKS)
     return Report("database", "ok", detail)
@@ -90,17 +97,19 @@ def sealed(here: Session) -> Report:
 
 
 def broker(here: Session) -> Report:
-    """It can be reached, and somebody takes from the queue of commands; nothing is declared."""
-    from workers.border import INBOX, connect, driver_errors, queue_state
+    """It can be reached, keeps what it confirms, and somebody takes from the queue of commands; nothing is declared."""
+    from workers.border import INBOX, connect, driver_errors, forgets, queue_state
 
     connection = connect(here.settings.broker_url)
     try:
         connection.connect()
-        state = queue_state(connection)
+        state, lost = queue_state(connection), forgets(connection.channel())
         connection.release()
     except driver_errors(connection) as error:
         return Report("broker", "fail", f"cannot be reached ({type(error).__name__}: {error})", "check BROKER_URL")
     kind = here.settings.broker_url.partition(":")[0]
+    if lost:
+        return Report("broker", "warn", f"{kind} answers, but {'; '.join(lost)}", KEEP_MESSAGES)
     if state is None:
         return Report("broker", "ok", f"{kind} answers; the queue {INBOX} is made by the first node or publisher")
     messages, consumers = state

@@ -51,6 +51,10 @@ class PolledChannel(virtual.Channel):  # type: ignore[misc]  # kombu has no type
         for tag in tags:
             self.basic_ack(tag)
 
+    def forgets(self) -> list[str]:
+        """Why a message that was confirmed may be lost nevertheless; a sentence each."""
+        return []
+
     def keep(self) -> None:
         """Called now and then, with and without messages: say that what is in hand is being worked on."""
 

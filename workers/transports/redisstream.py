@@ -144,6 +144,21 @@ class StreamChannel(PolledChannel):
             if numbers:
                 self._redis.xclaim(queue, GROUP, self._name, 0, [*numbers], idle=idle_ms, justid=True)
 
+    def forgets(self) -> list[str]:
+        """Why what this server has confirmed may be gone when it dies or is full; nothing when it keeps it."""
+        try:
+            info: dict[str, Any] = self._redis.info()
+        except redis.ResponseError:
+            return ["it does not say whether it keeps what it has confirmed: INFO is refused"]
+        found = []
+        if not info.get("aof_enabled"):
+            found.append("it writes no append-only file: when it dies, messages that no node has accepted are lost")
+        elif info.get("aof_last_write_status", "ok") != "ok":
+            found.append("it cannot write its append-only file")
+        if info.get("maxmemory") and str(info.get("maxmemory_policy", "")).startswith("allkeys"):
+            found.append(f"when its memory is full it drops whole queues ({info['maxmemory_policy']})")
+        return found
+
     # ------------------------------------------------------------ taking
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         if not self._leased:
