@@ -56,6 +56,7 @@ class Bench:
         self.notes: dict[str, Any] = {}  # what a scenario wants to know of a service when it checks it
         self.cancelled: set[str] = set()
         self._asked: dict[str, list[str]] = {}
+        self._events: dict[str, dict[str, Any]] = {}
 
     def environment(self, **overrides: str) -> dict[str, str]:
         """What a node that is a program of its own is started with."""
@@ -80,9 +81,14 @@ class Bench:
     def ask(self, service: str, kind: str, data: dict[str, Any], name: str = "") -> str:
         """Publish a command about a service; its message id."""
         message = f"{service}/{name or kind}"
-        self.publisher.command(command(kind, message, data) | {"subject": f"tenant/{TENANT}/service/{service}"})
+        self._events[message] = command(kind, message, data) | {"subject": f"tenant/{TENANT}/service/{service}"}
+        self.repeat(message)
         self._asked.setdefault(service, []).append(message)
         return message
+
+    def repeat(self, message: str) -> None:
+        """Publish it once more with the same id, as a publisher does who has heard nothing."""
+        self.publisher.command(self._events[message])
 
     def note_asked(self, service: str, message: str) -> None:
         """A message about a service that was published by other means."""

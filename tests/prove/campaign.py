@@ -72,6 +72,8 @@ def cases(nemesis: Nemesis, broker: str) -> dict[str, list[Case]]:
                 found["postgres"].append(partial(nemesis.away, name, death, "postgres", how, words))
             for how, words in ((stopped, "restarted"), (killed, "killed")):
                 found["broker"].append(partial(nemesis.away, name, death, broker, how, words))
+            if broker == "redis":
+                found["broker"].append(partial(nemesis.forgotten, name, death))
         found["store"] += _requests(nemesis, name, "rgw", METHODS, STORE)
         rule = {"match": "/", "nth": 1} | SLOW
         found["store"].append(partial(nemesis.request, name, "rgw", rule, "slow"))

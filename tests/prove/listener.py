@@ -24,6 +24,10 @@ class Listener:
     def __init__(self, url: str) -> None:
         self._url = url
         self._ended: set[str] = set()
+        self.listen()
+
+    def listen(self) -> None:
+        """Declare the queue; once more after a broker that has forgotten it."""
         self._listen(0.0)
 
     def misses(self, operations: set[str]) -> set[str]:

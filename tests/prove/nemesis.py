@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections import Counter, defaultdict
@@ -38,6 +39,8 @@ from workers.config import Settings
 AWAY = 1.0
 #: Seconds in which this process itself must have found its way back to a server.
 PATIENCE = 20.0
+#: The family of what only a broker without a disk does.
+FORGETS = "redis forgets everything"
 #: Log levels of what an operator is meant to notice.
 NOTICED = ("warning", "error")
 
@@ -79,12 +82,32 @@ class Nemesis:
         def take_away(_: int) -> None:
             how(server)
 
-        def bring_back() -> None:
+        def bring_back(_: list[str]) -> None:
             time.sleep(AWAY)
             server.start()
 
         family = f"{kind} {words}"
         self._case(name, family, f"{words} at {death}", moment=Moment(death), act=take_away, after=bring_back)
+
+    def forgotten(self, name: str, death: Death) -> None:
+        """A Redis that keeps nothing on disk dies at that point. What no node had accepted is lost, as are events that
+        nobody has fetched; a publisher who has heard nothing repeats, and there is one operation and one end."""
+        server = self.servers.running["redis"]
+
+        def empty(_: int) -> None:
+            server.kill()
+            shutil.rmtree(server.directory / "appendonlydir")
+
+        def again(messages: list[str]) -> None:
+            time.sleep(AWAY)
+            server.start()
+            self.listener.listen()
+            for message in messages:
+                found = self.bench.system.database.find_by_message(SOURCE, message)
+                self.families[FORGETS].forgotten += found is None
+                self.bench.repeat(message)
+
+        self._case(name, FORGETS, f"empty at {death}", moment=Moment(death), act=empty, after=again, heard=False)
 
     def request(self, name: str, to: str, rule: dict[str, Any], words: str) -> None:
         """One request to a server goes wrong, the `nth` that matches."""
@@ -120,8 +143,9 @@ class Nemesis:
         fired: Callable[[], int] = lambda: 1,
         moment: Moment | None = None,
         act: Callable[[int], None] = lambda port: None,
-        after: Callable[[], None] = lambda: None,
+        after: Callable[[list[str]], None] = lambda messages: None,
         either: bool = False,
+        heard: bool = True,
     ) -> None:
         found, bench, service = self.families[family], self.bench, self.matrix.ready(name)
         wanted, began = SCENARIOS[name].act(bench, service), time.monotonic()
@@ -136,12 +160,13 @@ class Nemesis:
             if port is not None:
                 act(port)
             moment.go_on()
-            after()
+            after(messages)
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
         found.points += fired() if struck else 0
         for attempt in within_call(seconds=PATIENCE):  # this process's own connections may have been cut, too
             with attempt:
-                bad = self._broken(name, service, wanted, either=either)
+                bad = self._untold(wanted) if heard else []
+                bad += self._broken(name, service, wanted, either=either)
         bad += [f"a node ended with {code}" for code in codes if code]
         found.bad += [f"{name}, {words}: {sentence}" for sentence in bad]
         found.slowest = max(found.slowest, time.monotonic() - began)
@@ -152,11 +177,9 @@ class Nemesis:
 
     def _broken(self, name: str, service: str, wanted: dict[str, State], *, either: bool) -> list[str]:
         """`either`: it may have been put back, if it was wholly."""
-        bench = self.bench
-        bad = self._untold(wanted)
         if either:
-            return bad + ends(bench, list(wanted)) + agreement(bench, [service])
-        return bad + broken(bench, SCENARIOS[name], service, wanted)
+            return ends(self.bench, list(wanted)) + agreement(self.bench, [service])
+        return broken(self.bench, SCENARIOS[name], service, wanted)
 
     def _untold(self, wanted: dict[str, State]) -> list[str]:
         """Ends that the listener has not heard, at least once each."""
