@@ -19,6 +19,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
+from domain import pulse
 from domain.contracts import Buffer, ObjectInfo, ObjectStore
 from domain.errors import Damaged, ObjectMissing, Refused, StoreUnavailable
 from domain.failpoint import failpoint
@@ -36,8 +37,8 @@ Client = Any
 
 #: Above this an object is uploaded in parts.
 SINGLE_PUT = 32 << 20
-#: Seconds of trying again inside one call. With the last attempt a call ends before a lease of 60 s does:
-#: work that hangs in the store longer than its lease would look like work that kills its worker.
+#: Seconds of trying again inside one call. Each try keeps the lease of whoever waits, and ends after 20 s: work that
+#: hangs in the store longer than its lease would look like work that kills its worker.
 PATIENCE = 30.0
 CONNECT_SECONDS, READ_SECONDS = 5, 15
 _TOKEN = "backstay-token"
@@ -239,6 +240,7 @@ class S3Store:
         from botocore.exceptions import BotoCoreError, ClientError
 
         for trial in within_call(seconds=PATIENCE):
+            pulse.beat()  # a store that is away must not look like a worker that has died
             with trial:
                 try:
                     return attempt(self._client())

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from domain import pulse
 from domain.contracts import ObjectStore, SnapshotRequest
 from domain.errors import StoreUnavailable
 from domain.restore import RestoreMode
@@ -115,6 +116,18 @@ def test_a_store_that_never_answers_is_weather_and_not_an_absence(
     ):
         with pytest.raises(StoreUnavailable):
             ask()
+
+
+def test_whoever_waits_for_a_store_that_is_away_keeps_his_lease(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an outage would count as workers that died, and the operation would be given up as poison."""
+    monkeypatch.setattr(s3, "PATIENCE", 0.5)
+    store, proxy = behind([REFUSE])
+    beats: list[str] = []
+    with pulse.during(lambda: beats.append("beat")), pytest.raises(StoreUnavailable):
+        store.get("a")
+    assert len(beats) >= proxy.fired > 0, "there is a try before which nobody kept it"
 
 
 def test_a_snapshot_is_taken_and_restored_through_bad_weather(behind: Behind, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def _found(cli: CommandLine, name: str) -> list[dict[str, Any]]:
     return [one for one in checks if one["name"] == name]
 
 
-def test_the_configuration_is_told_with_its_origin_and_a_misspelt_kind_fails(
+def test_the_configuration_is_told_with_its_origin_and_what_is_wrong_in_it_is_named(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (found,) = _found(cli, "configuration")
@@ -52,6 +52,10 @@ def test_the_configuration_is_told_with_its_origin_and_a_misspelt_kind_fails(
     monkeypatch.setenv("BACKSTAY_SLOTS", "create-snapshots=2")
     (found,) = _found(cli, "configuration")
     assert (found["verdict"], "create-snapshots" in found["detail"]) == ("fail", True)
+    monkeypatch.delenv("BACKSTAY_SLOTS")
+    monkeypatch.setenv("BACKSTAY_LEASE_SECONDS", "10")
+    (found,) = _found(cli, "configuration")
+    assert (found["verdict"], "a lease of 10 s" in found["detail"]) == ("warn", True)
 
 
 def test_each_region_is_asked_and_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

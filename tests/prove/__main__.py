@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.prove.hosts import hosts
-from tests.prove.proofs import Line, disks, faults, kills, simulated, tried
+from tests.prove.proofs import Line, disks, faults, kills, outages, simulated, tried
 from tests.prove.stacks import STACKS
 
 PAGE = Path("docs/reliability.md")
@@ -51,7 +51,14 @@ def _proofs() -> dict[str, Callable[[float], list[Line]]]:
     matrices = {name: partial(kills, name) for name in STACKS}
     seed = random.SystemRandom().randrange(10**7)
     servers = {f"faults-{name}": partial(faults, name) for name in STACKS if name != "embedded"}
-    return {"simulation": partial(simulated, seed), **matrices, **servers, "disk": disks, "hosts": hosts}
+    return {
+        "simulation": partial(simulated, seed),
+        **matrices,
+        **servers,
+        "outages": outages,
+        "disk": disks,
+        "hosts": hosts,
+    }
 
 
 def _table(lines: list[Line], seconds: float) -> str:

@@ -14,9 +14,11 @@ from pathlib import Path
 class Node:
     """One node; whoever kills it starts it again."""
 
-    def __init__(self, name: str, environment: dict[str, str], log: Path, prefix: Sequence[str] = ()) -> None:
-        """`prefix`: what its command line begins with, to run it somewhere else."""
-        self.name, self._log, self._prefix = name, log, prefix
+    def __init__(
+        self, name: str, environment: dict[str, str], log: Path, prefix: Sequence[str] = (), options: Sequence[str] = ()
+    ) -> None:
+        """`prefix`: what its command line begins with, to run it somewhere else; `options` of `backstay worker`."""
+        self.name, self._log, self._prefix, self._options = name, log, prefix, options
         self._environment = {**os.environ, **environment, "BACKSTAY_NODE": name, "BACKSTAY_HTTP": "127.0.0.1:0"}
         self._process: subprocess.Popen[bytes] | None = None
         self.most_memory, self.most_files = 0, 0
@@ -28,7 +30,7 @@ class Node:
             return
         self.files = []
         with self._log.open("ab") as log:
-            command = [*self._prefix, sys.executable, "-m", "workers", "worker"]
+            command = [*self._prefix, sys.executable, "-m", "workers", "worker", *self._options]
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
 
     def kill(self) -> None:

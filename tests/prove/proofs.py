@@ -18,6 +18,7 @@ from tests.prove.campaign import carried_out, nemesis
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, held
 from tests.prove.nemesis import Family
+from tests.prove.outages import SIGHTS, lived_through
 from tests.prove.stacks import STACKS, stack
 from tests.simulation.runs import run
 
@@ -101,10 +102,32 @@ def faults(name: str, seconds: float) -> list[Line]:
         ):
             done, most = carried_out(made, broker, seconds)
             found = made.bench.secrets_found()
-        lines = [_fault(family, found, STACKS[name]) for family, found in sorted(made.families.items())]
+        lines = [_fault(family, found, STACKS[name]) for family, found in sorted(made.families.items()) if found.points]
         return [*lines, Line(f"faults of servers: {STACKS[name]}", f"{done} of {most} cases", 0, tuple(found))]
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def outages(seconds: float) -> list[Line]:
+    """Every server away for a while, once each, whatever the time; Redis and RabbitMQ in turn."""
+    lines, began = [], time.monotonic()
+    for name, kinds in (("redis", ("postgres", "rgw", "region", "redis")), ("rabbit", ("rabbitmq",))):
+        home = Path(tempfile.mkdtemp(prefix="prove-"))
+        region = RegionDouble(fenced=True, state_file=str(home / "region.json"))
+        try:
+            with stack(name, home) as (environment, servers), region:
+                lines += [_outage(kind, bad) for kind, bad in lived_through(home, region, environment, servers, kinds)]
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+        if time.monotonic() > began + seconds:
+            break
+    return lines
+
+
+def _outage(kind: str, bad: list[str]) -> Line:
+    sight = SIGHTS[kind]
+    seen = f"doctor fails {sight.check}, /readyz {sight.ready}, {sight.event}, {sight.metric}"
+    return Line(f"outage: {kind}", "two nodes as programs work through it", 1, tuple(bad), f"seen: {seen}")
 
 
 def _fault(family: str, found: Family, where: str) -> Line:

@@ -14,6 +14,8 @@ from workers.cli.session import Session
 
 #: Messages in the broker beyond which intake is behind.
 BACKLOG = 10_000
+#: Seconds: one try of a call to a store (20), and room to renew the lease before it.
+SHORTEST_LEASE = 25
 KEEP_MESSAGES = (
     "run Redis with `appendonly yes` and `maxmemory-policy noeviction`; until then publishers must repeat, with the "
     "same id, what no event answers"
@@ -30,6 +32,10 @@ def configuration(here: Session) -> Report:
     origins = here.settings.origins
     given = [f"{name} ({origin})" for name, origin in origins.items() if origin != "default"]
     detail = f"node {here.settings.node}; {len(given)} of {len(origins)} settings given"
+    if here.settings.lease_seconds < SHORTEST_LEASE:
+        short = f"a lease of {here.settings.lease_seconds} s is shorter than a store may take to answer"
+        next_step = f"set BACKSTAY_LEASE_SECONDS to {SHORTEST_LEASE} or more: work that only waits would count as dead"
+        return Report("configuration", "warn", short, next_step)
     return Report("configuration", "ok", f"{detail}: {', '.join(given)}" if given else detail)
 
 
