@@ -65,7 +65,8 @@ class Moment:
 
     def go_on(self) -> None:
         """Let the node continue, if one stands."""
-        self._ours.send(b"!")  # closing it would tell nothing: the other node holds it too
+        with contextlib.suppress(BrokenPipeError):  # both have ended without getting there
+            self._ours.send(b"!")  # closing it would tell nothing: the other node holds it too
         self._ours.close()
 
     def _about_to_commit(self, connection: Connection) -> None:
