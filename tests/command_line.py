@@ -63,13 +63,7 @@ class CommandLine:
 
     def run(self, *arguments: str, stdin: str | None = None) -> Answer:
         """In this process."""
-        found = CliRunner().invoke(build(), list(arguments), input=stdin)
-        if found.exception is not None and not isinstance(found.exception, SystemExit):
-            raise found.exception
-        answer = Answer(found.exit_code, found.stdout, found.stderr)
-        if "--json" in arguments and answer.out:
-            check_document(arguments, answer.document())
-        return answer
+        return _invoked(arguments, stdin)
 
     def accept(self, kind: str = "create-snapshot", service: str = "web", message_id: str = "m1", **data: Any) -> str:
         """Put an operation into the inbox, as intake would; its id."""
@@ -82,6 +76,26 @@ class CommandLine:
         """Begin the oldest operation, as a worker would."""
         (claim,) = self.system.database.ledger.claim("n1", "n1|boot|ns|1|1", 1, 60_000)
         return claim
+
+
+def answer_of(arguments: Sequence[str], environment: dict[str, str]) -> Answer:
+    """What a command leaves that finds only this environment; in this process, which starting one takes longer than."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return _invoked(arguments, None)
+
+
+def _invoked(arguments: Sequence[str], stdin: str | None) -> Answer:
+    found = CliRunner().invoke(build(), list(arguments), input=stdin)
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    answer = Answer(found.exit_code, found.stdout, found.stderr)
+    if "--json" in arguments and answer.out:
+        check_document(arguments, answer.document())
+    return answer
 
 
 def check_document(arguments: Sequence[str], document: dict[str, Any]) -> None:

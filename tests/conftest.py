@@ -44,9 +44,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def logging_of_its_own() -> Iterator[None]:
-    """Logging belongs to the process, and a node or a demo run inside a test sets it: the next file begins without."""
+    """Logging belongs to the process, and a node or a demo run inside a test sets it: the next file begins anew.
+
+    What nodes inside tests say goes to the standard library, not to stdout, which is where a command answers.
+    """
     root, raising, configured = logging.getLogger(), logging.raiseExceptions, structlog.get_config()
     handlers, level = list(root.handlers), root.level
+    plain = structlog.processors.KeyValueRenderer(key_order=["event"])
+    structlog.configure(processors=[plain], logger_factory=structlog.stdlib.LoggerFactory())
     yield
     root.handlers[:], logging.raiseExceptions = handlers, raising
     root.setLevel(level)

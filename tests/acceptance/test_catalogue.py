@@ -17,7 +17,7 @@ from domain.operation import State
 from storage.sealing import KeyRing
 from storage.store import open_store
 from tests.acceptance.platform import Platform, digest, grow
-from tests.command_line import ROOT, Answer, CommandLine, finished, program
+from tests.command_line import ROOT, Answer, CommandLine, answer_of
 from workers.cataloguing import take_inventory
 
 KEYS = KeyRing.generate_text()
@@ -34,7 +34,7 @@ class Site:
 
     def run(self, *arguments: str) -> Answer:
         more = {"BACKSTAY_DATA_DIR": str(self.platform.home), "BACKSTAY_NODE": "observer"}
-        return finished(program(["catalogue", *arguments, "--json"], self.environment | more))
+        return answer_of(["catalogue", *arguments, "--json"], self.environment | more)
 
     def rebuild(self, *arguments: str) -> dict[str, Any]:
         answer = self.run("rebuild", *arguments)

@@ -14,7 +14,7 @@ from domain.contracts import Rejected
 from domain.letters import LetterFilter
 from domain.operation import State
 from tests.acceptance.platform import SOURCE, Platform
-from tests.command_line import finished, program
+from tests.command_line import answer_of
 from tests.fakes.trees import grow
 from tests.waiting import eventually
 from workers.runtime import NodeProcess
@@ -84,7 +84,7 @@ def _repair(platform: Platform) -> None:
 def _cli(platform: Platform, *arguments: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the document of a command."""
     environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "desk"}
-    answer = finished(program(["dead-letters", *arguments, "--json"], environment), 120.0)
+    answer = answer_of(["dead-letters", *arguments, "--json"], environment)
     return answer.code, answer.document()
 
 

@@ -22,7 +22,7 @@ from storage.archive import compression
 from storage.archive import export as export_module
 from storage.archive.tenant_keys import TenantKeys
 from tests.acceptance.platform import Platform, code, digest, grow
-from tests.command_line import Answer, finished, program
+from tests.command_line import Answer, answer_of
 from workers.cli.exits import Exit
 from workers.health import Health
 from workers.serving import downloads_of
@@ -300,7 +300,7 @@ def link(platform: Platform, web: str, snapshot_id: str, *more: str) -> Answer:
     environment = {
         "BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer", "BACKSTAY_PUBLIC_URL": f"http://{web}",
     }  # fmt: skip
-    return finished(program(["snapshots", "link", snapshot_id, *more, "--json"], environment))
+    return answer_of(["snapshots", "link", snapshot_id, *more, "--json"], environment)
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, dict[str, str]]:

@@ -14,7 +14,7 @@ import pytest
 from domain.operation import State
 from tests.acceptance.platform import Platform, code, digest, grow
 from tests.chaos.victim import Death, run_node
-from tests.command_line import Answer, finished, program
+from tests.command_line import Answer, answer_of
 from workers.config import load
 
 UUIDS = [f"0192f0c1-0000-4000-8000-00000000000{number}" for number in range(4)]
@@ -41,7 +41,7 @@ class Site:
         return self.platform.run("import-snapshot", {"place": "old", "keys": list(keys), **data}, service="web")
 
     def cli(self, *arguments: str) -> Answer:
-        return finished(program(["snapshots", *arguments, "--json"], self.environment | {"BACKSTAY_NODE": "web-1"}))
+        return answer_of(["snapshots", *arguments, "--json"], self.environment | {"BACKSTAY_NODE": "web-1"})
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from domain.operation import Operation, State
 from tests.acceptance.platform import Platform
 from tests.acceptance.shop import Names, details, env
 from tests.acceptance.stage import Stage
-from tests.command_line import Answer, finished, program
+from tests.command_line import Answer, answer_of
 
 CANARY = "plan-canary-3391"
 
 
 def plan(platform: Platform, *arguments: str) -> Answer:
     environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer"}
-    return finished(program(["plan", *arguments], environment))
+    return answer_of(["plan", *arguments], environment)
 
 
 def shown(platform: Platform, *arguments: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from storage.archive import records
 from storage.archive.layout import STORE_ID
 from storage.sealing import KeyRing
 from tests.acceptance.platform import Platform, code, digest, grow
-from tests.command_line import finished, program
+from tests.command_line import answer_of
 from workers.cli.exits import Exit
 
 KEYS = KeyRing.generate_text()
@@ -196,7 +196,7 @@ def test_the_name_of_a_store_is_given_once_and_is_no_foreign_object(platform: Pl
     assert record_of(platform, snapshot.snapshot_id, "rec-name") == first
     assert platform.system.store.get(STORE_ID) == name
     environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer"}
-    checked = finished(program(["catalogue", "check", "--json"], environment)).document()
+    checked = answer_of(["catalogue", "check", "--json"], environment).document()
     assert checked["foreign"] == []
 
 
@@ -204,11 +204,11 @@ def test_the_command_line_prints_a_record_and_takes_it_back(platform: Platform, 
     platform.service("rec-cli")
     snapshot = platform.snapshot("rec-cli")
     environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer"}
-    printed = finished(program(["snapshots", "export-record", snapshot.snapshot_id], environment))
+    printed = answer_of(["snapshots", "export-record", snapshot.snapshot_id], environment)
     (tmp_path / "record").write_text(printed.out, encoding="ascii")
-    known = finished(program(["snapshots", "import-record", str(tmp_path / "record"), "--json"], environment))
+    known = answer_of(["snapshots", "import-record", str(tmp_path / "record"), "--json"], environment)
     assert (known.code, known.document()["error_code"]) == (Exit.FAILED, "snapshot-known")
     (tmp_path / "record").write_text("no record", encoding="ascii")
-    refused = finished(program(["snapshots", "import-record", str(tmp_path / "record")], environment))
+    refused = answer_of(["snapshots", "import-record", str(tmp_path / "record")], environment)
     assert refused.code == Exit.FAILED
     assert "cannot be read" in refused.err

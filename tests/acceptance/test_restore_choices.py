@@ -14,7 +14,7 @@ from domain.operation import Operation, State
 from domain.outcome import AddSnapshot, Outcome
 from domain.snapshot import Snapshot, SnapshotState
 from tests.acceptance.platform import Platform, code, digest, grow
-from tests.command_line import CommandLine, finished, program
+from tests.command_line import CommandLine, answer_of
 from tests.contract.sql_bench import snapshot as row
 
 
@@ -124,7 +124,7 @@ def test_the_difference_is_told_on_the_screen(platform: Platform) -> None:
     snapshot = platform.snapshot("rc-diff")
     (tree / "current").unlink()
     environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer"}
-    answer = finished(program(["snapshots", "diff", snapshot.snapshot_id], environment))
+    answer = answer_of(["snapshots", "diff", snapshot.snapshot_id], environment)
     assert "restored: current\n" in answer.out
     assert "left out" not in answer.out
     assert "nothing was changed" in answer.out

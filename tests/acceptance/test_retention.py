@@ -7,7 +7,7 @@ from typing import Any
 from domain.operation import Operation, State
 from domain.snapshot import Snapshot
 from tests.acceptance.platform import Platform, code, digest, grow
-from tests.command_line import finished, program
+from tests.command_line import answer_of
 
 
 def taken(platform: Platform, service: str, count: int) -> list[Snapshot]:
@@ -89,7 +89,7 @@ def test_the_plan_on_the_screen_is_what_is_then_done(platform: Platform) -> None
     environment = {"BACKSTAY_DATA_DIR": str(platform.home), "BACKSTAY_NODE": "observer"}
 
     def cli(*arguments: str) -> Any:
-        answer = finished(program(["retention", *arguments, "--json"], environment))
+        answer = answer_of(["retention", *arguments, "--json"], environment)
         assert answer.code == 0, answer.err
         return answer.document()
 
