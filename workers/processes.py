@@ -12,7 +12,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import threading
+import time
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -37,7 +37,7 @@ def _child(main: Callable[[], int], parent: int) -> None:
 def supervise(main: Callable[[], int], count: int) -> int:
     """Run `main` (picklable) in `count` processes until SIGTERM or SIGINT; each further signal is passed on too."""
     context = multiprocessing.get_context("spawn")
-    stopping = threading.Event()
+    signals: list[int] = []  # no event: a handler that interrupts its lock would wait in it for ever
     children: list[SpawnProcess] = []
     asked: set[SpawnProcess] = set()  # whoever was alive when we were told to stop; only their ends count
 
@@ -46,8 +46,8 @@ def supervise(main: Callable[[], int], count: int) -> int:
         child.start()
         return child
 
-    def pass_on(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
         for child in children:
             if child.is_alive() and child.pid:
                 asked.add(child)
@@ -56,13 +56,13 @@ def supervise(main: Callable[[], int], count: int) -> int:
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
     children += [spawn() for _ in range(count)]
-    while not stopping.is_set():
+    while not signals:
         multiprocessing.connection.wait([child.sentinel for child in children], timeout=0.5)
         for index, child in enumerate(children):
-            if not child.is_alive() and not stopping.is_set():
+            if not child.is_alive() and not signals:
                 log.error("process.died", pid=child.pid, exit_code=child.exitcode)
-                stopping.wait(RESTART_SECONDS)
-                if not stopping.is_set():
+                time.sleep(RESTART_SECONDS)
+                if not signals:
                     children[index] = spawn()
     # A signal that came while a child was being started has not reached it; ask again until all are gone.
     while any(child.is_alive() for child in children):

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import functools
 import random
-import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import TypeAlias
 
 import dramatiq
@@ -42,6 +40,7 @@ from workers.progress import ProgressBoard
 from workers.relay import Relay
 from workers.scheduler import Diary, Scheduler
 from workers.serving import server_of
+from workers.signals import stop_requests
 from workers.sweeper import Sweeper
 from workers.wiring import duties_of, metrics_of, ports_of
 
@@ -212,7 +211,7 @@ def _run_one(
     node = NodeProcess(system)
     wake = node.wake if whole else None
     server = server_of(system, node.health(), node.metrics, http, wake) if http else None
-    told, hurry = _listen()
+    told, hurry = stop_requests()
     node.start()
     if server:
         server.start()
@@ -252,7 +251,7 @@ def run_web(settings: Settings, http: str, ready: Ready = _nobody) -> int:
     health = Health(ready=(probe("database", system.database.round_trip),))
     wake = system.database.wake()
     server = server_of(system, health, metrics_of(system, SystemClock()), http, wake.set)
-    told, _ = _listen()
+    told, _ = stop_requests()
     server.start()
     log.info("http.listening", address=server.address)
     ready(server.address)
@@ -266,15 +265,3 @@ def run_web(settings: Settings, http: str, ready: Ready = _nobody) -> int:
 def _refuse(trouble: str) -> int:
     sys.stderr.write(f"error: {trouble}\n")
     return 1
-
-
-def _listen() -> tuple[threading.Event, threading.Event]:
-    """Events for the first and for the second request to stop."""
-    told, hurry = threading.Event(), threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        (hurry if told.is_set() else told).set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    return told, hurry

@@ -6,7 +6,10 @@ fits into a test run. The child runs the real threads of a real node; the parent
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -17,6 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import domain
+import handlers
+import storage.archive
 from domain import failpoint
 from storage.sql import changes
 from workers import log as node_log
@@ -100,6 +106,7 @@ def start_node(
 ) -> int:
     """As `run_node`, without waiting: the node's process id."""
     trace.unlink(missing_ok=True)
+    _import_everything()
     pid = os.fork()
     if pid == 0:
         if log is not None:
@@ -109,6 +116,16 @@ def start_node(
             sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # a test runner had put its own there
         live(settings, finished, trace, death, witness, strike)
     return pid
+
+
+@functools.cache
+def _import_everything() -> None:
+    """What a node imports only when it is needed, each forked one would import again: more work than all of its own."""
+    for package in (domain, handlers, storage.archive):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    for name in ("workers.region_client", "numpy.ma"):
+        importlib.import_module(name)
 
 
 def live(
@@ -134,7 +151,7 @@ def live(
         done = threading.Event()
         # Whoever still holds something lets go of it, also when another has finished it meanwhile.
         while not (finished(system) and node.broker.free() == node.broker.slots) and time.monotonic() < deadline:
-            done.wait(0.01)
+            done.wait(0.03)
         node.sweeper.collect_garbage()
         _discard_staging(node, deadline)
         code = 0 if finished(system) else 3

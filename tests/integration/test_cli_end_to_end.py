@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import ROOT, Answer, finished, program
+from tests.command_line import ROOT, Answer, answer_of, finished, program
 from tests.waiting import eventually
 
 SECRET = "correct-horse-battery"
@@ -32,8 +32,14 @@ class Node:
             self.process = program(command, self.environment, stderr=log)
 
     def run(self, *arguments: str) -> Answer:
-        """One command; what it shows is kept, to look for secrets in."""
-        answer = finished(program(arguments, self.environment))
+        """One command, as a program; what it shows is kept, to look for secrets in."""
+        return self._kept(finished(program(arguments, self.environment)))
+
+    def ask(self, *arguments: str) -> Answer:
+        """One command in this process, where it matters only what it says."""
+        return self._kept(answer_of(arguments, self.environment))
+
+    def _kept(self, answer: Answer) -> Answer:
         self.screens += answer.out + answer.err
         return answer
 
@@ -108,17 +114,17 @@ def test_with_wait_the_outcome_is_the_exit_code(
     answer = node.run("publish", kind, "--subject", subject, "--data", json.dumps(data), "--wait", "--json")
     document = answer.document()
     assert (answer.code, document["state"], document["error_code"]) == (code, "FAILED", reason)
-    shown = node.run("operations", "watch", document["operation_id"])
+    shown = node.ask("operations", "watch", document["operation_id"])
     assert shown.code == code
     assert shown.out.startswith(f"failed: {document['sentence']}\n")
 
 
 def test_the_same_message_again_is_answered_with_the_first_operation(node: Node) -> None:
     command = ["publish", "create-snapshot", "--subject", "tenant/acme/service/web", "--id", "again", "--source", "/s"]
-    first = node.run(*command, "--wait", "--json").document()
-    second = node.run(*command, "--wait", "--json").document()
+    first = node.ask(*command, "--wait", "--json").document()
+    second = node.ask(*command, "--wait", "--json").document()
     assert first["operation_id"] == second["operation_id"]
-    reused = node.run(*command, "--data", '{"labels": ["a:b"]}', "--wait", "--json")
+    reused = node.ask(*command, "--data", '{"labels": ["a:b"]}', "--wait", "--json")
     assert (reused.code, reused.document()["error"]["code"]) == (1, "key-reused")
 
 
@@ -154,7 +160,7 @@ def test_every_answer_in_json_is_one_document(node: Node) -> None:
         ["config", "show"],
         ["services", "show", "nobody"],
     ):
-        answer = node.run(*command, "--json")
+        answer = node.ask(*command, "--json")
         assert isinstance(json.loads(answer.out), dict), command
 
 
@@ -188,7 +194,7 @@ def _read(terminal: int) -> bytes:
 
 def test_no_secret_is_on_a_screen_or_in_the_log(node: Node) -> None:
     for command in (["operations", "list"], ["services", "show", "web"], ["config", "show"], ["dead-letters", "list"]):
-        node.run(*command)
+        node.ask(*command)
     assert "succeeded" in node.screens + node.log.read_text()
     assert SECRET not in node.screens
     assert SECRET not in node.log.read_text()
