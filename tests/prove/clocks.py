@@ -1,4 +1,4 @@
-"""Wrong clocks under real nodes: hours and days off, jumping forward and back, running twenty times too fast.
+"""Wrong clocks under real nodes: hours and days off, jumping forward and back, running two or twenty times too fast.
 
 libfaketime changes the wall clock of a process, and leaves alone what measures durations: only that jumps on a real
 host. On the stack with PostgreSQL each node has a wrong clock of its own and the database a right one. Embedded, the
@@ -34,8 +34,9 @@ LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 HOUR, DAY = 3600, 86_400
 #: What the clock of a node says, as libfaketime reads it: seconds off, or a speed.
 OWN = ("+0", f"-{3 * HOUR}", f"+{3 * HOUR}", f"-{30 * DAY}", f"+{40 * DAY}", "+0 x20")
-#: The same where it is the database's as well: there a day more or less is a day more or less, for retention too.
-SHARED = ("+0", "-600", "+600", f"-{3 * HOUR}", f"+{3 * HOUR}", "+0 x20")
+#: The same where it is the database's as well: there a day more or less is one for retention too, and
+#: a lease is over sooner by the speed.
+SHARED = ("+0", "-600", "+600", f"-{3 * HOUR}", f"+{3 * HOUR}", "+0 x2")
 #: So many services have a retention policy and a schedule.
 KEEPING = 4
 #: What the source of a command has that a schedule asked for.
