@@ -36,10 +36,14 @@ def real(name: str) -> ParameterSet:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a server by name, so that `-m "not servers"` starts none."""
+    """Mark what asks for a server by name, so that `-m "not servers"` starts none. One process runs a file whole, and
+    one runs all files that need the gateway, which takes longer to start than any of them to run."""
+    gateways = {item.path for item in items if "rgw" in item.name or "rgw" in getattr(item, "fixturenames", ())}
     for item in items:
         if REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
+        group = "rgw" if item.path in gateways else str(item.path.relative_to(item.config.rootpath))
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -26,7 +26,7 @@ from workers.bootstrap import System
 EVERY_HIT = ("region", "intend", "advance", "conclude", "undo", "plan", "settle-wait")
 ALL = os.environ.get("BACKSTAY_KILLS") == "all"
 #: Without ALL, one point in so many; and in a region without fences, which is asked in the same places.
-STEP, PLAIN_STEP, PAIR_STEP = 60, 160, 130
+STEP, PLAIN_STEP, PAIR_STEP = 100, 200, 200
 
 
 @dataclass(frozen=True, slots=True)

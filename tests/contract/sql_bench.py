@@ -157,7 +157,7 @@ class Bench:
 
     def topics(self) -> list[str]:
         """Of all events that have not been taken yet."""
-        return [event.topic for event in self.database.outbox.take(1000, 3_600_000)]
+        return [event.topic for event in self.database.outbox.take(1000, LEASE)]
 
     def letters(self) -> list[str]:
         """Reasons of the unresolved dead letters, newest first."""

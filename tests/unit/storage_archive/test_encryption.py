@@ -304,7 +304,6 @@ def _no_cache() -> Cache:
         b"{}",
         b"[" * 4000,
         b'{"format":2}',
-        b'{"format":3}',
         b'{"format":2,"snapshot_id":1}',
         b"\xff",
     ],
