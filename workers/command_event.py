@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ from domain.errors import InvalidMessage
 if TYPE_CHECKING:
     from domain.contracts import Accepted
     from domain.subscription import Subscription
+
+#: How a refusal begins that is about one field.
+_FIELD = re.compile(r"([A-Za-z_][\w.-]*): ")
 
 
 def type_name(text: str) -> str:
@@ -47,7 +51,8 @@ def judge_event(event: dict[str, Any], subscriptions: Mapping[str, Subscription]
 
     verdict = judge_with(subscriptions)(Envelope(json.dumps(event).encode()))
     if isinstance(verdict, Rejected):
-        raise InvalidMessage(verdict.sentence, code=verdict.reason)
+        named = _FIELD.match(verdict.sentence)
+        raise InvalidMessage(verdict.sentence, field=named[1] if named else "", code=verdict.reason)
     return verdict
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -99,13 +100,35 @@ def test_a_restore_shows_what_it_would_do_and_wants_the_name_before_it_does_it(s
         assert (tree / "new.txt").exists()
         page.get_by_label("Type files to confirm").fill("flies")
         press(page, "Restore now")
-        expect(page.locator("h1")).to_have_text("Something in it is not right")
+        expect(page.get_by_role("alert")).to_contain_text("type its id")
+        typed = page.get_by_label("Type files to confirm")
+        expect(typed).to_be_focused()
+        expect(typed).to_have_value("flies")
         assert (tree / "new.txt").exists()
-        page.go_back()
-        page.get_by_label("Type files to confirm").fill("files")
+        typed.fill("files")
         press(page, "Restore now")
         succeeded(page)
     assert not (tree / "new.txt").exists()
+
+
+def test_a_mistake_is_put_right_in_the_form_in_which_it_was_made_without_script_too(scene: Scene) -> None:
+    scene.platform.service("typo")
+    with scene.looking("operator", script=False) as page:
+        page.goto("/services/typo")
+        unfold(page, "With labels")
+        page.fill("textarea[name=labels]", "no colon")
+        with page.expect_response("**/snapshot") as met:
+            press(page, "Take a snapshot now")
+        assert met.value.status == 422
+        expect(page.locator("h1")).to_have_text("typo")
+        labels = page.locator("textarea[name=labels]")
+        expect(labels).to_be_focused()
+        expect(labels).to_have_value("no colon")
+        expect(labels).to_have_accessible_description(re.compile("label"))
+        labels.fill("reason:corrected")
+        press(page, "Take a snapshot now")
+        page.wait_for_url("**/operations/*")
+    eventually(lambda: len(scene.platform.listed("typo")) == 1, what="the snapshot is taken")
 
 
 def test_a_snapshot_is_verified_pinned_and_deleted(scene: Scene) -> None:

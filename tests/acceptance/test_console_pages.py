@@ -44,6 +44,10 @@ NAMELESS = """() => [...document.querySelectorAll("main a, main button, main inp
   .filter((one) => one.type !== "hidden" && !one.labels?.length && !one.textContent.trim()
     && !one.getAttribute("aria-label") && !one.title)
   .map((one) => one.outerHTML.slice(0, 100))"""
+#: Forms that would not come back after a mistake: they do not say on which page they stand.
+ASTRAY = """() => [...document.querySelectorAll("main form[method=post]")]
+  .filter((one) => one.querySelector("[name=at]")?.value.split("?")[0] !== location.pathname)
+  .map((one) => one.outerHTML.slice(0, 100))"""
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +100,7 @@ def looked_at(page: Page, address: str, heading: str) -> None:
     assert page.evaluate(FAINT) == [], address
     assert page.evaluate(NAMELESS) == [], address
     assert page.evaluate(TOO_WIDE) == [], address
+    assert page.evaluate(ASTRAY) == [], address
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", (1280, 900)), ("dark", PHONE)])

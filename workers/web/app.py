@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
@@ -25,6 +26,8 @@ from workers.web.api.description import DescribedApp
 from workers.web.desk import Desk
 from workers.web.downloads import Downloads
 from workers.web.hardening import Hardened
+from workers.web.pages.again import form_again
+from workers.web.pages.refilling import Fault
 from workers.web.problems import Problem
 
 
@@ -70,22 +73,26 @@ def build_app(
 def _tell_errors(app: FastAPI) -> None:
     """Every error becomes a problem document, or for a browser that looks at pages, a page."""
 
-    def ours(request: Request, error: Exception) -> Response:
+    async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, BackstayError)
         if isinstance(error, NotAuthenticated) and not _is_api(request) and request.method == "GET":
             return RedirectResponse(login.address(request), status_code=303)
-        return _tell(request, Problem.of(error))
+        return await _tell(request, Problem.of(error))
 
-    def invalid(request: Request, error: Exception) -> Response:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return _tell(request, Problem.of_faults(error.errors()))
+        faults = [
+            Fault("must be given" if one["type"] == "missing" else one["msg"], ".".join(map(str, one["loc"][1:])))
+            for one in error.errors()
+        ]
+        return await _tell(request, Problem.of_faults(error.errors()), faults)
 
-    def framework(request: Request, error: Exception) -> Response:
+    async def framework(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _tell(request, Problem.of_status(error.status_code), dict(error.headers or {}))
+        return await _tell(request, Problem.of_status(error.status_code), more=dict(error.headers or {}))
 
-    def bug(request: Request, _error: Exception) -> Response:
-        return _tell(request, Problem(500, "internal-error", "Backstay made an error of its own", "see its log"))
+    async def bug(request: Request, _error: Exception) -> Response:
+        return await _tell(request, Problem(500, "internal-error", "Backstay made an error of its own", "see its log"))
 
     app.add_exception_handler(BackstayError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -93,9 +100,15 @@ def _tell_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, bug)
 
 
-def _tell(request: Request, problem: Problem, more: dict[str, str] | None = None) -> Response:
-    is_page = not _is_api(request) and "text/html" in request.headers.get("accept", "")
-    return pages.failure(request, problem) if is_page else problem.response(more)
+async def _tell(
+    request: Request, problem: Problem, faults: Sequence[Fault] = (), more: dict[str, str] | None = None
+) -> Response:
+    if _is_api(request) or "text/html" not in request.headers.get("accept", ""):
+        return problem.response(more)
+    again = await form_again(request, problem, faults)
+    if again is not None:
+        return again
+    return await run_in_threadpool(pages.failure, request, problem)
 
 
 def _is_api(request: Request) -> bool:

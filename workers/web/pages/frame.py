@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
@@ -49,6 +50,7 @@ class Frame:
     tenants: list[str] | None  # that may be looked at; None: all
     roles: str
     told: Told | None
+    at: str  # the page's own address, which its forms carry
 
 
 SECTIONS = (
@@ -84,12 +86,13 @@ def shown(
     section: str,
     title: str,
     status: int = 200,
+    at: str = "",
     **more: Any,
 ) -> Response:
-    """A page in its frame."""
+    """A page in its frame. `at`: where it can be asked for, when that is not the address of this request."""
     told = TOLD.get(request.query_params.get("told", ""))
     tenants = who.tenants(Action.OPERATIONS_READ)
-    frame = Frame(who, _sections(here, who, tenants), tenants, _roles(who), told)
+    frame = Frame(who, _sections(here, who, tenants), tenants, _roles(who), told, at or _address(request))
     return page(template, status, frame=frame, section=section, title=title, now=here.clock.wall_ms(), **more)
 
 
@@ -101,7 +104,7 @@ def part(here: Desk, template: str, **more: Any) -> Response:
 def mistake(sentence: str, field: str) -> InvalidMessage:
     """What a person has to correct in the form that they sent; nothing was done."""
     found = InvalidMessage(sentence, field=field)
-    found.next_step = "go back, correct it, and send it again; nothing was done"
+    found.next_step = "correct it and send it again; nothing was done"
     return found
 
 
@@ -116,6 +119,12 @@ def scope(who: Caller, action: Action, wanted: str | None) -> str | None:
     if not allowed:
         raise NotAllowed(f"{action.value} takes a role that {who.name} has in no tenant")
     return allowed[0]
+
+
+def _address(request: Request) -> str:
+    """Of this page, without what it says only once."""
+    query = urlencode([(name, value) for name, value in request.query_params.multi_items() if name != "told"])
+    return quote(request.url.path) + (f"?{query}" if query else "")
 
 
 def _sections(here: Desk, who: Caller, tenants: list[str] | None) -> tuple[Section, ...]:

@@ -73,7 +73,7 @@ def one(request: Request, here: Here, who: Who, node: str) -> Response:
         request, here, who, "node.html", section="nodes", title=f"Node {node}", node=found, stands=STANDS,
         disks=disks(found), operations=[row(each, here.database.waits_for(each)) for each in operations],
         services=services[:MOST], more_services=max(0, len(services) - MOST), worries=worries(found),
-        may_change=who.may(Action.NODES_CHANGE, None),
+        may_change=who.may(Action.NODES_CHANGE, None), may_forget=who.may(Action.NODES_FORGET, None),
     )  # fmt: skip
 
 
@@ -81,9 +81,11 @@ def change(
     here: Here, who: Who, node: str, verb: str, reason: Annotated[str, Form()] = "", typed: Annotated[str, Form()] = ""
 ) -> Response:
     """Drain it, let it take work again, or forget it."""
-    who.require(Action.NODES_CHANGE, None)
+    who.require(Action.NODES_FORGET if verb == "forget" else Action.NODES_CHANGE, None)
     nodes, by = here.database.nodes, who.actor
     if verb == "drain":
+        if not reason.strip():
+            raise mistake("reason: say why, for whoever finds that it takes no work", "reason")
         nodes.drain(node, by, reason.strip())
     elif verb == "undrain":
         nodes.undrain(node, by, reason.strip())

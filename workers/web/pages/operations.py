@@ -111,8 +111,10 @@ def resolve(
     who.require(wanted, operation.tenant_id)
     if how not in ("retry", "accept", "force"):
         raise mistake("how: must be retry, accept or force", "how")
-    if how != "retry" and (typed.strip() != operation.service_id or not reason.strip()):
-        raise mistake("to state how a service stands, give a reason and type the service's id", "typed")
+    if how != "retry":
+        if not reason.strip():
+            raise mistake("to state how a service stands, give a reason", "reason")
+        _named(operation, typed)
     if operation.state is not State.STUCK:
         return back(operation_id, "before")
     changes = stated_rows(here.database, operation_id, how)

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.contracts import DeadLetter
 from domain.errors import InvalidMessage, NotFound
 from domain.letters import INSISTABLE, Advice, LetterFilter, Verdict
 from domain.replay import ItemState, Replay, ReplayState
@@ -142,23 +141,26 @@ def editor(request: Request, here: Here, who: Who, dead_letter_id: str) -> Respo
     who.require(Action.DEAD_LETTERS_EDIT, tenant)
     who.require(Action.DEAD_LETTERS_RAW, tenant)
     note_opened(here, who, letter)
-    return _editor(request, here, who, letter, replaying(here).editable(letter), "")
+    return shown(
+        request, here, who, "letter_edit.html", section="dead-letters", title="Edit and replay", letter=letter,
+        text=replaying(here).editable(letter),
+    )  # fmt: skip
 
 
 def edit(
-    request: Request, here: Here, who: Who, dead_letter_id: str, text: Annotated[str, Form()],
+    here: Here, who: Who, dead_letter_id: str, text: Annotated[str, Form()] = "",
     reason: Annotated[str, Form()] = "",
 ) -> Response:  # fmt: skip
-    """Replay it as edited; the letter keeps the original. A mistake is told beside the text, which is not lost."""
+    """Replay it as edited; the letter keeps the original."""
     letter = visible.dead_letter(here, who, dead_letter_id)
     who.require(Action.DEAD_LETTERS_EDIT, visible.tenant_of(letter))
     work = replaying(here)
     try:
         item = work.edited(letter, text)
-        if not reason.strip():
-            raise mistake("reason: say what was wrong", "reason")
     except InvalidMessage as error:
-        return _editor(request, here, who, letter, text, str(error))
+        raise mistake(str(error), "text") from None
+    if not reason.strip():
+        raise mistake("reason: say what was wrong", "reason")
     who.require(Action.DEAD_LETTERS_EDIT, item.command.subject.tenant_id)
     made = here.database.dead_letters.replay_edited(dead_letter_id, who.actor, item, reason.strip())
     here.wake()
@@ -171,13 +173,6 @@ def counted(advice: list[Advice]) -> list[tuple[Verdict, int]]:
     """How many letters have each verdict, in the order of the verdicts."""
     counts = Counter(one.verdict for one in advice)
     return [(verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
-
-
-def _editor(request: Request, here: Desk, who: Caller, letter: DeadLetter, text: str, fault: str) -> Response:
-    return shown(
-        request, here, who, "letter_edit.html", section="dead-letters", title="Edit and replay",
-        letter=letter, text=text, fault=fault, status=422 if fault else 200,
-    )  # fmt: skip
 
 
 def _find(here: Desk, who: Caller, replay_id: str) -> Replay:

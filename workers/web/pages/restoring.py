@@ -12,12 +12,14 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from domain.errors import NotFound
 from domain.identity import Subject
 from domain.restore import RestoreMode
+from domain.service import Service
 from domain.snapshot import Snapshot
 from workers.command_event import uuid7
 from workers.web import visible
-from workers.web.access import Action
+from workers.web.access import Action, Caller
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, part, shown
@@ -111,7 +113,7 @@ def dry_run(
 ) -> Response:  # fmt: skip
     """Ask what would happen, and wait for it on the next page."""
     snapshot = visible.snapshot(here, who, snapshot_id)
-    target = visible.service(here, who, service)
+    target = _target(here, who, service)
     choice = Choice(service, mode, include, paths, verify, clone)
     asked = {name: value for name, value in choice.data(snapshot).items() if name not in ("include", "verify")}
     subject = Subject(target.tenant_id, target.service_id)
@@ -128,11 +130,19 @@ def restore(
 ) -> Response:  # fmt: skip
     """Do it."""
     snapshot = visible.snapshot(here, who, snapshot_id)
-    target = visible.service(here, who, service)
+    target = _target(here, who, service)
     if typed.strip() != target.service_id:
         raise mistake(f"to restore service {target.service_id}, type its id", "typed")
     data = Choice(service, mode, include, paths, verify, clone).data(snapshot)
     return send_about(here, who, "restore-snapshot", target.tenant_id, target.service_id, data, message_id)
+
+
+def _target(here: Desk, who: Caller, service_id: str) -> Service:
+    """The service that was typed; a mistake at its field when there is none that the caller may look at."""
+    try:
+        return visible.service(here, who, service_id.strip())
+    except NotFound as error:
+        raise mistake(str(error), "service") from None
 
 
 def _dry_run(here: Desk, who: Who, operation_id: str) -> View:

@@ -125,6 +125,7 @@ def _page(request: Request, here: Desk, who: Caller, snapshot: Snapshot, link: s
     database, tenant = here.database, snapshot.tenant_id
     return shown(
         request, here, who, "snapshot.html", section="snapshots", title=f"Snapshot of {snapshot.service_id}",
+        at=f"/snapshots/{snapshot.snapshot_id}",
         snapshot=snapshot, export=database.catalogue.export_of(snapshot.snapshot_id), link=link, levels=LEVELS,
         link_minutes=LINK_SECONDS // 60, preparing=_preparing(here, snapshot), message_id=uuid7(),
         made_by=database.ledger.get(snapshot.snapshot_id) is not None,
