@@ -277,7 +277,7 @@ def test_a_schedule_is_paused_with_a_reason_and_goes_on(scene: Scene) -> None:
         page.goto("/schedules")
         page.get_by_role("link", name="clock-nightly").click()
         unfold(page, "Pause it")
-        page.get_by_label("Reason").fill("moving the store")
+        page.get_by_label("Reason").first.fill("moving the store")
         press(page, "Pause")
         succeeded(page)
         page.goto("/schedules/acme/clock-nightly")
@@ -286,6 +286,42 @@ def test_a_schedule_is_paused_with_a_reason_and_goes_on(scene: Scene) -> None:
         succeeded(page)
     found = scene.database.schedules.get("acme", "clock-nightly")
     assert found is not None and found.pause is None
+
+
+def test_a_schedule_is_made_changed_and_removed(scene: Scene) -> None:
+    def found(name: str) -> tuple[str, str, str] | None:
+        one = scene.database.schedules.get("acme", name)
+        return None if one is None else (one.cron, one.zone, one.service_id)
+
+    scene.platform.service("diary")
+    with scene.looking() as page:
+        page.goto("/schedules")
+        page.get_by_role("link", name="New schedule").click()
+        page.get_by_label("Tenant", exact=True).fill("acme")
+        page.get_by_label("Name", exact=True).fill("diary-weekly")
+        page.get_by_label("Of service").fill("diary")
+        page.get_by_label("When", exact=True).fill("0 4 * * funday")
+        press(page, "Make it")
+        expect(page.get_by_role("alert")).to_contain_text("funday")
+        expect(page.get_by_label("When", exact=True)).to_be_focused()
+        page.get_by_label("When", exact=True).fill("0 4 * * sun")
+        press(page, "When would that be?")
+        expect(page.get_by_role("status").locator("li")).to_have_count(5)
+        press(page, "Make it")
+        page.wait_for_url("**/operations/*")
+        eventually(lambda: found("diary-weekly"), what="it is made")
+        page.goto("/schedules/acme/diary-weekly/change")
+        page.get_by_label("By the clocks of").fill("Europe/Berlin")
+        press(page, "Change it")
+        page.wait_for_url("**/operations/*")
+        wanted = ("0 4 * * sun", "Europe/Berlin", "diary")
+        eventually(lambda: found("diary-weekly") == wanted, what="it is changed")
+        page.goto("/schedules/acme/diary-weekly")
+        unfold(page, "Remove it")
+        page.get_by_label("Type diary-weekly to confirm").fill("diary-weekly")
+        press(page, "Remove")
+        page.wait_for_url("**/operations/*")
+    eventually(lambda: found("diary-weekly") is None, what="it is removed")
 
 
 def test_whoever_may_only_look_is_refused_also_without_the_form(scene: Scene) -> None:

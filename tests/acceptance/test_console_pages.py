@@ -84,6 +84,8 @@ def addresses(scene: Scene) -> dict[str, str]:
         f"/dead-letters/{letter.dead_letter_id}/edit": "Edit and replay",
         "/schedules": "Schedules",
         "/schedules/acme/nightly": "nightly",
+        "/schedules/new": "New schedule",
+        "/schedules/acme/nightly/change": "Change schedule nightly",
         "/nodes": "Nodes",
         "/nodes/web-1": "web-1",
         "/audit": "Audit trail",

@@ -33,9 +33,9 @@ def here(tmp_path: Path) -> Iterator[Site]:
 class Person:
     """Somebody who is signed in with a browser."""
 
-    def __init__(self, here: Site, role: str) -> None:
+    def __init__(self, here: Site, role: str, name: str = "") -> None:
         self._site = here
-        answer = here.ask("POST", "/login", form={"token": here.token(role, everywhere=role)})
+        answer = here.ask("POST", "/login", form={"token": here.token(name or role, everywhere=role)})
         self._cookie = answer.cookies[0].partition(";")[0]
         self.csrf = re.search(r'name="csrf" value="([^"]+)"', self.get("/").text)[1]  # type: ignore[index]
 

@@ -35,14 +35,24 @@ class Sent:
 def read_data(text: str) -> dict[str, Any]:
     """The payload from an option: JSON, @FILE, or - for standard input. InvalidMessage when it is no object."""
     try:
-        found = json.loads(read_text(text), object_pairs_hook=named_once)
-    except ValueError as error:
-        where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "not UTF-8"
-        raise InvalidMessage(f"data: is not JSON ({where})", field="data") from None
+        return object_of(read_text(text))
+    except UnicodeDecodeError:
+        raise InvalidMessage("data: is not JSON (not UTF-8)", field="data") from None
+
+
+def object_of(text: str, field: str = "data") -> dict[str, Any]:
+    """The object that the JSON says; InvalidMessage, naming the field, when it says none. Opens no file."""
+    try:
+        found = json.loads(text, object_pairs_hook=named_once)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidMessage(f"{field}: is not JSON ({where})", field=field) from None
+    except ValueError:  # a number with thousands of digits
+        raise InvalidMessage(f"{field}: is not JSON that can be read", field=field) from None
     except RecursionError:
-        raise InvalidMessage("data: is nested too deep", field="data") from None
+        raise InvalidMessage(f"{field}: is nested too deep", field=field) from None
     if not isinstance(found, dict):
-        raise InvalidMessage("data: must be a JSON object", field="data")
+        raise InvalidMessage(f"{field}: must be a JSON object", field=field)
     return found
 
 

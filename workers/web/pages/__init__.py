@@ -22,6 +22,7 @@ from workers.web.pages import (
     replaying,
     restoring,
     schedules,
+    scheduling,
     services,
     settings,
     snapshots,
@@ -49,7 +50,7 @@ def router() -> APIRouter:
     made = APIRouter(include_in_schema=False)
     for section in (
         *(assets, overview, operations, plans, services, restoring, snapshots),
-        *(replaying, letters, schedules, nodes, trail, settings),
+        *(replaying, letters, scheduling, schedules, nodes, trail, settings),
     ):
         made.include_router(section.routes())
     return made
