@@ -324,6 +324,30 @@ def test_a_schedule_is_made_changed_and_removed(scene: Scene) -> None:
     eventually(lambda: found("diary-weekly") is None, what="it is removed")
 
 
+def test_a_token_is_made_shown_once_used_and_revoked(scene: Scene) -> None:
+    with scene.looking() as page:
+        page.goto("/tokens")
+        page.get_by_label("For").fill("bert")
+        page.get_by_label("Roles").fill("boss:acme")
+        press(page, "Make the token")
+        expect(page.get_by_role("alert")).to_contain_text("none of viewer, operator, admin")
+        expect(page.get_by_label("For")).to_have_value("bert")
+        page.get_by_label("Roles").fill("viewer:acme")
+        press(page, "Make the token")
+        secret = page.locator("#token").inner_text()
+        page.get_by_role("link", name="I have it").click()
+        assert secret not in page.content()
+        used = page.request.get("/api/v1/operations", headers={"authorization": f"Bearer {secret}", "cookie": ""})
+        assert used.status == 200
+        row = page.locator("tr", has_text="bert")
+        row.locator("summary").click()
+        row.get_by_label("Type bert to confirm").fill("bert")
+        row.get_by_role("button", name="Revoke").click()
+        expect(page.get_by_role("region", name="Over")).to_contain_text("revoked by admin of *")
+        refused = page.request.get("/api/v1/operations", headers={"authorization": f"Bearer {secret}", "cookie": ""})
+        assert refused.status == 401
+
+
 def test_whoever_may_only_look_is_refused_also_without_the_form(scene: Scene) -> None:
     scene.platform.service("guarded")
     with scene.looking("viewer") as page:

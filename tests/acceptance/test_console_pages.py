@@ -88,6 +88,7 @@ def addresses(scene: Scene) -> dict[str, str]:
         "/schedules/acme/nightly/change": "Change schedule nightly",
         "/nodes": "Nodes",
         "/nodes/web-1": "web-1",
+        "/tokens": "Tokens",
         "/audit": "Audit trail",
         "/settings": "Settings",
     }

@@ -61,6 +61,7 @@ def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, dict
             "tenant_id": "acme", "service_id": "web", "snapshot_id": SNAPSHOT, "name": "nightly", "node": "n1",
             "operation_id": queued["operation_id"], "verb": "drain", "what": "verify",
             "dead_letter_id": SNAPSHOT, "fingerprint": "0" * 16, "replay_id": SNAPSHOT,
+            "token_id": here.system.database.tokens.list()[0].token_id,
         }  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def test_a_name_with_a_script_is_shown_and_never_run(tmp_path: Path) -> None:
             "dead_letter_id": SNAPSHOT,
             "fingerprint": "0" * 16,
             "replay_id": SNAPSHOT,
+            "token_id": SNAPSHOT,
             "tenant_id": "acme",
             "name": "x",
         }

@@ -1,7 +1,8 @@
 """`backstay tokens`: who may use the HTTP API and the console, and as what.
 
-Apart from the API itself, which makes no tokens: whoever can run this on a node is trusted with everything already. A
-token is shown once, when it is made; SQL holds its digest.
+Apart from the API itself, which makes no tokens: whoever can run this on a node is trusted with everything already, as
+is an admin of every tenant, who has a page for it on the console. A token is shown once, when it is made; SQL holds its
+digest.
 """
 
 from __future__ import annotations
@@ -41,8 +42,7 @@ def create(
     with session(as_json) as here:
         from workers.web import credentials
 
-        if not _NAME.match(name):
-            raise InvalidMessage("name must be of a-z, 0-9, '.', '_', '@' and '-', at most 63", field="name")
+        check_token_name(name)
         roles = read_roles(role)
         secret = credentials.new_token()
         seconds = None if days is None else days * 86_400
@@ -74,16 +74,23 @@ def revoke(token_id: Annotated[str, typer.Argument(metavar="TOKEN_ID")], as_json
         here.screen.line(f"token {token_id} is revoked" if done else f"token {token_id} was revoked before")
 
 
-def read_roles(texts: list[str]) -> dict[str, str]:
-    """`viewer:acme` and `admin` as tenant -> role; without a tenant it is everywhere."""
+def check_token_name(name: str) -> str:
+    """The name, if a token may have it."""
+    if not _NAME.match(name):
+        raise InvalidMessage("name must be of a-z, 0-9, '.', '_', '@' and '-', at most 63", field="name")
+    return name
+
+
+def read_roles(texts: list[str], field: str = "role") -> dict[str, str]:
+    """`viewer:acme` and `admin` as tenant -> role; without a tenant it is everywhere. `field`: what mistakes name."""
     found: dict[str, str] = {}
     for text in texts:
         role, colon, tenant = text.partition(":")
         if role not in {known.value for known in Role}:
-            raise InvalidMessage(f"role: {role[:40]!r} is none of {', '.join(Role)}", field="role")
-        where = check_name(tenant, "tenant") if colon and tenant != EVERYWHERE else EVERYWHERE
+            raise InvalidMessage(f"{field}: {role[:40]!r} is none of {', '.join(Role)}", field=field)
+        where = check_name(tenant, field) if colon and tenant != EVERYWHERE else EVERYWHERE
         if where in found:
-            raise InvalidMessage(f"role: {where} is named twice", field="role")
+            raise InvalidMessage(f"{field}: {where} is named twice", field=field)
         found[where] = role
     return found
 

@@ -65,6 +65,7 @@ class Action(StrEnum):
     NODES_FORGET = "nodes.forget"
     SETTINGS_READ = "settings.read"
     AUDIT_READ = "audit.read"
+    TOKENS_CHANGE = "tokens.change"  # see who has one, make one with any role, end one
 
 
 #: The least role that may do it.
@@ -105,6 +106,7 @@ LEAST: Mapping[Action, Role] = {
     Action.NODES_FORGET: Role.ADMIN,
     Action.SETTINGS_READ: Role.OPERATOR,
     Action.AUDIT_READ: Role.OPERATOR,
+    Action.TOKENS_CHANGE: Role.ADMIN,
 }
 
 #: What belongs to the installation: a role in a tenant is not enough. A directory that a tenant may name could be
@@ -118,6 +120,7 @@ OF_NO_TENANT = frozenset(
         Action.NODES_CHANGE,
         Action.NODES_FORGET,
         Action.SETTINGS_READ,
+        Action.TOKENS_CHANGE,
     }
 )
 

@@ -51,6 +51,7 @@ TABLE = {
     "nodes.forget": "no  no  no  no  no  yes",
     "settings.read": "no  no  no  no  yes yes",
     "audit.read": "no  yes yes no  yes yes",
+    "tokens.change": "no  no  no  no  no  yes",
 }
 COLUMNS = [("acme", V), ("acme", O), ("acme", A), (EVERYWHERE, V), (EVERYWHERE, O), (EVERYWHERE, A)]
 CELLS = [

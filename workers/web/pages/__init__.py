@@ -26,6 +26,7 @@ from workers.web.pages import (
     services,
     settings,
     snapshots,
+    tokens,
     trail,
 )
 from workers.web.pages.rendering import page
@@ -50,7 +51,7 @@ def router() -> APIRouter:
     made = APIRouter(include_in_schema=False)
     for section in (
         *(assets, overview, operations, plans, services, restoring, snapshots),
-        *(replaying, letters, scheduling, schedules, nodes, trail, settings),
+        *(replaying, letters, scheduling, schedules, nodes, tokens, trail, settings),
     ):
         made.include_router(section.routes())
     return made

@@ -61,6 +61,7 @@ SECTIONS = (
     Section("dead-letters", "Dead letters", "/dead-letters", Action.DEAD_LETTERS_READ),
     Section("schedules", "Schedules", "/schedules", Action.SCHEDULES_READ),
     Section("nodes", "Nodes", "/nodes", Action.NODES_READ),
+    Section("tokens", "Tokens", "/tokens", Action.TOKENS_CHANGE),
     Section("audit", "Audit trail", "/audit", Action.AUDIT_READ),
     Section("settings", "Settings", "/settings", Action.SETTINGS_READ),
 )
