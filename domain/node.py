@@ -133,12 +133,12 @@ def check_forget(node: NodeSeen) -> None:
         )
 
 
-def place_sentence(name: str, node: NodeSeen | None) -> str:
-    """What an operation waits for that only this node can do, with the way out when that may take long."""
+def place_sentence(name: str, node: NodeSeen | None, op_id: str) -> str:
+    """What that operation waits for, which only this node can do, with the way out when that may take long."""
+    ways = f"`backstay operations move {op_id} --to NODE` gives it to another node"
     if node is None:
-        return f"a worker on node {name}, which has never been seen"
+        return f"a worker on node {name}, which is not known: start one there, or {ways}"
     seen = f"last seen {_ago(node.age_ms)} ago"
-    ways = "`backstay operations move` gives it to another node"
     if node.away:
         return f"node {name}, which is away ({seen}): start its worker, or {ways}"
     if node.drained_at:

@@ -162,7 +162,7 @@ def _place(connection: Connection, nodes: SqlNodes, asked: Operation, now: int) 
     """It is ready: who could take it."""
     if asked.node is not None:
         seen = next(iter(nodes.read(connection, asked.node)), None)
-        return _full(connection, asked, seen, now) or place_sentence(asked.node, seen)
+        return _full(connection, asked, seen, now) or place_sentence(asked.node, seen, asked.op_id)
     known = nodes.read(connection)
     if known and all(node.away or node.drained_at for node in known):
         away = sum(node.away for node in known)

@@ -100,7 +100,8 @@ def test_what_waits_for_a_lost_node_is_moved_with_its_service_and_ends_there(two
     waiting = eventually(lambda: two.find(message_id), what="the command is accepted")
     assert waiting is not None
     two.system.database.nodes.drain("web-2", ROOT, "burnt")
-    assert "`backstay operations move` gives it to another node" in two.system.database.waits_for(waiting)
+    way = f"`backstay operations move {waiting.op_id} --to NODE` gives it to another node"
+    assert way in two.system.database.waits_for(waiting)
     assert two.system.database.moves.move(waiting.op_id, "web-1", ROOT, "burnt") == ["lost"]
     ended = two.outcome(message_id)
     assert (ended.state, (ended.owner or "").partition("|")[0]) == (State.SUCCEEDED, "web-1"), ended.outcome

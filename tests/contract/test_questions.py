@@ -90,7 +90,10 @@ def test_what_waits_says_for_what(bench: Bench) -> None:
     free = bench.accept_one(service="free")
     bound = bench.accept_one(service="bound", node="n9")
     assert _waits(bench, free) == "a free worker on any node"
-    assert _waits(bench, bound) == "a worker on node n9, which has never been seen"
+    assert _waits(bench, bound) == (
+        f"a worker on node n9, which is not known: start one there, or `backstay operations move {bound} --to NODE` "
+        "gives it to another node"
+    )
     bench.database.nodes.beat("n9", "boot", "1")
     bench.now += 7_000
     assert _waits(bench, bound) == "a free worker on node n9, last seen 7 s ago"

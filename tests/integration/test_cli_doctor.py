@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -24,6 +24,9 @@ from storage.sql import open_database
 from tests.command_line import CommandLine
 from tests.servers.redis import RedisServer
 from workers import node_report
+from workers.cli import checks_of_schedules
+from workers.cli.session import Session
+from workers.scheduler import LEASE_MS
 
 HOUR_MS = 3_600_000
 
@@ -174,6 +177,7 @@ def test_what_should_happen_by_itself_and_does_not_is_named(cli: CommandLine) ->
     with other._engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE service SET rpo_since = rpo_since - {HOUR_MS}")
     other.close()
+    _away(cli)
     (unled,) = _found(cli, "schedules")
     assert (unled["verdict"], unled["detail"]) == ("fail", "no node looks after 1 schedules")
     assert database.schedules.lead("n1|b|ns|1|1", 60_000, lambda owner: False) is not None
@@ -183,6 +187,50 @@ def test_what_should_happen_by_itself_and_does_not_is_named(cli: CommandLine) ->
     assert (missed["about"], "has no good snapshot; the goal is" in missed["detail"]) == ("web", True)
     (drill,) = _found(cli, "drills")
     assert (drill["about"], "no-snapshot" in drill["detail"]) == ("web", True)
+
+
+def _away(cli: CommandLine) -> None:
+    """No node is alive any more."""
+    with cli.system.database._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE node SET seen_at = seen_at - {HOUR_MS}")
+
+
+def _with_a_schedule(cli: CommandLine) -> None:
+    nightly = Schedule("acme", "nightly", "create-snapshot", "0 3 * * *", service_id="web", next_at=2**52)
+    cli.accept(message_id="m0", service="web")
+    cli.system.database.ledger.settle(cli.claim(), Outcome.succeeded("made", changes=(SaveSchedule(nightly),)))
+
+
+def test_schedules_between_two_nodes_are_no_failure_as_long_as_a_lease_lasts(cli: CommandLine) -> None:
+    _with_a_schedule(cli)
+    schedules = cli.system.database.schedules
+    assert schedules.lead("n1|b|ns|1|1", LEASE_MS, lambda owner: False) is not None
+    schedules.step_down("n1|b|ns|1|1")
+    _away(cli)
+    (between,) = _found(cli, "schedules")
+    assert between["verdict"] == "warn" and "n1 did 0 s ago" in between["detail"]
+    with cli.system.database._engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE scheduler SET looked_at = looked_at - {LEASE_MS}")
+    (unled,) = _found(cli, "schedules")
+    assert unled["verdict"] == "fail"
+
+
+def test_a_node_that_has_just_started_is_given_the_time_to_take_schedules_up(cli: CommandLine) -> None:
+    _with_a_schedule(cli)
+    database = cli.system.database
+    waited: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            database.schedules.lead("n1|b|ns|1|1", LEASE_MS, lambda owner: False)
+
+    here = cast(Session, SimpleNamespace(database=lambda: database))
+    (led,) = checks_of_schedules.schedules(here, pause)
+    assert (led.verdict, len(waited)) == ("ok", 2)
+    database.schedules.step_down("n1|b|ns|1|1")
+    (still,) = checks_of_schedules.schedules(here, waited.append)
+    assert (still.verdict, len(waited)) == ("warn", 2 + checks_of_schedules.LOOKS)
 
 
 def test_a_redis_that_forgets_what_it_has_confirmed_is_named(

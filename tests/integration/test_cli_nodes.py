@@ -84,7 +84,7 @@ def _bound(cli: CommandLine) -> str:
 def test_an_operation_says_that_its_node_is_lost_and_moves_when_that_is_meant(cli: CommandLine) -> None:
     op_id = _bound(cli)
     waits = cli.run("operations", "show", op_id, "--json").document()["waits_for"]
-    assert "root@ops has drained (burnt)" in waits and "backstay operations move" in waits
+    assert "root@ops has drained (burnt)" in waits and f"backstay operations move {op_id} --to" in waits
     asked = cli.run("operations", "move", op_id, "--to", "n1", stdin="n\n")
     assert asked.code == 2 and "Nothing is copied" in asked.err
     moved = cli.run("operations", "move", op_id, "--to", "n1", "--yes", "--json").document()

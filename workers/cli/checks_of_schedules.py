@@ -6,27 +6,36 @@ has failed.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from domain.contracts import Leader
 from domain.schedule import Schedule
 from workers.cli.reports import Report
 from workers.cli.session import Session
+
+if TYPE_CHECKING:
+    from workers.bootstrap import Database
 
 #: Seconds after which a nominal time has certainly been overlooked.
 LATE_SECONDS = 600
 #: Findings of one kind that are named each by itself.
 MOST = 5
+#: How often it is looked again whether a node that is alive, and may just have started, has taken the schedules up.
+LOOKS = 3
 
 
-def schedules(here: Session) -> list[Report]:
+def schedules(here: Session, pause: Callable[[float], None] = time.sleep) -> list[Report]:
     """Some node looks after the schedules, and none is late; one that is paused says until when."""
     data = here.database()
     found = data.schedules.list()
     if not found:
         return [Report("schedules", "ok", "there are none: nothing is asked for by itself")]
     forgotten = [report for one in found if (report := _without_end(one))][:MOST]
-    now, leader = data.now_ms(), data.schedules.leader()
+    leader, now = _leader(data, pause), data.now_ms()
     if leader is None or leader.until < leader.now:
-        step = "start a worker, `backstay worker`: any node looks after the schedules"
-        return [Report("schedules", "fail", f"no node looks after {len(found)} schedules", step), *forgotten]
+        return [_unled(leader, len(found)), *forgotten]
     late = [one for one in found if one.next_at and not one.paused(now) and now - one.next_at > LATE_SECONDS * 1000]
     if late:
         return [
@@ -44,6 +53,32 @@ def schedules(here: Session) -> list[Report]:
     paused = sum(one.paused(now) for one in found)
     detail = f"{len(found)} are looked after by {leader.owner.partition('|')[0]}"
     return [Report("schedules", "ok", f"{detail}; {paused} are paused" if paused else detail)]
+
+
+def _leader(data: Database, pause: Callable[[float], None]) -> Leader | None:
+    """Who looks after them. While nobody does, a node that is alive is given the time that it needs to begin."""
+    from workers.scheduler import LOOK_SECONDS
+
+    leader = data.schedules.leader()
+    for _ in range(LOOKS):
+        unled = leader is None or leader.until < leader.now
+        if not unled or all(node.away for node in data.nodes.list()):
+            break
+        pause(LOOK_SECONDS)
+        leader = data.schedules.leader()
+    return leader
+
+
+def _unled(leader: Leader | None, count: int) -> Report:
+    """Nobody does: no more than a change of nodes, as long as a lease lasts."""
+    from workers.scheduler import LEASE_MS
+
+    step = "start a worker, `backstay worker`: any node looks after the schedules"
+    if leader is None or leader.now - max(leader.until, leader.looked_at) >= LEASE_MS:
+        return Report("schedules", "fail", f"no node looks after {count} schedules", step)
+    name, ago = leader.owner.partition("|")[0], (leader.now - leader.looked_at) // 1000
+    detail = f"no node looks after {count} schedules now; {name} did {ago} s ago, and the next one that runs takes over"
+    return Report("schedules", "warn", detail, f"ask again in {LEASE_MS // 1000} s; if it stays so, {step}")
 
 
 def _without_end(one: Schedule) -> Report | None:
