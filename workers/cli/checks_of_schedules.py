@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from domain.contracts import Leader
 from domain.schedule import Schedule
 from workers.cli.reports import Report
 from workers.cli.session import Session
 
 if TYPE_CHECKING:
+    from domain.contracts import Leader
     from workers.bootstrap import Database
 
 #: Seconds after which a nominal time has certainly been overlooked.
