@@ -72,6 +72,7 @@ def addresses(scene: Scene) -> dict[str, str]:
         f"/services/{scene.shop.web}": scene.shop.alias(scene.shop.web),
         f"/services/{scene.shop.redis}/upgrade?version=v3.0": "Upgrade to v3.0",
         f"/services/{scene.shop.web}/rollback": "Roll back",
+        "/versions?tenant=acme": "Versions",
         "/snapshots": "Snapshots",
         f"/snapshots/{scene.snapshot.snapshot_id}": "Snapshot, taken",
         f"/snapshots/{scene.snapshot.snapshot_id}/restore": "Restore service blog",

@@ -28,6 +28,7 @@ from workers.web.pages import (
     snapshots,
     tokens,
     trail,
+    versions,
 )
 from workers.web.pages.rendering import page
 from workers.web.problems import Problem
@@ -50,7 +51,7 @@ def router() -> APIRouter:
     address is given to the first that fits."""
     made = APIRouter(include_in_schema=False)
     for section in (
-        *(assets, overview, operations, plans, services, restoring, snapshots),
+        *(assets, overview, operations, plans, services, versions, restoring, snapshots),
         *(replaying, letters, scheduling, schedules, nodes, tokens, trail, settings),
     ):
         made.include_router(section.routes())

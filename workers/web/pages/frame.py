@@ -57,6 +57,7 @@ SECTIONS = (
     Section("overview", "Overview", "/", Action.OPERATIONS_READ),
     Section("operations", "Operations", "/operations", Action.OPERATIONS_READ),
     Section("services", "Services", "/services", Action.SERVICES_READ),
+    Section("versions", "Versions", "/versions", Action.VERSIONS_READ),
     Section("snapshots", "Snapshots", "/snapshots", Action.SNAPSHOTS_READ),
     Section("dead-letters", "Dead letters", "/dead-letters", Action.DEAD_LETTERS_READ),
     Section("schedules", "Schedules", "/schedules", Action.SCHEDULES_READ),
