@@ -66,6 +66,18 @@ def test_a_fault_is_never_folded_away() -> None:
     assert '<details class="act" open="">' in again({}, Fault("no", "reason"))
 
 
+def test_a_fold_without_a_fault_is_opened_only_for_what_somebody_changed() -> None:
+    fold = (
+        '<details class="more"><label><input type="radio" name="how" value="a" checked></label>'
+        '<label><input type="radio" name="how" value="b"></label><textarea name="data">{}</textarea></details>'
+    )
+    page = f'<form method="post" action="/x"><input name="reason">{fold}</form>'
+    same = {"reason": ["mine"], "how": ["a"], "data": ["{}"]}
+    assert '<details class="more">' in again(same, Fault("no", "reason"), page=page)
+    for other in ({"how": ["b"]}, {"data": ["[]"]}):
+        assert '<details class="more" open="">' in again(same | other, Fault("no", "reason"), page=page)
+
+
 def test_what_a_fault_repeats_is_no_markup() -> None:
     page = again({}, Fault("<script>x</script>", "reason"), Fault("<b>", "", "<i>"))
     assert "<script>" not in page and "<b>" not in page and "<i>" not in page

@@ -39,12 +39,13 @@ class Option:
 
 @dataclass(slots=True)
 class Control:
-    """A field of a form. `after` is behind it and its label; `text_end` is the end of what a textarea holds."""
+    """A field of a form. `after` is behind it and its label; `text`, which a textarea holds, ends at `text_end`."""
 
     tag: Tag
     folds: list[Tag]
     after: int
     text_end: int = 0
+    text: str = ""
     options: list[Option] = field(default_factory=list)
 
     @property
@@ -112,6 +113,8 @@ class _Reader(HTMLParser):
             self._open = made
 
     def handle_data(self, data: str) -> None:
+        if self._open is not None and self._option is None:
+            self._open.text += data
         if self._option is not None and not self._option.tag.has("value"):
             self._option.value += data
 

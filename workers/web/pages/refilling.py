@@ -72,7 +72,7 @@ def _edits(form: Form, sent: Sent, faults: Sequence[Fault]) -> Iterator[_Edit]:
     for place, control in enumerate(form.controls):
         wrong = at.get(place, [])
         yield from _field(control, sent, wrong, f"fault-{place}" if wrong else "", focus=place == first)
-        if wrong or _is_filled(control, sent):
+        if wrong or _is_changed(control, sent):
             folds |= {fold.begin: fold for fold in control.folds}
     for fault in at.get(-1, []):
         yield form.tag.end, form.tag.end, _of_the_form(fault, focus=first < 0)
@@ -113,9 +113,15 @@ def _field(control: Control, sent: Sent, wrong: Sequence[Fault], fault_id: str, 
         yield tag.begin, tag.end, _written(tag, drop=drop, **set_)
 
 
-def _is_filled(control: Control, sent: Sent) -> bool:
-    """Whether somebody put something there, which a fold must not hide."""
-    return control.kind not in _NOT_KEPT and any(value.strip() for value in sent.get(control.name, ()))
+def _is_changed(control: Control, sent: Sent) -> bool:
+    """Whether somebody put something else there than the page had, which a fold must not hide."""
+    given = list(sent.get(control.name, ()))
+    if control.kind in ("checkbox", "radio"):
+        return control.tag.has("checked") != ((control.tag.get("value") or "on") in given)
+    if control.kind in _NOT_KEPT or control.kind == "select" or not given:
+        return False
+    had = control.text.strip() if control.kind == "textarea" else control.tag.get("value")
+    return given[0].strip() != had
 
 
 def _of_the_form(fault: Fault, *, focus: bool) -> str:
