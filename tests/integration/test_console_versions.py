@@ -73,6 +73,7 @@ def test_only_an_admin_of_the_tenant_publishes_for_it(here: Site) -> None:
     operator, other = here.token("op", acme="operator"), here.token("other", umbrella="admin")
     for token in (operator, other):
         assert here.ask("POST", "/versions", token, form=form).status == 403
+        assert here.ask("POST", "/versions", token, form=form | {"template": "{"}).status == 403
     assert here.ask("POST", "/versions", other, form=form | {"owner": "public"}).status == 403
     assert "Publish a version" not in here.ask("GET", "/versions", operator).text
     assert here.ask("GET", "/versions?tenant=acme", other).status == 403

@@ -79,7 +79,7 @@ def session(here: Site, admin: str) -> str:
 def _at(path: str) -> str:
     names = {"tenant_id": "acme", "service_id": "web", "snapshot_id": SNAPSHOT, "node": "n1", "verb": "drain",
              "what": "verify", "fingerprint": "0" * 16, "name": "nightly"}  # fmt: skip
-    for name in ("operation_id", "dead_letter_id", "replay_id"):
+    for name in ("operation_id", "dead_letter_id", "replay_id", "token_id"):
         names[name] = ID
     return path.format(**names)
 

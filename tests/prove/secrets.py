@@ -170,6 +170,7 @@ class Search:
             "tenant_id": TENANT, "service_id": "all-secret", "snapshot_id": snapshot.snapshot_id, "node": "chaos-1",
             "operation_id": operation.op_id, "dead_letter_id": letter.dead_letter_id, "name": "x", "verb": "drain",
             "what": "verify", "fingerprint": letter.fingerprint, "replay_id": operation.op_id,
+            "token_id": operation.op_id,
         }  # fmt: skip
 
     def _ask(self, method: str, path: str, data: Any = None) -> tuple[int, str]:
