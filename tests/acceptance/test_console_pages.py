@@ -39,6 +39,11 @@ FAINT = """() => {
 TOO_WIDE = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
   [...document.querySelectorAll("main *")].filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
   .map((one) => one.outerHTML.slice(0, 100))"""
+#: Tables that reach out of their panel, or over the column beside them.
+OUTSIDE = """() => { const right = (one) => one.getBoundingClientRect().right;
+  return [...document.querySelectorAll(".panel table")]
+  .filter((one) => [".panel", ".columns > *, main"].some((around) => right(one) > right(one.closest(around)) + 1))
+  .map((one) => one.outerHTML.slice(0, 100)); }"""
 #: Controls without a name that a screen reader could say.
 NAMELESS = """() => [...document.querySelectorAll("main a, main button, main input, main select, main textarea")]
   .filter((one) => one.type !== "hidden" && !one.labels?.length && !one.textContent.trim()
@@ -105,6 +110,7 @@ def looked_at(page: Page, address: str, heading: str) -> None:
     assert page.evaluate(NAMELESS) == [], address
     assert page.evaluate(TOO_WIDE) == [], address
     assert page.evaluate(ASTRAY) == [], address
+    assert page.evaluate(OUTSIDE) == [], address
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", (1280, 900)), ("dark", PHONE)])
