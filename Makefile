@@ -21,7 +21,7 @@ demo: $(VENV)/.runtime ## the promise on a real application tree, kill -9 includ
 	@$(BIN)/backstay demo
 
 test: $(VENV)/.dev ## the test suite; servers that are not installed are skipped with a reason
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 simulate: $(VENV)/.dev ## seeds of the simulation that nobody has tried, for SECONDS, on all cores
 	@$(BIN)/python -m tests.simulation --seconds $(SECONDS)

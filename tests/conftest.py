@@ -15,6 +15,8 @@ from typing import TypeVar
 import pytest
 import structlog
 from _pytest.mark import ParameterSet
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
 from tests.servers.moto import MotoServer
@@ -27,6 +29,14 @@ from tests.servers.server import Server
 
 S = TypeVar("S", bound=Server)
 
+#: Files whose tests ask for the gateway, by their names from the root.
+WITH_GATEWAY = {
+    "tests/chaos/test_real_servers.py",
+    "tests/contract/test_archive.py",
+    "tests/contract/test_misbehaving_store.py",
+    "tests/contract/test_object_store.py",
+    "tests/integration/test_servers.py",
+}
 REAL_SERVERS = {"postgres_server", "redis_server", "rabbitmq_server", "rgw"}
 
 
@@ -36,14 +46,23 @@ def real(name: str) -> ParameterSet:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a server by name, so that `-m "not servers"` starts none. One process runs a file whole, and
-    one runs all files that need the gateway, which takes longer to start than any of them to run."""
-    gateways = {item.path for item in items if "rgw" in item.name or "rgw" in getattr(item, "fixturenames", ())}
+    """Mark what asks for a server by name, so that `-m "not servers"` starts none."""
     for item in items:
         if REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
-        group = "rgw" if item.path in gateways else str(item.path.relative_to(item.config.rootpath))
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """A file is run by one process, and all those that need the gateway by the same one: it starts longer than they
+    run."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "gateway" if file in WITH_GATEWAY else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True, scope="module")
