@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 import structlog
 from _pytest.mark import ParameterSet
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -28,6 +29,11 @@ from tests.servers.rgw import RgwServer
 from tests.servers.server import Server
 
 S = TypeVar("S", bound=Server)
+
+# A change is judged by the same examples every time; PYTEST_ARGS=--hypothesis-profile=explore draws others.
+settings.register_profile("explore", derandomize=False)
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 #: Files whose tests ask for the gateway, by their names from the root.
 WITH_GATEWAY = {

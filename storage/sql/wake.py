@@ -65,7 +65,7 @@ class SqliteWake:
     def wait(self, seconds: float) -> bool:
         """Return early, True, when there may be new work."""
         with self._in_use:
-            return self._wait(seconds)
+            return self._wait(seconds) and not self._closed
 
     def _wait(self, seconds: float) -> bool:
         ends = time.monotonic() + seconds

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from domain.contracts import Wake
 from storage.sql import open_database
+from storage.sql.wake import SqliteWake
 from tests.contract.sql_bench import Bench, FlippingSealer, accepted
 
 LONG = 20.0
@@ -80,6 +82,28 @@ def test_closing_ends_a_wait(bench: Bench) -> None:
     closing.join()
     assert wake.wait(LONG) is False
     assert time.monotonic() - began < LONG / 2
+
+
+def test_closing_while_the_database_is_asked_ends_a_wait_without_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The close comes after the wait saw that it was open, and before it sees that the bell has rung."""
+    with Bench.opened(f"sqlite:///{tmp_path}/backstay.db") as bench:
+        wake = bench.database.wake()
+        assert isinstance(wake, SqliteWake)
+        while wake.wait(0):
+            pass
+        version, closing = wake._version, threading.Thread(target=wake.close)
+
+        def closed_meanwhile() -> int:
+            found = version()
+            closing.start()
+            assert wake._event.wait(LONG)
+            return found
+
+        monkeypatch.setattr(wake, "_version", closed_meanwhile)
+        assert wake.wait(LONG) is False
+        closing.join()
 
 
 def test_listening_goes_on_after_the_server_cut_the_connection(fresh_postgres_url: str) -> None:

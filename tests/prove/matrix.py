@@ -11,10 +11,11 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from domain.operation import State
+from domain.operation import Operation, State
 from tests.chaos import victim
 from tests.chaos.victim import Death, deaths, freeze
 from tests.prove.bench import SOURCE, Bench
@@ -42,7 +43,8 @@ class Tally:
     bad: list[str] = field(default_factory=list)
     two_owners: int = 0  # a frozen node woke up after another had taken its operation
     kept_the_lock: int = 0  # and so often it was frozen with the database's lock in hand
-    slowest: float = 0.0  # seconds from the freezing to the end, beyond the lease
+    latest: float = 0.0  # seconds from the end of a lease until another node had taken over
+    slowest: float = 0.0  # and until that one had finished
 
     def add(self, other: Tally) -> None:
         """Both together."""
@@ -52,7 +54,7 @@ class Tally:
         self.bad += other.bad
         self.two_owners += other.two_owners
         self.kept_the_lock += other.kept_the_lock
-        self.slowest = max(self.slowest, other.slowest)
+        self.latest, self.slowest = max(self.latest, other.latest), max(self.slowest, other.slowest)
 
     def __str__(self) -> str:
         kinds = f"{len(self.points)} scenarios, {self.cases} cases, {self.reached} reached, {len(self.bad)} violations"
@@ -106,19 +108,20 @@ class Matrix:
         if not os.WIFSTOPPED(status):  # it ended without getting there
             self._judge(name, service, wanted, f"not frozen at {death}", reached=False)
             return
-        since, before = time.monotonic(), self._fences(wanted)
+        before = self._found(wanted)
         if before.keys() == wanted.keys():  # else the frozen node has a message in hand, which the broker keeps for it
-            other = bench.start(list(wanted), settings, "other", None)
-            if not _ends_within(other, lease + TAKEOVER):
+            other, taken = bench.start(list(wanted), settings, "other", None), dict[str, float]()
+            if not _ends_within(other, lease + TAKEOVER, partial(self._look, before, taken)):
                 os.kill(pid, signal.SIGCONT)
                 if settings.database_url.startswith("sqlite"):
                     self.tally.kept_the_lock += 1  # the only one, so that nobody could take it over
                 else:
                     self.tally.bad.append(f"{name} frozen at {death}: nobody took it over")
                 os.waitpid(other, 0)
-            elif any(self._fences(wanted)[message] > fence > 0 for message, fence in before.items()):
+            elif taken:
                 self.tally.two_owners += 1
-                self.tally.slowest = max(self.tally.slowest, time.monotonic() - since - lease)
+                self.tally.latest = max(self.tally.latest, *taken.values())
+                self.tally.slowest = max(self.tally.slowest, *(_since(before[message]) for message in taken))
         os.kill(pid, signal.SIGCONT)
         bench.end(pid, "frozen")
         self._judge(name, service, wanted, f"frozen at {death}", reached=True)
@@ -133,9 +136,16 @@ class Matrix:
         self.tally.reached += reached
         self.tally.points[name] += 1
 
-    def _fences(self, wanted: dict[str, State]) -> dict[str, int]:
+    def _found(self, messages: Iterable[str]) -> dict[str, Operation]:
         find = partial(self.bench.system.database.find_by_message, SOURCE)
-        return {message: found.fence for message in wanted if (found := find(message)) is not None}
+        return {message: found for message in messages if (found := find(message)) is not None}
+
+    def _look(self, before: dict[str, Operation], taken: dict[str, float]) -> None:
+        """Write down how long after the end of its lease each operation was first seen with another owner."""
+        held = [message for message, one in before.items() if one.fence and one.lease_until and message not in taken]
+        for message, now in self._found(held).items():
+            if now.fence > before[message].fence:
+                taken[message] = _since(before[message])
 
     def ready(self, name: str) -> str:
         """A service that is ready for the scenario; several are made ready together."""
@@ -154,11 +164,18 @@ class Matrix:
             assert end.exit_code == 0, f"{scenario.kind} could not be prepared: {end.exit_code}"
 
 
-def _ends_within(pid: int, seconds: float) -> bool:
+def _since(held: Operation) -> float:
+    """Seconds since that lease was over; the databases here go by this host's clock."""
+    return time.time() - held.lease_until / 1000
+
+
+def _ends_within(pid: int, seconds: float, meanwhile: Callable[[], None]) -> bool:
     """Wait for a forked node, and not for ever."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+        ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        meanwhile()
+        if ended:
             return True
         time.sleep(0.02)
     return False

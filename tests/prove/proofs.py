@@ -82,7 +82,8 @@ def _matrix(matrix: Matrix, name: str, seconds: float, share: float) -> list[Lin
     lines.append(Line(f"SIGKILL: {STACKS[name]}", known, kills.reached, tuple(kills.bad)))
     _until(began + seconds, lambda: matrix.freeze(*frozen.pop()), frozen)
     stops = matrix.tally
-    late = f"slowest end {stops.slowest:.1f} s after the lease" if stops.two_owners else ""
+    slow = f"after the lease taken over within {stops.latest:.1f} s, ended within {stops.slowest:.1f} s"
+    late = slow if stops.two_owners else ""
     done = f"{stops.reached} freezes, {stops.two_owners} with two owners, {stops.kept_the_lock} with SQLite's lock"
     lines.append(Line(f"SIGSTOP beyond the lease: {STACKS[name]}", done, stops.reached, tuple(stops.bad), late))
     found = matrix.bench.secrets_found()
