@@ -29,6 +29,7 @@ def during(keep: Callable[[], None]) -> Iterator[None]:
 
 
 def beat() -> None:
-    """Called by what waits, several times a second."""
+    """Called by what waits: several times a second for bandwidth or another thread, before each try of a call to a
+    store. One try may last until the store's time-out."""
     if _mine.keep is not None:
         _mine.keep()

@@ -86,6 +86,8 @@ class Transactions:
             yield
         except DatabaseUnavailable as error:
             now, before = time.monotonic(), self._failing
+            if before is not None and now - before[1] >= STALE_SECONDS:
+                before = None  # nobody knows what was between the two
             self._failing = (before[0] if before else now, now, error)
             raise
         self._failing = None

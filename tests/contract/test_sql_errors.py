@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
@@ -138,6 +139,28 @@ def test_a_full_disk_under_sqlite_is_named_and_makes_the_process_unready_until_a
             connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
         bench.accept_one("later")
         bench.database.round_trip()
+
+
+def test_a_failure_of_this_morning_does_not_take_the_grace_from_one_of_this_afternoon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that wrote nothing in between does not know that it could not have."""
+    moment = 1000.0
+    monkeypatch.setattr(transactions, "time", SimpleNamespace(monotonic=lambda: moment))
+    with Bench.opened(f"sqlite:///{tmp_path}/t.db") as bench:
+
+        def fail() -> None:
+            with pytest.raises(DatabaseUnavailable), bench.database._tx.write("test"):
+                raise DatabaseUnavailable("away")
+
+        fail()
+        moment += 6 * 3600
+        fail()
+        bench.database._tx.check_writes()
+        moment += transactions.FAILING_SECONDS + 1
+        fail()  # and again, with nothing good in between
+        with pytest.raises(DatabaseUnavailable, match="away"):
+            bench.database._tx.check_writes()
 
 
 def test_sqlite_is_durable_on_every_commit(tmp_path: Path) -> None:
