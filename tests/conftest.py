@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest
 import structlog
 from _pytest.mark import ParameterSet
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -31,8 +31,10 @@ from tests.servers.server import Server
 S = TypeVar("S", bound=Server)
 
 # A change is judged by the same examples every time; PYTEST_ARGS=--hypothesis-profile=explore draws others.
-settings.register_profile("explore", derandomize=False)
-settings.register_profile("same", derandomize=True)
+# What draws or runs slowly is no fault: a busy machine would make it one.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", _PATIENT, derandomize=False)
+settings.register_profile("same", _PATIENT, derandomize=True)
 settings.load_profile("same")
 
 #: Files whose tests ask for the gateway, by their names from the root.

@@ -26,8 +26,8 @@ class Stage:
         self.region = RegionDouble(generation=generation, fenced=fenced, state_file=str(home / "region.json"))
         regions = {
             "eu-1": {
-                "url": self.region.url, "fenced": fenced, "settle_seconds": 0.2, "call_seconds": 2.0,
-                "connect_seconds": 1.0, "retry_seconds": 1.0,
+                "url": self.region.url, "fenced": fenced, "settle_seconds": 0.2, "call_seconds": 20.0,
+                "connect_seconds": 5.0, "retry_seconds": 1.0,
                 "tenants": {TENANT: {"name": TENANT, "id": REGION_TENANT}},
             }
         }  # fmt: skip

@@ -148,6 +148,6 @@ class OperationMachine(RuleBasedStateMachine):
 
 
 OperationMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )
 TestOperationMachine = OperationMachine.TestCase

@@ -136,8 +136,8 @@ class UpgradeWorld:
         """A node in `home` that knows the region; its own log is as talkative as it can be."""
         regions = {
             "eu-1": {
-                "url": self.region.url, "fenced": self.fenced, "settle_seconds": 0.2, "call_seconds": 2.0,
-                "connect_seconds": 1.0, "retry_seconds": 1.0,
+                "url": self.region.url, "fenced": self.fenced, "settle_seconds": 0.2, "call_seconds": 20.0,
+                "connect_seconds": 5.0, "retry_seconds": 1.0,
                 "tenants": {TENANT: {"name": TENANT, "id": REGION_TENANT}},
             }
         }  # fmt: skip

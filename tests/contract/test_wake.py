@@ -14,7 +14,8 @@ from storage.sql import open_database
 from storage.sql.wake import SqliteWake
 from tests.contract.sql_bench import Bench, FlippingSealer, accepted
 
-LONG = 20.0
+#: A wait that is not ended by what it waits for outlasts the suite's own limit for a test.
+LONG = 3600.0
 
 
 @pytest.fixture
@@ -77,11 +78,9 @@ def test_closing_ends_a_wait(bench: Bench) -> None:
         pass
     closing = threading.Timer(0.1, wake.close)
     closing.start()
-    began = time.monotonic()
     assert wake.wait(LONG) is False
     closing.join()
     assert wake.wait(LONG) is False
-    assert time.monotonic() - began < LONG / 2
 
 
 def test_closing_while_the_database_is_asked_ends_a_wait_without_work(

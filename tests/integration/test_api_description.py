@@ -91,13 +91,7 @@ def test_every_answer_is_as_the_document_says(here: Site, secret: str, name: str
         generation_mode=GenerationMode.NEGATIVE
     )
 
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     @given(case=either, there=strategies.booleans())
     def each(case: Case[Any], there: bool) -> None:
         if there and case.meta is not None and not case.meta.generation.mode.is_negative:

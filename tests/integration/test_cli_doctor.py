@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -208,7 +209,7 @@ def test_schedules_between_two_nodes_are_no_failure_as_long_as_a_lease_lasts(cli
     schedules.step_down("n1|b|ns|1|1")
     _away(cli)
     (between,) = _found(cli, "schedules")
-    assert between["verdict"] == "warn" and "n1 did 0 s ago" in between["detail"]
+    assert between["verdict"] == "warn" and re.search(r"n1 did \d+ s ago", between["detail"])
     with cli.system.database._engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE scheduler SET looked_at = looked_at - {LEASE_MS}")
     (unled,) = _found(cli, "schedules")

@@ -117,7 +117,7 @@ def test_a_path_that_the_snapshot_does_not_have_is_refused_before_anything_is_ma
     assert not list(bench.home.glob("staged-*"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_any_choice_of_paths_brings_exactly_these(bench: Bench, draw: st.DataObject) -> None:
     every = sorted(str(path.relative_to(bench.tree)) for path in bench.tree.rglob("*"))

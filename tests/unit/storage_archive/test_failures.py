@@ -22,6 +22,8 @@ from storage.objects.memory import MemoryStore
 from tests.unit.storage_archive.workshop import Workshop, describe, row_of
 
 MIB = 1 << 20
+#: Whoever waits for a thread that has failed hangs.
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)
@@ -77,12 +79,10 @@ def test_whatever_ends_an_upload_ends_the_snapshot(shop: Workshop, tree: Path, e
     """FZ-06, FZ-07"""
     assert isinstance(shop.store, MemoryStore)
     shop.store.fault = _fail_on("put", "/packs/", error)
-    started = time.monotonic()
 
     with pytest.raises((RuntimeError, ValueError)):
         shop.create(tree)
 
-    assert time.monotonic() - started < 3
     assert shop.objects == {}
 
 
@@ -124,12 +124,12 @@ def test_a_watch_that_says_stop_ends_the_snapshot(shop: Workshop, tree: Path, er
 def test_a_cancel_is_noticed_while_the_store_hangs(shop: Workshop, tree: Path) -> None:
     """F-31"""
     assert isinstance(shop.store, MemoryStore)
-    hanging, let_go = threading.Event(), threading.Event()
+    hanging, let_go, answered = threading.Event(), threading.Event(), list[bool]()
 
     def hang(call: str, key: str) -> None:
         if call == "put":
             hanging.set()
-            let_go.wait(10)
+            answered.append(let_go.wait(30))
 
     def stop() -> None:
         if hanging.is_set():
@@ -137,11 +137,10 @@ def test_a_cancel_is_noticed_while_the_store_hangs(shop: Workshop, tree: Path) -
             raise Cancelled
 
     shop.store.fault, shop.watch.stop = hang, stop
-    started = time.monotonic()
     with pytest.raises(Cancelled):
         shop.create(tree)
 
-    assert time.monotonic() - started < 5
+    assert answered and all(answered), "the cancel came when the store had given up by itself"
 
 
 def test_a_published_snapshot_is_adopted_and_nothing_is_read_again(shop: Workshop, tree: Path) -> None:

@@ -35,8 +35,8 @@ from storage.objects.memory import MemoryStore
 from storage.sealing import KeyRing
 from tests.unit.storage_archive.workshop import Workshop
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 KEY = DataKey("00" * 8, bytes(range(32)))
 MIB = 1 << 20
 

@@ -265,7 +265,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 _examples = iter(range(1_000_000))
 
 
-@settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(
     encryption=st.booleans(),
     edits=st.lists(st.lists(EDIT, max_size=5), min_size=2, max_size=5),

@@ -114,7 +114,7 @@ def edit(tree: Path, change: tuple[str, str, str, str], number: int) -> None:
         return
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(st.lists(st.lists(EDIT, min_size=1, max_size=6), min_size=1, max_size=4), st.sampled_from(["gnu", "posix"]))
 def test_a_chain_of_incremental_archives_is_what_gnu_tar_would_unpack(
     levels: list[list[tuple[str, str, str, str]]], form: str
@@ -251,7 +251,7 @@ def test_a_header_of_gigabytes_is_refused_before_it_is_read(shop: Workshop) -> N
         imported(shop, "s1", header.tobuf(tarfile.GNU_FORMAT) + b"30 path=x\n".ljust(512, b"\0"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_archive_that_was_cut_or_changed_anywhere_ends_in_an_error_of_ours_or_in_a_snapshot(
     data: st.DataObject, sample: bytes

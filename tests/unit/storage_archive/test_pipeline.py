@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -11,14 +10,15 @@ import pytest
 
 from storage.archive.pipeline import Channel, Crew, LeftEarly, StreamAborted
 
+#: Whoever waits for the other end in vain hangs.
+pytestmark = pytest.mark.timeout(60)
+
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
-    started = time.monotonic()
     yield
     assert set(threading.enumerate()) <= before
-    assert time.monotonic() - started < 2
 
 
 class Cause(Exception):

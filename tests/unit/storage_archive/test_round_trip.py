@@ -397,7 +397,7 @@ def _grow(path: bytes, node: Any) -> None:
             file.write(node)
 
 
-@settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     encryption=st.booleans(),
     first=st.dictionaries(NAMES, NODES, max_size=6),

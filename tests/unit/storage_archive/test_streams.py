@@ -12,7 +12,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from domain.contracts import Fill, SnapshotRequest, Watch
 from domain.errors import Damaged, Refused
@@ -59,7 +59,7 @@ def stage(shop: Workshop, summary: ManifestSummary, place: Path, *names: str) ->
 RUN = st.tuples(st.booleans(), st.sampled_from([1, 7, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]), st.integers(0, 255))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(st.lists(RUN, max_size=8), st.sampled_from(SourceKind))
 def test_any_bytes_come_back(runs: list[tuple[bool, int, int]], kind: SourceKind) -> None:
     data = b"".join(bytes(length) if zero else random.Random(seed).randbytes(length) for zero, length, seed in runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,15 +47,30 @@ def test_nothing_of_our_environment_reaches_a_hook(tmp_path: Path, monkeypatch: 
 
 def test_a_hook_that_hangs_is_killed_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that kept the pipe open would otherwise hold the operation for as long as it likes."""
-    monkeypatch.setattr(hook, "LONGEST_RUN", 0.5)
+    hangs = tmp_path / "hangs"
     text = (
-        "import subprocess, sys, time\n"
+        "import pathlib, subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "print(child.pid, flush=True)\n"
+        f"pathlib.Path({str(hangs)!r}).touch()\n"
         "time.sleep(600)"
     )
+    communicate, limits = subprocess.Popen.communicate, list[float]()
+
+    def time_is_over(
+        process: subprocess.Popen[bytes], given: bytes | None = None, timeout: float | None = None
+    ) -> tuple[bytes, bytes]:
+        """The limit passes when the hook hangs, however long it takes to get there."""
+        if timeout is None:
+            return communicate(process, given)
+        limits.append(timeout)
+        eventually(hangs.exists, what="the hook has started its child")
+        raise subprocess.TimeoutExpired(process.args, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", time_is_over)
     result = hook.hook_runner(program(tmp_path, text))("svc")
     assert not result.passed
+    assert limits == [hook.LONGEST_RUN]
     assert result.output.startswith("no answer within")
     child = int(result.output.rpartition(";")[2])
     eventually(lambda: not _alive(child), what="the child is gone")
