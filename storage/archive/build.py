@@ -92,7 +92,7 @@ class Building:
                 self._finish_file(row, directories)
             self._make_links(directories)
             if mode is RestoreMode.MERGE:
-                merge(target, self._tree, directories, self._watch)
+                merge(target, self._tree, directories, self._warnings, self._watch)
             self._remove_marker()
             for row in [*reversed(self._inner), 0]:
                 self.finisher.apply(directories.handle(row), row)

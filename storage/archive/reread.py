@@ -115,7 +115,7 @@ class _Looking:
         if stat.S_IFMT(status.st_mode) != stat.S_IFMT(int(tree.mode[row])):
             return False
         owner = (int(tree.uid[row]), int(tree.gid[row]))
-        owned = row in self._finisher.other_owner or (status.st_uid, status.st_gid) == owner
+        owned = self._finisher.other_owner[row] or (status.st_uid, status.st_gid) == owner
         mode = stat.S_ISLNK(status.st_mode) or stat.S_IMODE(status.st_mode) == self._finisher.mode_of(row)
         return owned and mode and status.st_mtime_ns == int(tree.mtime[row])
 

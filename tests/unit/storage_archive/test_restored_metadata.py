@@ -131,6 +131,42 @@ def test_who_is_not_root_gives_a_file_the_group_that_he_is_in_and_warns_of_what_
         assert os.stat(f"{place}/operation/tree/text").st_gid == 4321
 
 
+@as_root
+def test_a_merge_gives_a_directory_of_the_target_its_group_and_warns_of_what_it_cannot_give(
+    shop: Workshop, tree: Path
+) -> None:
+    """RS-05, RS-17: the directories that only the target has are made anew."""
+    for path in [tree, *tree.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    summary = shop.create(tree)
+    with tempfile.TemporaryDirectory() as place:
+        target = Path(place) / "live"
+        (target / "ours").mkdir(parents=True)
+        (target / "deep" / "others").mkdir(parents=True)
+        (target / "deep" / "roots").mkdir()
+        for path, owner, group in (
+            (Path(place), NOBODY, NOBODY),
+            (target, NOBODY, NOBODY),
+            (target / "ours", NOBODY, 4321),
+            (target / "deep", NOBODY, NOBODY),
+            (target / "deep" / "others", NOBODY, 9876),
+            (target / "deep" / "roots", 0, NOBODY),
+        ):
+            os.chown(path, owner, group)
+
+        def restore() -> None:
+            staged = shop.archive.stage(
+                summary.manifest_key, str(target), f"{place}/operation/tree", RestoreMode.MERGE, shop.watch
+            )
+            assert staged.warnings == (
+                "the owner could not be set: deep/others",
+                "the owner could not be set: deep/roots",
+            )
+
+        assert _as_nobody(restore, 4321) == 0
+        assert os.stat(f"{place}/operation/tree/ours").st_gid == 4321
+
+
 def _as_nobody(work: Callable[[], None], *groups: int) -> int:
     """The exit code of a child without rights that does the work."""
     pid = os.fork()
