@@ -45,6 +45,9 @@ TITLES = {
     503: "Not now",
 }
 
+#: When the answer was lost, and not the form: the one that is sent by reloading still names the same command.
+SEND_AGAIN = "reload this page to send the form again: what had been taken by then is not done twice"
+
 
 def router() -> APIRouter:
     """All pages, and the files that they need. What has a longer path comes first: an
@@ -61,9 +64,12 @@ def router() -> APIRouter:
 def failure(request: Request, problem: Problem) -> Response:
     """The page that tells of an error, and what to do next; as the problem's own document, nothing of the request."""
     title = TITLES.get(problem.status) or HTTPStatus(problem.status).phrase
+    next_step = problem.next_step
+    if not next_step and request.method == "POST" and problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        next_step = SEND_AGAIN
     return page(
         "problem.html", problem.status, title=title, number=problem.status, code=problem.code,
-        sentence=problem.detail, next_step=problem.next_step, back=_back(request),
+        sentence=problem.detail, next_step=next_step, back=_back(request),
     )  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 Apart from the templates, so that every form has this, also one that is written tomorrow, and none has to think of it.
 Pure: text in, text out. The page is not written anew: only tags of that form's own fields are replaced where they
-stand. What is hidden stays as the page has it, and what is secret (a password, a file) is never put back.
+stand. What is hidden stays as the page has it unless it is named, and what is secret (a password, a file) is never put
+back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import unquote, urlsplit
@@ -42,14 +43,17 @@ class Fault:
         return sentence(self.sentence)
 
 
-def refilled(page: str, at: str, action: str, sent: Sent, faults: Sequence[Fault]) -> str | None:
+def refilled(
+    page: str, at: str, action: str, sent: Sent, faults: Sequence[Fault], kept: Container[str] = ()
+) -> str | None:
     """The page with that form filled in again and the first wrong field in focus; None when the page has no form for
-    that address (any more). `at` is the page's own address, `action` the path that the form was sent to."""
+    that address (any more). `at` is the page's own address, `action` the path that the form was sent to; `kept` are
+    the hidden fields that go back as they came."""
     found = [form for form in forms(page) if _path(form.tag.get("action") or at) == action]
     if not found:
         return None
     form = max(found, key=lambda one: _likeness(one, sent))  # several forms may be sent to one address
-    for begin, end, text in sorted(_edits(form, sent, faults), reverse=True):
+    for begin, end, text in sorted([*_edits(form, sent, faults), *_unchanged(form, sent, kept)], reverse=True):
         page = page[:begin] + text + page[end:]
     return page
 
@@ -77,6 +81,12 @@ def _edits(form: Form, sent: Sent, faults: Sequence[Fault]) -> Iterator[_Edit]:
     for fault in at.get(-1, []):
         yield form.tag.end, form.tag.end, _of_the_form(fault, focus=first < 0)
     yield from ((fold.begin, fold.end, _written(fold, open="")) for fold in folds.values())
+
+
+def _unchanged(form: Form, sent: Sent, kept: Container[str]) -> Iterator[_Edit]:
+    for control in form.controls:
+        if control.kind == "hidden" and control.name in kept and sent.get(control.name):
+            yield control.tag.begin, control.tag.end, _written(control.tag, value=sent[control.name][0])
 
 
 def _place(form: Form, fault: Fault) -> int:
