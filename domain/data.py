@@ -28,6 +28,7 @@ def bring(context: Context, step: Step, service: Service, snapshot: Snapshot) ->
         return step
     target = trees.resolve(service.directory)
     if step.state is StepState.PENDING:
+        trees.check_exchange(target)
         staging = trees.staging_path(op_id, target)
         existed = not trees.is_absent(target)
         staged = context.archive.stage(snapshot.manifest_key, target, staging, RestoreMode.REPLACE, context.watch)

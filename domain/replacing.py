@@ -72,7 +72,7 @@ def put_back(context: Context) -> None:
 def _with_directory(
     wish: Wish, context: Context, service: Service, snapshot: Snapshot
 ) -> tuple[dict[str, int], tuple[Item, ...]]:
-    trees, journal, op_id = context.trees, context.journal, context.operation.op_id
+    trees, journal = context.trees, context.journal
     if wish.directory is not None:
         _refuse_taken(wish.directory, context)
     target = trees.resolve(wish.directory or service.directory)
@@ -88,7 +88,7 @@ def _with_directory(
         context.watch.check()
     if sources:
         figures["sources"] = bring_sources(context, service, snapshot)
-    trees.swap(trees.staging_path(op_id, target), target, step.request["inode"])
+    trees.swap(step.request["staging"], step.request["target"], step.request["inode"])
     _end(context, step)
     warnings = tuple(Item(str(w), "restored-differently", str(w)) for w in step.request["warnings"])
     return figures, warnings
@@ -114,6 +114,7 @@ def _staged(wish: Wish, context: Context, service: Service, snapshot: Snapshot, 
     trees, op_id = context.trees, context.operation.op_id
     if wish.mode is RestoreMode.REFUSE_NON_EMPTY:
         _refuse_full(service.service_id, trees, target)
+    trees.check_exchange(target)
     existed = not trees.is_absent(target)
     staging = trees.staging_path(op_id, target)
     staged = context.archive.stage(

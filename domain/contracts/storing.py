@@ -146,8 +146,12 @@ class Trees(Protocol):
         """The absolute path of a service's directory; PathEscape if it, or a link in it, leads outside."""
 
     def staging_path(self, op_id: str, target: str) -> str:
-        """Where that operation stages a tree: on the target's file system, outside every live tree. Refused for a
-        target that cannot be exchanged without harm."""
+        """Where that operation stages a tree for `target`, which may stand for a live tree that there is not: beneath
+        the apps root, outside every live tree."""
+
+    def check_exchange(self, target: str) -> None:
+        """Refused for a target that cannot be exchanged without harm, or not by this worker. Ask before anything is
+        staged for it, and not again once the exchange may have happened."""
 
     def is_absent(self, path: str) -> bool:
         """True when there is nothing at that path."""
@@ -162,7 +166,7 @@ class Trees(Protocol):
 
     def swap_back(self, staging: str, target: str, inode: int, *, existed: bool) -> bool:
         """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it
-        is gone now this raises instead of leaving nothing live."""
+        is gone now this raises instead of leaving nothing live. Refused while anything is mounted in the new tree."""
 
     def discard(self, op_id: str) -> None:
         """Remove everything that operation staged or set aside."""

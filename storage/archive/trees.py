@@ -50,8 +50,11 @@ class AppsRoot:
         return os.path.join(self._root, clean)
 
     def staging_path(self, op_id: str, target: str) -> str:
-        """See the port. Raises Refused(code="mount-point") when the target cannot be swapped."""
-        staging = os.path.join(self._staging, self._name(op_id), _tree_name(target))
+        """See the port."""
+        return os.path.join(self._staging, self._name(op_id), _tree_name(target))
+
+    def check_exchange(self, target: str) -> None:
+        """See the port."""
         existing = target
         while not os.path.lexists(existing):
             existing = os.path.dirname(existing)
@@ -64,7 +67,6 @@ class AppsRoot:
             )
         _refuse_without_rights(existing, exchanged=existing == target)
         _refuse_mounts_inside(target)
-        return staging
 
     def is_absent(self, path: str) -> bool:
         """See the port."""
@@ -101,7 +103,7 @@ class AppsRoot:
         return True
 
     def swap_back(self, staging: str, target: str, inode: int, *, existed: bool) -> bool:
-        """See the port. Raises Refused(code="old-tree-gone") rather than leave nothing live."""
+        """See the port. Raises Refused: `old-tree-gone` rather than leave nothing live, and `mount-inside`."""
         failpoint("trees.before-swap-back")
         with self._alone():
             if _inode(target) != inode:
@@ -109,6 +111,7 @@ class AppsRoot:
                 return False
             if existed and _inode(staging) is None:
                 raise Refused(f"the tree that was at {target} before is gone", code="old-tree-gone")
+            _refuse_mounts_inside(target)
             os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
             _exchange_or_move(target, staging)
             self._sync(staging, target)
@@ -221,11 +224,11 @@ def _no_rights(path: str) -> Refused:
 
 
 def _refuse_mounts_inside(target: str) -> None:
-    """What is mounted in the old tree would leave with it, and the service would be without it."""
+    """What is mounted in a tree would leave with it, and the service would be without it."""
     if found := mounts.inside(os.fsencode(target)):
         raise Refused(
             f"{published.printable(found[0])} is a mount point inside of the service's directory, and would be taken "
-            "away together with the old tree",
+            "away together with the tree that is replaced",
             code="mount-inside",
             next_step="stop the service and unmount it, then publish the command again; or restore a copy into another "
             "directory",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from domain import failpoint
+from domain.errors import StoreUnavailable
 from domain.operation import State
 from storage.archive import mounts
 from tests.acceptance.platform import Platform, code, digest, grow
@@ -262,6 +264,42 @@ def test_a_tree_in_which_something_is_mounted_is_not_exchanged(
         data = {"snapshot_id": snapshot.snapshot_id, "mode": mode}
         assert code(platform.run("restore-snapshot", data, service="rs-mounted")) == (State.FAILED, "mount-inside")
     assert (digest(tree), tree.stat().st_ino) == (before, inode)
+
+
+def test_an_exchange_that_has_happened_is_finished_whatever_has_come_into_the_new_tree(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt ended between the exchange and the journal's knowing of it; then something was mounted."""
+    tree = platform.service("rs-swapped")
+    before = digest(tree)
+    snapshot = platform.snapshot("rs-swapped")
+    grow(tree, seed=9)
+    reached: list[str] = []
+
+    def end_there(point: str) -> None:
+        if point == "trees.after-swap" and not reached:
+            reached.append(point)
+            at = os.fsencode(tree) + b"/data"
+            monkeypatch.setattr(mounts, "inside", lambda directory: [at] if at.startswith(directory + b"/") else [])
+            raise StoreUnavailable("the journal was not told")
+
+    monkeypatch.setattr(failpoint, "hook", end_there)
+    operation = platform.run("restore-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="rs-swapped")
+    assert reached and (operation.state, digest(tree)) == (State.SUCCEEDED, before), operation.outcome
+
+
+def test_what_is_only_looked_at_needs_no_right_to_exchange(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that may write to the services' directories and to its own folder, and not to the apps root itself."""
+    platform.service("rs-rights")
+    snapshot = platform.snapshot("rs-rights")
+    root, access = str(platform.apps("web-1")), os.access
+    monkeypatch.setattr(os, "access", lambda path, *mode, **how: path != root and access(path, *mode, **how))
+    chosen = {"snapshot_id": snapshot.snapshot_id}
+    for kind, data in (("restore-drill", chosen), ("verify-snapshot", chosen | {"level": "restore-test"})):
+        operation = platform.run(kind, data, service="rs-rights")
+        assert operation.state is State.SUCCEEDED, operation.outcome
+    refused = platform.run("restore-snapshot", chosen, service="rs-rights")
+    assert code(refused) == (State.FAILED, "not-permitted")
 
 
 def test_nothing_is_left_beside_the_trees(platform: Platform) -> None:

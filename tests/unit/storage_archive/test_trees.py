@@ -160,7 +160,7 @@ def test_a_target_that_is_a_mount_point_is_refused_before_anything_is_staged(
     monkeypatch.setattr(os.path, "ismount", lambda path: path == target)
 
     with pytest.raises(Refused) as caught:
-        trees.staging_path(OP, target)
+        trees.check_exchange(target)
 
     assert caught.value.code == "mount-point"
 
@@ -189,6 +189,22 @@ def test_a_mount_that_came_after_staging_ends_the_swap_before_it_begins(
     assert caught.value.code == "mount-inside" and _word(target) == "old"
 
 
+def test_a_mount_that_came_into_the_new_tree_is_not_carried_off_with_it(
+    trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    trees.swap(staging, target, inode)
+    with monkeypatch.context() as patched:
+        patched.setattr(mounts, "inside", lambda directory: [directory + b"/data"])
+        with pytest.raises(Refused) as caught:
+            trees.swap_back(staging, target, inode, existed=True)
+
+    assert caught.value.code == "mount-inside" and _word(target) == "new"
+    assert trees.swap_back(staging, target, inode, existed=True) is True
+
+
 def test_a_target_that_this_worker_may_not_exchange_is_refused_before_anything_is_staged(
     trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +213,7 @@ def test_a_target_that_this_worker_may_not_exchange_is_refused_before_anything_i
         with monkeypatch.context() as patched:
             patched.setattr(os, "access", lambda path, *_, no=denied, **__: path != no)
             with pytest.raises(Refused) as caught:
-                trees.staging_path(OP, target)
+                trees.check_exchange(target)
         assert caught.value.code == "not-permitted" and caught.value.next_step
 
     assert trees.staged_operations() == []
