@@ -7,9 +7,13 @@ console and region are compared field by field in the region's own terms.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from domain import failpoint
 from domain.configuration import Configuration
 from domain.operation import Operation, State
 from tests.acceptance.platform import Platform
@@ -97,6 +101,21 @@ class Stage:
         """A rule of the region's fault script."""
         match: dict[str, Any] = {"method": method, "path": f"/services/[^/]+{path}"}
         return {"match": match | ({"nth": nth} if nth else {}), "do": do, "times": times}
+
+    def when_deployed(self, patch: pytest.MonkeyPatch, image: str, act: Callable[[], None]) -> None:
+        """`act` once the region has taken a deployment of the image, in the thread that asked for it, before it goes
+        on: whatever it waits for next, what the new version does comes first."""
+        acted: list[str] = []
+
+        def look(point: str) -> None:
+            if point == "region.after-call" and not acted and self._has_begun(image):
+                acted.append(point)
+                act()
+
+        patch.setattr(failpoint, "hook", look)
+
+    def _has_begun(self, image: str) -> bool:
+        return any(event["image"] == image for event in self.region.root()["events"])
 
     def end_events(self, final: str) -> None:
         """Every deployment that the region has taken ends like this, as of now."""

@@ -12,8 +12,10 @@ from domain.audit import Actor
 from domain.operation import Budget, State
 from domain.upgrade_record import Status
 from tests.acceptance.shop import (
+    MYSQL_SHARE,
     REGISTRY_PASSWORD,
     V1_IMAGE,
+    V2_IMAGE,
     Names,
     group_template,
     template,
@@ -116,12 +118,8 @@ def test_a_deployment_beyond_the_quota_is_put_back_and_recorded_with_its_reason(
 def test_a_build_that_fails_is_put_back_and_the_old_state_deployed(stage: Stage, names: Names) -> None:
     """A failed event is definite; the evidence is gathered before anything is undone."""
     before, console = stage.held(names, names.web), stage.configuration(names.web)
-    stage.region.script()
-    final(stage, names, names.web, final="failure", polls=1)
-    message = stage.platform.publish("upgrade-service", {"version": "v2.0"}, service=names.web)
-    eventually(lambda: stage.builds(names, names.web) >= 1, what="the build was sent")
-    final(stage, names, names.web, final="success")
-    done = stage.platform.outcome(message)
+    stage.region.put_state({"broken_images": [V2_IMAGE]})
+    done = stage.upgrade(names.web)
     assert (done.state, done.error_code) == (State.ROLLED_BACK, "deploy-failed"), done.outcome
     assert stage.held(names, names.web) == before and stage.configuration(names.web) == console
     builds = stage.bodies(names, names.web, "/build")
@@ -149,11 +147,8 @@ def test_an_event_that_timed_out_is_no_success(stage: Stage, names: Names) -> No
 def test_an_event_without_a_result_is_put_back_at_the_deadline(stage: Stage, names: Names) -> None:
     """Scenario 44, its end."""
     before = stage.held(names, names.web)
-    final(stage, names, names.web, final="never")
-    message = stage.platform.publish("upgrade-service", {"version": "v2.0", "deploy_seconds": 1}, service=names.web)
-    eventually(lambda: stage.builds(names, names.web) >= 1, what="the build was sent")
-    final(stage, names, names.web, final="success")
-    done = stage.platform.outcome(message)
+    stage.region.put_state({"silent_images": [V2_IMAGE]})
+    done = stage.upgrade(names.web, deploy_seconds=1)
     assert (done.state, done.error_code) == (State.ROLLED_BACK, "deploy-unknown"), done.outcome
     assert stage.held(names, names.web) == before
 
@@ -215,11 +210,9 @@ def group_with_env() -> dict[str, Any]:
 def test_one_failed_build_of_a_group_leaves_the_others_upgraded(stage: Stage, names: Names) -> None:
     """Scenario 41; B38."""
     before = stage.held(names, names.mysql)
-    final(stage, names, names.mysql, final="failure")
-    message = stage.platform.publish("upgrade-service", {"version": "g2", "group": True}, service=names.web)
-    eventually(lambda: stage.builds(names, names.mysql) >= 1, what="the build was sent")
-    final(stage, names, names.mysql, final="success")
-    done = stage.platform.outcome(message)
+    mysql = next(app["share_image"] for app in group_template()["apps"] if app["service_share_uuid"] == MYSQL_SHARE)
+    stage.region.put_state({"broken_images": [mysql]})
+    done = stage.upgrade(names.web, "g2", group=True)
     assert done.state is State.SUCCEEDED, done.outcome
     assert done.outcome is not None
     assert done.outcome["complete"] is False

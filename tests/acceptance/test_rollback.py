@@ -15,7 +15,7 @@ from domain.configuration import Configuration
 from domain.operation import Operation, State
 from domain.upgrade_record import Status
 from tests.acceptance.platform import digest, grow
-from tests.acceptance.shop import V1_IMAGE, Names, env, group_template, template
+from tests.acceptance.shop import V1_IMAGE, V2_IMAGE, Names, env, group_template, template
 from tests.acceptance.stage import Stage
 
 
@@ -254,21 +254,23 @@ def test_a_rollback_asks_in_which_state_its_snapshot_is_before_anybody_is_told(
     assert (digest(tree), stage.calls(names, names.web)) == (before, calls)
 
 
-def test_a_failed_deployment_takes_its_data_back_with_it(stage: Stage, names: Names) -> None:
+def test_a_failed_deployment_takes_its_data_back_with_it(
+    stage: Stage, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The new version ran on the data, so both go back."""
-    from tests.waiting import eventually
-
     tree = stage.platform.apps("web-1") / names.web
     grow(tree, seed=6)
     before = digest(tree)
-    alias = names.alias(names.web)
-    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "never"}}}})
-    data = {"version": "v2.0", "include_data": True, "deploy_seconds": 2}
-    message = stage.platform.publish("upgrade-service", data, service=names.web)
-    eventually(lambda: stage.builds(names, names.web) >= 1, what="the build was sent")
-    (tree / "migrated.txt").write_text("the new version was here")
-    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "success"}}}})
-    done = stage.platform.outcome(message)
+    migrated: list[str] = []
+
+    def migrate() -> None:
+        (tree / "migrated.txt").write_text("the new version was here")
+        migrated.append(digest(tree))
+
+    stage.when_deployed(monkeypatch, V2_IMAGE, migrate)
+    stage.region.put_state({"silent_images": [V2_IMAGE]})
+    done = stage.upgrade(names.web, include_data=True, deploy_seconds=1)
+    assert migrated and migrated != [before]
     assert (done.state, done.error_code) == (State.ROLLED_BACK, "deploy-unknown"), done.outcome
     assert digest(tree) == before
 

@@ -10,10 +10,9 @@ import pytest
 
 from domain.operation import State
 from tests.acceptance.platform import digest, grow
-from tests.acceptance.shop import Names, details, template
+from tests.acceptance.shop import V1_IMAGE, V2_IMAGE, Names, details, template
 from tests.acceptance.stage import Stage
 from tests.acceptance.test_sources import TAKES_ALL
-from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -68,29 +67,33 @@ def test_a_rollback_with_data_brings_the_database_back_too_and_can_itself_be_tak
     assert state(stage, names) == meanwhile
 
 
-def test_a_failed_deployment_takes_the_database_back_with_it(stage: Stage, names: Names) -> None:
-    before, alias = state(stage, names), names.alias(names.web)
-    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "never"}}}})
-    data = {"version": "v2.0", "include_data": True, "deploy_seconds": 2}
-    message = stage.platform.publish("upgrade-service", data, service=names.web)
-    eventually(lambda: stage.builds(names, names.web) >= 1, what="the build was sent")
-    migrate(stage, names)
-    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "success"}}}})
-    done = stage.platform.outcome(message)
+def test_a_failed_deployment_takes_the_database_back_with_it(
+    stage: Stage, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(stage, names)
+    ran: list[tuple[str, bytes]] = []
+
+    def run() -> None:
+        migrate(stage, names)
+        ran.append(state(stage, names))
+
+    stage.when_deployed(monkeypatch, V2_IMAGE, run)
+    stage.region.put_state({"silent_images": [V2_IMAGE]})
+    done = stage.upgrade(names.web, include_data=True, deploy_seconds=1)
     assert done.state is State.ROLLED_BACK, done.outcome
+    assert [database for _, database in ran] == [b"migrated"]
     assert state(stage, names) == before
 
 
-def test_a_rollback_that_fails_leaves_the_database_as_it_found_it(stage: Stage, names: Names) -> None:
+def test_a_rollback_that_fails_leaves_the_database_as_it_found_it(
+    stage: Stage, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert stage.upgrade(names.web, include_data=True).state is State.SUCCEEDED
     migrate(stage, names)
-    meanwhile, alias = state(stage, names), names.alias(names.web)
-    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "never"}}}})
-    builds = stage.builds(names, names.web)
-    message = stage.platform.publish("rollback", {"data": True, "deploy_seconds": 2}, service=names.web)
-    eventually(lambda: database_of(stage, names).read_bytes() == b"first", what="the database was rolled back")
-    eventually(lambda: stage.builds(names, names.web) > builds, what="the build was sent")
-    stage.region.put_state({"tenants": {"acme": {alias: stage.region.state(alias) | {"final": "success"}}}})
-    done = stage.platform.outcome(message)
+    meanwhile, found = state(stage, names), list[bytes]()
+    stage.when_deployed(monkeypatch, V1_IMAGE, lambda: found.append(database_of(stage, names).read_bytes()))
+    stage.region.put_state({"silent_images": [V1_IMAGE]})
+    done = stage.rollback(names.web, data=True, deploy_seconds=1)
     assert done.state is State.ROLLED_BACK, done.outcome
+    assert found == [b"first"], "the database was not rolled back before the old version was deployed"
     assert state(stage, names) == meanwhile

@@ -171,6 +171,16 @@ def test_an_event_ends_as_its_service_was_told_and_never_can_be_told() -> None:
         assert bench.event("e1")["Status"] == shown
 
 
+@pytest.mark.parametrize(("setting", "shown"), [("broken_images", "failure"), ("silent_images", "")])
+def test_an_image_decides_how_its_deployments_end_and_those_of_others_go_well(setting: str, shown: str) -> None:
+    bench = Bench()
+    bench.region.put({setting: ["shop:2"]})
+    bench.call("POST", "/build", BUILD)
+    assert bench.event("e1")["Status"] == shown
+    bench.call("POST", "/build", BUILD | {"event_id": "e2", "image_info": {"image_url": "shop:1"}})
+    assert bench.event("e2")["Status"] == "success"
+
+
 def test_a_fenced_region_refuses_an_older_fence_and_seal_only_raises_it() -> None:
     bench = Bench(fenced=True)
     assert bench.call("POST", "/seal", fence=5).status == 200

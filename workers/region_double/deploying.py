@@ -55,13 +55,20 @@ def _start(request: Request, operation: str, body: Row, image: str | None) -> An
         "kind": body.get("kind"),
         "image": service["image"],
         "deploy_version": service["deploy_version"],
-        "final": "failure" if service["image"] in root["broken_images"] else service["final"],
+        "final": _final(service, root),
         "polls_left": service["polls"],
         "service_id": service["service_id"],
     }
     root["events"].append(event)
     bean = {"service_id": service["service_id"], "operation": operation, "event_id": event_id}
     return ok(bean=bean | {"status": "success", "err_message": "", "deploy_version": service["deploy_version"]})
+
+
+def _final(service: Row, root: Row) -> str:
+    """How a deployment that begins now ends: by its image, if the region was told so, or as the service's do."""
+    if service["image"] in root["broken_images"]:
+        return "failure"
+    return "never" if service["image"] in root["silent_images"] else str(service["final"])
 
 
 def status(request: Request) -> Answer:

@@ -69,7 +69,7 @@ class RegionState:
     def reset(self) -> None:
         """Forget everything."""
         self.root: Row = {"tenants": {}, "events": [], "counter": 0, "orphan_volume": False}
-        self.root |= {"unknown_plugins": [], "plugin_kinds": {}, "broken_images": []}
+        self.root |= {"unknown_plugins": [], "plugin_kinds": {}, "broken_images": [], "silent_images": []}
 
     def put(self, document: Mapping[str, Any]) -> None:
         """Add or replace services, `{"tenants": {name: {alias: {parts}}}}`, and settings of the region."""
