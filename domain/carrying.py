@@ -15,11 +15,14 @@ from domain.changeset import Effect
 from domain.compensation import Compensation
 from domain.context import Context
 from domain.course import Course, Task
-from domain.operation import State, StepState
+from domain.operation import State, Step, StepState
 from domain.outcome import Change, HoldVersion, Item, Outcome, SaveRecord, SaveService
 from domain.protection import left_over, protect
 from domain.rollout import Rollout
 from domain.saga import Saga, StepRefused
+from domain.securing import give_back, stage_and_secure
+from domain.service import Service
+from domain.snapshot import Snapshot
 from domain.standing import Use
 from domain.upgrade_record import Status, UpgradeRecord, group_status
 
@@ -41,7 +44,10 @@ def carry_out(context: Context, course: Course) -> Outcome:
         context.region.longest_call(task.place)  # refuses, before any effect, a region that this node does not know
     saga = Saga(context, course)
     try:
-        protect(context, course)
+        if course.purpose == "restore":
+            _secure_sources(context, course)
+        else:
+            protect(context, course)
         saga.change_items()
         _bring_data(context, course, saga)
         _deploy(saga)
@@ -65,9 +71,21 @@ def _bring_data(context: Context, course: Course, saga: Saga) -> None:
         if step.request["service"] in saga.given_up:
             continue
         context.watch.check()
-        service = context.service(step.request["service"])
-        snapshot = data.snapshot_with_data(context, step.request["snapshot"], service.service_id, Use.FINISH)
-        data.bring(context, step, service, snapshot)
+        data.bring(context, step, *_wanted(context, step))
+
+
+def _secure_sources(context: Context, course: Course) -> None:
+    """A restore has no protecting snapshot; what it replaces in sources is saved before anything is changed."""
+    for step in context.journal.steps("data"):
+        if step.state not in (StepState.DONE, StepState.UNDONE):
+            service, snapshot = _wanted(context, step)
+            if "sources" in snapshot.include:
+                stage_and_secure(context, service, snapshot, safety=bool(course.extra.get("safety")), alone=False)
+
+
+def _wanted(context: Context, step: Step) -> tuple[Service, Snapshot]:
+    service = context.service(step.request["service"])
+    return service, data.snapshot_with_data(context, step.request["snapshot"], service.service_id, Use.FINISH)
 
 
 def _deploy(saga: Saga) -> None:
@@ -110,7 +128,7 @@ def _put_data_back(saga: Saga, task: Task) -> None:
     for step in journal.steps("data"):
         if step.request["service"] == task.service_id:
             data.give_back(context, step)
-            _put_sources_back(context, task, step.request["snapshot"])
+            _put_sources_back(saga, task, step.request["snapshot"])
     deployed = any(
         step.request["service"] == task.service_id and step.state in (StepState.INTENT, StepState.DONE)
         for step in journal.steps("deploy")
@@ -125,13 +143,16 @@ def _put_data_back(saga: Saga, task: Task) -> None:
     data.bring(context, journal.steps(name)[0], context.service(task.service_id), snapshot)
 
 
-def _put_sources_back(context: Context, task: Task, restored: str) -> None:
-    """What programs and volumes have taken in is replaced by what the protecting snapshot holds."""
+def _put_sources_back(saga: Saga, task: Task, restored: str) -> None:
+    """What programs and volumes have taken in is replaced by what was saved of them before."""
+    context = saga.context
     service = context.service(task.service_id)
     taken_in = begun(context, service, restored)
     if not taken_in:
         return
-    if task.protect is None:
+    if saga.course.purpose == "restore":
+        give_back(context, service)
+    elif task.protect is None:
         refuse_to_take_back(context, service, restored)
     else:
         bring_sources(context, service, context.snapshot(task.protect, Use.FINISH), taken_in)

@@ -12,7 +12,7 @@ from typing import Any
 
 from domain import container
 from domain.context import Context
-from domain.contracts import SnapshotRequest
+from domain.contracts import SnapshotRequest, Source
 from domain.course import Course, Task
 from domain.errors import NotFound, Refused
 from domain.operation import Step, StepState
@@ -77,33 +77,61 @@ def _take(context: Context, task: Task, step: Step) -> None:
     with_data = bool(step.request["data"])
     retried = step.state is StepState.INTENT
     step = step if retried else context.journal.start(step)
-    labels = protecting_labels(context)
+    directory = live_directory(service, context) if with_data else None
+    parent = context.catalogue.newest(service.service_id) if with_data else None
+    sources = context.sources.of(service, service.sources) if with_data else ()
+    with resting(context, "snapshot", service) if with_data else nullcontext():
+        row = publish(context, service, step, directory, container.pack(service, task.plan.before), parent, sources)
+    if row.consistency is Consistency.PARTIAL:
+        skipped = list(row.skipped[:5])
+        abandon(context, service, step, {"skipped": skipped})
+        raise _partial(service.service_id, skipped)
+    adopt(context, step, row, retried=retried)
+
+
+def publish(
+    context: Context,
+    service: Service,
+    step: Step,
+    directory: str | None,
+    configuration: dict[str, Any] | None,
+    parent: Snapshot | None,
+    sources: tuple[Source, ...],
+) -> Snapshot:
+    """Store the snapshot that a "protect" step names; the row that the catalogue does not have yet."""
+    # What tells it from others: the operation whose way back it is.
+    labels = (Label("sys.protects", context.operation.op_id), Label("sys.reason", context.operation.kind))
     request = SnapshotRequest(
         snapshot_id=step.request["snapshot"],
         tenant_id=service.tenant_id,
         service_id=service.service_id,
-        directory=live_directory(service, context) if with_data else None,
-        configuration=container.pack(service, task.plan.before),
+        directory=directory,
+        configuration=configuration,
         labels=labels,
-        parent=context.catalogue.newest(service.service_id) if with_data else None,
-        sources=context.sources.of(service, service.sources) if with_data else (),
+        parent=parent,
+        sources=sources,
         taken_at=context.now_ms(),
     )
-    with resting(context, "snapshot", service) if with_data else nullcontext():
-        row = catalogue_row(context.archive.create(request, context.watch), labels)
-    prefix = context.archive.pack_prefix(row.tenant_id, row.snapshot_id)
-    if row.consistency is Consistency.PARTIAL:
-        skipped = list(row.skipped[:5])
-        abandoned = AbandonSnapshot(row.manifest_key, prefix)
-        context.journal.end(step, StepState.UNDONE, {"skipped": skipped}, (abandoned,))
-        raise _partial(service.service_id, skipped)
+    return catalogue_row(context.archive.create(request, context.watch), labels)
+
+
+def adopt(context: Context, step: Step, row: Snapshot, *, retried: bool) -> None:
+    """The step is done and the catalogue has the row; what earlier attempts left in the store is for the collector."""
+    prefix = context.archive.pack_prefix(row.tenant_id, row.snapshot_id) if retried else None
     reply: dict[str, Any] = {"snapshot_id": row.snapshot_id, "stored_bytes": row.stored_bytes, "files": row.files}
-    context.journal.end(step, StepState.DONE, reply, (AddSnapshot(row, prefix if retried else None),))
+    context.journal.end(step, StepState.DONE, reply, (AddSnapshot(row, prefix),))
 
 
-def protecting_labels(context: Context) -> tuple[Label, ...]:
-    """What tells a protecting snapshot from others: the operation whose way back it is."""
-    return (Label("sys.protects", context.operation.op_id), Label("sys.reason", context.operation.kind))
+def abandon(context: Context, service: Service, step: Step, reply: dict[str, Any]) -> None:
+    """The step came to nothing, and what it stored is for the collector."""
+    context.journal.end(step, StepState.UNDONE, reply, (_garbage(context, service.service_id, step),))
+
+
+def _garbage(context: Context, service_id: str, step: Step) -> AbandonSnapshot:
+    tenant, snapshot_id = context.operation.tenant_id, step.request["snapshot"]
+    return AbandonSnapshot(
+        context.archive.manifest_key(tenant, service_id, snapshot_id), context.archive.pack_prefix(tenant, snapshot_id)
+    )
 
 
 def _partial(service_id: str, skipped: Sequence[str]) -> Refused:
@@ -118,12 +146,8 @@ def _partial(service_id: str, skipped: Sequence[str]) -> Refused:
 
 def left_over(context: Context) -> tuple[AbandonSnapshot, ...]:
     """What an unfinished protecting snapshot has left in the store, for the collector."""
-    tenant, service = context.operation.tenant_id, context.archive
     return tuple(
-        AbandonSnapshot(
-            service.manifest_key(tenant, step.request["service"], step.request["snapshot"]),
-            service.pack_prefix(tenant, step.request["snapshot"]),
-        )
+        _garbage(context, step.request["service"], step)
         for step in context.journal.steps("protect")
         if step.state is StepState.INTENT
     )

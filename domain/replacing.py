@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain import fallback
-from domain.bringing import begun, bring_sources, stage_sources
+from domain.bringing import begun, bring_sources
 from domain.context import Context
 from domain.contracts import Trees
 from domain.errors import Refused
@@ -18,7 +18,7 @@ from domain.operation import Step, StepState
 from domain.outcome import Item
 from domain.resting import resting, wake
 from domain.restore import RestoreMode, Selection
-from domain.securing import give_back, secure
+from domain.securing import give_back, stage_and_secure
 from domain.service import Service
 from domain.snapshot import Snapshot
 
@@ -50,7 +50,7 @@ def replace(
         if "data" in wish.parts:
             figures, items = _with_directory(wish, context, service, snapshot)
         else:
-            _stage_and_secure(wish, context, service, snapshot)
+            stage_and_secure(context, service, snapshot, safety=wish.safety, alone=True)
             figures = {"sources": bring_sources(context, service, snapshot)}
     return figures, (*troubles, *items)
 
@@ -81,7 +81,7 @@ def _with_directory(
     if step is None:
         request = _staged(wish, context, service, snapshot, target)
         if sources:
-            _stage_and_secure(wish, context, service, snapshot)
+            stage_and_secure(context, service, snapshot, safety=wish.safety, alone=False)
         step = journal.begin(SWAP, request)
     figures: dict[str, int] = {name: step.request.get(name, 0) for name in _FIGURES}
     if not (sources and begun(context, service, snapshot.snapshot_id)):
@@ -92,15 +92,6 @@ def _with_directory(
     _end(context, step)
     warnings = tuple(Item(str(w), "restored-differently", str(w)) for w in step.request["warnings"])
     return figures, warnings
-
-
-def _stage_and_secure(wish: Wish, context: Context, service: Service, snapshot: Snapshot) -> None:
-    """One source alone needs no way back: its program takes all of it or nothing, and nothing comes after it."""
-    if begun(context, service, snapshot.snapshot_id):
-        return
-    sources, _ = stage_sources(context, service, snapshot)
-    if wish.safety and (len(sources) > 1 or "data" in wish.parts):
-        secure(context, service, snapshot, sources)
 
 
 def _end(context: Context, step: Step) -> None:

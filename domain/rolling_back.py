@@ -69,10 +69,12 @@ def rollback_course(context: Context, retreat: Retreat) -> Course:
     )
 
 
-def restore_course(context: Context, snapshot_id: str, *, data: bool) -> Course:
-    """The same way to a snapshot that somebody wants restored: no record, no hold, no safety snapshot."""
+def restore_course(context: Context, snapshot_id: str, *, data: bool, safety: bool) -> Course:
+    """The same way to a snapshot that somebody wants restored: no record, no hold, and of what is replaced only the
+    sources are saved, with `safety`."""
     retreat = Retreat(snapshot_id=snapshot_id, data=data, safety_snapshot=False, restores=True)
-    return Course("restore", (_task(context, retreat, context.service(), snapshot_id, None),))
+    task = _task(context, retreat, context.service(), snapshot_id, None)
+    return Course("restore", (task,), extra={"safety": safety})
 
 
 def _records(context: Context, retreat: Retreat) -> list[UpgradeRecord]:

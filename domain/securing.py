@@ -7,52 +7,51 @@ a failure after the first source is for a person.
 
 from __future__ import annotations
 
-from domain.bringing import begun, bring_sources, refuse_to_take_back
+from domain.bringing import begun, bring_sources, refuse_to_take_back, stage_sources
 from domain.context import Context
-from domain.contracts import SnapshotRequest, Source
-from domain.errors import Refused
+from domain.contracts import Source
+from domain.errors import Damaged, Refused, SourceUnavailable, StoreUnavailable
 from domain.identity import derived_id
 from domain.operation import Step, StepState
-from domain.outcome import AbandonSnapshot, AddSnapshot
-from domain.protection import catalogue_row, protecting_labels
+from domain.protection import abandon, adopt, publish
 from domain.service import Service
-from domain.snapshot import Consistency, Snapshot
+from domain.snapshot import Snapshot
+from domain.source import SourceKind
 from domain.standing import Use
 
 _PROTECT = "protect"
 
 
-def secure(context: Context, service: Service, snapshot: Snapshot, sources: tuple[Source, ...]) -> None:
-    """Save those sources as they are, unless an earlier attempt has, or could not, or has begun to replace them."""
+def stage_and_secure(context: Context, service: Service, snapshot: Snapshot, *, safety: bool, alone: bool) -> None:
+    """Before the first source is replaced: fetch and verify what replaces them, and save what they are.
+
+    A program takes all of what it is given or nothing; so when one is all that is restored, `alone`, nothing is saved.
+    """
+    if begun(context, service, snapshot.snapshot_id):
+        return
+    sources, _ = stage_sources(context, service, snapshot)
+    if safety and not (alone and [source.kind for source in sources] == [SourceKind.COMMAND]):
+        _secure(context, service, sources)
+
+
+def _secure(context: Context, service: Service, sources: tuple[Source, ...]) -> None:
+    """Save those sources as they are, unless an earlier attempt has, or could not."""
     known = _step(context)
-    if begun(context, service, snapshot.snapshot_id) or (known is not None and known.state is not StepState.INTENT):
+    if known is not None and known.state is not StepState.INTENT:
         return
     step = known or context.journal.begin(
         _PROTECT,
         {"service": service.service_id, "snapshot": _way_back(context, service), "data": True},
     )
-    labels = protecting_labels(context)
-    request = SnapshotRequest(
-        snapshot_id=step.request["snapshot"],
-        tenant_id=service.tenant_id,
-        service_id=service.service_id,
-        directory=None,
-        configuration=None,
-        labels=labels,
-        parent=context.catalogue.newest(service.service_id, "sources"),
-        sources=sources,
-    )
-    prefix = context.archive.pack_prefix(service.tenant_id, request.snapshot_id)
+    parent = context.catalogue.newest(service.service_id, "sources")
     try:
-        row = catalogue_row(context.archive.create(request, context.watch), labels)
-        if row.consistency is Consistency.PARTIAL:
-            raise Refused("they kept changing while they were read", code="snapshot-partial")
-    except Refused as error:
-        key = context.archive.manifest_key(service.tenant_id, service.service_id, request.snapshot_id)
-        context.journal.end(step, StepState.UNDONE, {"failed": str(error)}, (AbandonSnapshot(key, prefix),))
-        return
-    reply = {"snapshot_id": row.snapshot_id, "stored_bytes": row.stored_bytes}
-    context.journal.end(step, StepState.DONE, reply, (AddSnapshot(row, prefix if known else None),))
+        row = publish(context, service, step, None, None, parent, sources)
+        adopt(context, step, row, retried=known is not None)
+    except (Refused, Damaged) as error:  # damaged is what was stored just now, not what is to be restored
+        abandon(context, service, step, {"failed": str(error)})
+    except (SourceUnavailable, StoreUnavailable) as error:
+        sentence = f"what is to be replaced cannot be saved now: {error}"
+        raise type(error)(f'{sentence}; a restore with "safety_snapshot": false does not save it') from error
 
 
 def give_back(context: Context, service: Service) -> None:

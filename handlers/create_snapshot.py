@@ -9,6 +9,7 @@ Files that kept changing while they were read are named in the outcome, which is
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Literal
 
@@ -75,11 +76,11 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
         exclude=command.exclude,
         parent=context.catalogue.newest(service.service_id, "data" if "data" in command.include else "sources"),
         sources=sources,
-        taken_at=context.now_ms(),
     )
     rest: AbstractContextManager[list[Item]] = resting(context, "snapshot", service) if reads else nullcontext([])
     with rest as troubles:
-        summary = context.archive.create(request, context.watch)
+        # Whoever asks for a time before a change must not get what was read after it: the hook may have taken long.
+        summary = context.archive.create(dataclasses.replace(request, taken_at=context.now_ms()), context.watch)
     snapshot = catalogue_row(summary, request.labels)
     leftovers = context.archive.pack_prefix(operation.tenant_id, operation.op_id) if context.retried else None
     return Outcome.succeeded(

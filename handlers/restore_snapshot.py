@@ -7,7 +7,7 @@ The tree is built and checked beside the target and then takes its place in one 
 either its old tree or the snapshot's, never a mix; the old one is kept until the outcome is durable. Sources
 that are no directory are staged and checked too, and restored before that exchange. What is in them is saved first,
 so that they can be put back when something fails after the first of them: not with `"safety_snapshot": false`, nor
-when it cannot be saved, because a database may be restored for the very reason that it is broken.
+when it refuses to be saved, because a database may be restored for the very reason that it is broken.
 `target.node` moves the service to that node; `target.directory` leaves the service alone and restores a
 copy. The snapshot may be of another service of the same tenant. Modes: replace, merge, refuse-non-empty.
 `at`, a time such as 2026-11-20T09:00:00+01:00, stands instead of the id for the newest snapshot of the service
@@ -26,6 +26,7 @@ import pydantic
 
 from domain import carrying, container, fallback, replacing
 from domain.context import Context
+from domain.course import Course
 from domain.errors import Damaged, NotFound, PathEscape, Refused
 from domain.outcome import AbandonSnapshot, Change, Item, MarkCorrupt, MarkSound, Outcome, SaveService
 from domain.protection import left_over
@@ -91,7 +92,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
     """Stage, swap, and settle the service's record; an interrupted swap is recognised and finished."""
     course = carrying.planned(context)
     if course is not None:
-        return carrying.carry_out(context, course)
+        return _carried_out(context, course)
     service = context.service()
     snapshot = _snapshot(command, context)
     partial = bool(command.paths) or command.profile == "clone"
@@ -117,9 +118,11 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
                     code="configuration-differs",
                     next_step="restore the configuration first, then the part that is wanted",
                 )
-            course = restore_course(context, snapshot.snapshot_id, data="data" in include)
+            course = restore_course(
+                context, snapshot.snapshot_id, data="data" in include, safety=command.safety_snapshot
+            )
             context.journal.plan(course.steps(context.operation.op_id))
-            return carrying.carry_out(context, course)
+            return _carried_out(context, course)
         wanted = _record(command, context, service, snapshot, include)
         figures, items = replacing.replace(_wish(command, context, include), context, service, snapshot)
         items += _not_whole(snapshot) if "data" in include and not command.paths else ()
@@ -142,6 +145,14 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         **secured(context),
         **replica,
     )
+
+
+def _carried_out(context: Context, course: Course) -> Outcome:
+    try:
+        outcome = carrying.carry_out(context, course)
+    except Damaged as error:
+        return _damaged(context.snapshot(str(course.tasks[0].snapshot_id), Use.FINISH), error)
+    return dataclasses.replace(outcome, figures=outcome.figures | secured(context))
 
 
 def _wish(command: RestoreSnapshot, context: Context, include: tuple[str, ...]) -> Wish:

@@ -35,6 +35,7 @@ class LeaseWatch:
         operation = claim.operation
         self._ledger, self._claim, self._lease, self._clock, self._stopping = ledger, claim, lease, clock, stopping
         self._cancel = operation.cancel_requested
+        self._insists = False
         claimed_at = operation.lease_until - lease.ttl_ms
         self._deadline = asked_at + (operation.deadline_at - claimed_at) / 1000 if operation.deadline_at else None
         self._interval = min(1.0, lease.ttl_ms / 1000 / 6)
@@ -54,6 +55,8 @@ class LeaseWatch:
                 self._mutex.release()
         if self._stopping.is_set():
             raise ShuttingDown(f"operation {self._claim.operation.op_id} goes on elsewhere")
+        if self._insists:
+            return
         if self._cancel:
             raise Cancelled(f"operation {self._claim.operation.op_id} was cancelled on request")
         if self._deadline is not None and now >= self._deadline:
@@ -70,6 +73,10 @@ class LeaseWatch:
             raise LeaseLost(
                 f"the lease of operation {self._claim.operation.op_id} ends too soon for what is to be done"
             )
+
+    def insist(self) -> None:
+        """Neither a cancel nor the deadline ends the work any more."""
+        self._insists = True
 
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
         """Count progress, then check."""

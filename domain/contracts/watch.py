@@ -15,6 +15,9 @@ class Watch(Protocol):
         """Renew the lease unless it lasts that long; LeaseLost when it does not, ShuttingDown. Never raises
         Cancelled: for what must be finished, such as putting things back."""
 
+    def insist(self) -> None:
+        """From now on `check` never raises Cancelled or DeadlineExceeded: what was touched is being put back."""
+
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
         """Count progress (increments), then `check`."""
 

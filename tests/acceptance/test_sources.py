@@ -6,13 +6,15 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from domain.operation import Budget, State
+from domain.snapshot import SnapshotState
+from storage.objects.file import FileStore
 from tests.acceptance.platform import Platform, code, digest, grow
 from tests.chaos.victim import Death, run_node
 from tests.command_line import program
@@ -231,6 +233,71 @@ def test_sources_that_are_not_saved_are_restored_and_a_later_failure_is_for_a_pe
     assert operation.state is State.STUCK
     assert [item["name"] for item in operation.outcome["items"]] == ["web/db", "web/swap"]
     assert site.platform.system.database.catalogue.get(taken.snapshot_id) is not None
+
+
+def test_a_cancel_after_the_first_source_puts_it_back_and_does_not_stop_halfway(site: Site) -> None:
+    """What was touched is put back by the whole of the saved snapshot, which is fetched again: that is no new work."""
+    going = site.home / "going"
+    patience = f"cat > /dev/null; while [ ! -e {going} ]; do sleep 0.02; done; mkdir {going}.not-yet && exit 75; true"
+    site.sources["other"] = {"kind": "command", "save": ["echo", "other"], "restore": ["sh", "-c", patience]}
+    site.platform.service("web", sources=["db", "other"])
+    taken = site.platform.snapshot("web")
+    saved = site.database.read_bytes()
+    site.database.write_bytes(b"written since")
+    before = site.state()
+    message = site.platform.publish("restore-snapshot", {"snapshot_id": taken.snapshot_id}, service="web")
+    eventually(lambda: site.database.read_bytes() == saved, what="the first source was restored")
+    operation = site.platform.find(message)
+    assert operation is not None
+    site.platform.run("cancel-operation", {"operation_id": operation.op_id}, service="web")
+    going.touch()
+    assert code(site.platform.outcome(message)) == (State.ROLLED_BACK, "cancelled")
+    assert site.state() == before
+
+
+def test_a_safety_snapshot_that_comes_to_harm_in_the_store_is_no_word_against_what_is_restored(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.platform.service("web", sources=["db", "disk"])
+    taken = site.platform.snapshot("web")
+    saved = site.database.read_bytes()
+    site.database.write_bytes(b"written since")
+    real = FileStore.create
+
+    def harmful(store: FileStore, key: str, parts: Sequence[Any]) -> bool:
+        return real(store, key, [*parts, b"?"] if key.endswith("/manifest") else parts)
+
+    monkeypatch.setattr(FileStore, "create", harmful)
+    operation = site.restore(taken.snapshot_id)
+    assert operation.state is State.SUCCEEDED and "safety_snapshot" not in operation.outcome["figures"]
+    assert site.database.read_bytes() == saved
+    assert site.platform.listed("web") == [taken.snapshot_id]
+    found = site.platform.system.database.catalogue.get(taken.snapshot_id)
+    assert found is not None and found.state is SnapshotState.AVAILABLE
+
+
+def test_what_asks_for_patience_while_it_is_saved_is_waited_for_and_the_way_without_is_named(site: Site) -> None:
+    site.sources["other"] = {"kind": "command", "save": ["sh", "-c", f"cat {site.home}/there || exit 75"],
+                             "restore": ["sh", "-c", "cat > /dev/null"]}  # fmt: skip
+    (site.home / "there").write_bytes(b"ready")
+    site.platform.service("web", sources=["db", "other"])
+    taken = site.platform.snapshot("web")
+    (site.home / "there").unlink()
+    before = site.state()
+    operation = site.restore(taken.snapshot_id)
+    assert code(operation) == (State.FAILED, "source-unavailable")
+    assert '"safety_snapshot": false' in operation.outcome["sentence"]
+    assert site.state() == before
+    assert site.restore(taken.snapshot_id, safety_snapshot=False).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", ["db", "disk"])
+def test_one_source_alone_is_saved_unless_a_program_takes_all_of_it_or_nothing(site: Site, kind: str) -> None:
+    site.platform.service("web", sources=[kind])
+    taken = site.platform.snapshot("web")
+    done = site.restore(taken.snapshot_id, include=["sources"])
+    assert done.state is State.SUCCEEDED
+    assert ("safety_snapshot" in done.outcome["figures"]) == (kind == "disk")
 
 
 def test_what_cannot_be_restored_here_is_refused_before_anything_is_changed(site: Site) -> None:

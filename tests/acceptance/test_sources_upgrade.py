@@ -97,3 +97,30 @@ def test_a_rollback_that_fails_leaves_the_database_as_it_found_it(
     assert done.state is State.ROLLED_BACK, done.outcome
     assert found == [b"first"], "the database was not rolled back before the old version was deployed"
     assert state(stage, names) == meanwhile
+
+
+def test_a_restore_that_fails_after_the_configuration_and_the_database_gives_both_back(
+    stage: Stage, names: Names
+) -> None:
+    taken = stage.platform.snapshot(names.web)
+    old = stage.configuration(names.web).of("image")["image"]["value"]
+    assert stage.upgrade(names.web).state is State.SUCCEEDED
+    migrate(stage, names)
+    meanwhile, configuration = state(stage, names), stage.configuration(names.web)
+    stage.region.put_state({"broken_images": [old]})
+    done = stage.platform.run("restore-snapshot", {"snapshot_id": taken.snapshot_id}, service=names.web)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    assert state(stage, names) == meanwhile and stage.configuration(names.web) == configuration
+    stage.agree(names, names.web)
+
+
+def test_a_restore_of_everything_saves_what_the_database_was(stage: Stage, names: Names) -> None:
+    taken, before = stage.platform.snapshot(names.web), state(stage, names)
+    assert stage.upgrade(names.web).state is State.SUCCEEDED
+    migrate(stage, names)
+    done = stage.platform.run("restore-snapshot", {"snapshot_id": taken.snapshot_id}, service=names.web)
+    assert done.state is State.SUCCEEDED and done.outcome is not None, done.outcome
+    assert state(stage, names) == before
+    data = {"snapshot_id": done.outcome["figures"]["safety_snapshot"], "include": ["sources"]}
+    assert stage.platform.run("restore-snapshot", data, service=names.web).state is State.SUCCEEDED
+    assert database_of(stage, names).read_bytes() == b"migrated"

@@ -38,6 +38,8 @@ class QuietWatch:
 
     def keep(self, seconds: float) -> None: ...
 
+    def insist(self) -> None: ...
+
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None:
         with self._mutex:
             self.bytes += bytes_done

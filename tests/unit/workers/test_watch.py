@@ -75,6 +75,18 @@ def test_a_cancel_request_ends_the_work_at_the_next_check() -> None:
         work.watch.check()
 
 
+def test_what_is_being_put_back_is_neither_cancelled_nor_late_and_still_ends_with_its_process() -> None:
+    work = Work(deadline_in_ms=1_000)
+    work.ledger.cancel = True
+    work.watch.insist()
+    work.clock.pass_seconds(2)
+    work.watch.advance(bytes_done=1)
+    assert work.ledger.progress  # and the lease is renewed
+    work.stopping.set()
+    with pytest.raises(ShuttingDown):
+        work.watch.check()
+
+
 def test_the_deadline_is_counted_on_this_process_s_own_clock() -> None:
     work = Work(deadline_in_ms=30_000)
     work.clock.pass_seconds(29)
