@@ -84,6 +84,11 @@ class Attempt:
     payload: Any
     undoing: bool = False
 
+    def turn_back(self) -> None:
+        """From now on it undoes, which nothing cancels."""
+        self.undoing = True
+        self.context.watch.insist()
+
     def keep(self) -> None:
         """Keep the lease while a thread waits for bandwidth; never raises Cancelled."""
         self.context.watch.keep(PULSE_SECONDS)

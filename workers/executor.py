@@ -240,8 +240,7 @@ class Executor:
 
     def _compensate(self, attempt: Attempt, reason: Outcome) -> Outcome | None:
         operation, subscription = attempt.claim.operation, attempt.subscription
-        attempt.undoing = True
-        attempt.context.watch.insist()
+        attempt.turn_back()
         try:
             attempt.payload = attempt.payload or self._parse(subscription, operation.data)
             if subscription.undo is not None:
