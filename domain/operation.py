@@ -33,10 +33,6 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"  # everything is as before, because somebody asked
 
 
-#: States that a worker may claim.
-CLAIMABLE = frozenset({State.QUEUED, State.RUNNING, State.COMPENSATING})
-#: States that reserve the service: at most one such operation per service.
-ACTIVE = frozenset({State.RUNNING, State.COMPENSATING, State.STUCK})
 #: States that never change again.
 TERMINAL = frozenset({State.SUCCEEDED, State.ROLLED_BACK, State.FAILED, State.CANCELLED})
 

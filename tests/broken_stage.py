@@ -1,13 +1,12 @@
 """The stage of `backstay demo --broken` as tests stand on it: everything is broken, and the node runs.
 
-Apart from `site`, which is an installation without a worker and without faults.
+Apart from `site`, which is an installation without a worker and without faults. Both functions are bodies of fixtures,
+which the files that need them name and give their scope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -17,18 +16,16 @@ from workers.demo.premises import NODE, Site
 from workers.demo.region import Region
 
 
-@contextmanager
-def broken_site(home: Path) -> Iterator[Site]:
+def broken_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """All breakages, with the node started again after them."""
     with Region() as region:
-        made = Site(home, region)
+        made = Site(tmp_path_factory.mktemp("broken"), region)
         set_up(made)
         made.start(NODE)
         yield made
         made.close()
 
 
-@contextmanager
 def command_line(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     """Commands as the operator types them there: which node it is, the configuration file says."""
     made = CommandLine(site.home, monkeypatch)

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 import handlers
 from domain.audit import Actor
 from domain.contracts import Claim
@@ -150,3 +152,9 @@ def site(data_dir: Path, *, own: bool = False, **settings: str) -> Iterator[Site
         if own:
             server.stop()
         system.close()
+
+
+def site_of_a_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The body of a fixture: one site for all tests of a file, which names it and gives it that scope."""
+    with site(tmp_path_factory.mktemp("site") / "data") as made:
+        yield made

@@ -6,7 +6,6 @@ What the operator knows is taken from the screens: each repair begins with readi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,8 @@ from workers.demo.premises import LOST_NODE, NODE, Site
 
 pytestmark = pytest.mark.timeout(180)
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with broken_site(tmp_path_factory.mktemp("broken")) as made:
-        yield made
-
-
-@pytest.fixture
-def cli(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    with command_line(site, monkeypatch) as made:
-        yield made
+site = pytest.fixture(scope="module")(broken_site)
+cli = pytest.fixture(command_line)
 
 
 def restarted(site: Site) -> None:

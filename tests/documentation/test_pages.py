@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,17 +30,8 @@ from workers.runtime import NodeProcess
 pytestmark = pytest.mark.timeout(180)
 BLOG, WIKI, DOCS, MAIL, SHOP, SCHEDULE, LETTERS = range(len(BREAKAGES))
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with broken_site(tmp_path_factory.mktemp("broken")) as made:
-        yield made
-
-
-@pytest.fixture
-def cli(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    with command_line(site, monkeypatch) as made:
-        yield made
+site = pytest.fixture(scope="module")(broken_site)
+cli = pytest.fixture(command_line)
 
 
 @pytest.fixture

@@ -47,6 +47,11 @@ class Person:
         return self._site.ask("POST", path, form=given, cookie=self._cookie, accept="text/html")
 
 
+def an_admin(here: Site) -> Person:
+    """The body of a fixture: whoever may do everything."""
+    return Person(here, "admin")
+
+
 def test_whoever_looks_after_two_tenants_chooses_one_and_keeps_it(here: Site) -> None:
     both = here.token("both", acme="viewer", umbrella="viewer")
     first = here.ask("GET", "/", both).text

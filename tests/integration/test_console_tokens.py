@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.test_console import Person
+from tests.integration.test_console import Person, an_admin
 from tests.integration.test_console_forms import fault
-from tests.site import Site, site
+from tests.site import Site, site_of_a_file
 
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(tmp_path_factory.mktemp("tokens") / "data") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def root(here: Site) -> Person:
-    return Person(here, "admin")
+here = pytest.fixture(scope="module")(site_of_a_file)
+root = pytest.fixture(scope="module")(an_admin)
 
 
 def test_a_token_is_shown_once_and_opens_what_was_said(here: Site, root: Person) -> None:

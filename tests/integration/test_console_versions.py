@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from tests.acceptance.shop import template
-from tests.integration.test_console import Person
+from tests.integration.test_console import Person, an_admin
 from tests.integration.test_console_forms import fault
-from tests.site import Site, site
+from tests.site import Site, site_of_a_file
 
 TEMPLATE = json.dumps(template("v2.0"))
 
 
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(tmp_path_factory.mktemp("versions") / "data") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def root(here: Site) -> Person:
-    return Person(here, "admin")
+here = pytest.fixture(scope="module")(site_of_a_file)
+root = pytest.fixture(scope="module")(an_admin)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_a_component_is_found_by_the_share_key_of_the_service(template: dict[str
 
 
 def test_in_an_old_template_it_is_found_by_the_service_key(old: dict[str, Any]) -> None:
-    """C#258: components from before share keys."""
+    """Components from before share keys."""
     check_template(old)
     found = target_of(old, {"share_uuid": WEB, "service_key": WEB.partition("+")[0], "version": "v0.9"})
     assert found.of("image")["image"]["value"] == "goodrain.me/acme/web:20180901080000_v0.9"
