@@ -17,11 +17,13 @@ _FOUND = Path(__file__).with_name("found.tsv")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One reader. `one` may be called from one thread at a time, `seeds` once per process."""
+    """One reader. `one` may be called from one thread at a time, `seeds` once per process; `lives` raises when the
+    reader has not survived what it was given."""
 
     name: str
     one: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
+    lives: Callable[[], None] = lambda: None
 
     def known(self) -> list[bytes]:
         """What it once stumbled over."""

@@ -11,7 +11,7 @@ import random
 
 import pytest
 
-from tests.fuzz import TARGETS
+from tests.fuzz import TARGETS, web
 from tests.fuzz.target import Target, changed, found
 
 #: Changes of each seed; a long run has millions.
@@ -35,6 +35,14 @@ def test_whatever_is_read_is_read_or_refused(name: str, caplog: pytest.LogCaptur
         target.one(seed)
         for data in changed(seed, draw, TIMES[name]):
             target.one(data)
+    target.lives()
+
+
+def test_every_whole_request_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that answers nothing at all would give no wrong answer either."""
+    caplog.set_level(logging.CRITICAL)
+    silent = [seed for seed in web.TARGET.seeds() if not web.statuses(seed)]
+    assert not silent
 
 
 def test_what_was_found_is_of_a_target() -> None:
