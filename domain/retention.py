@@ -66,9 +66,10 @@ def decide(policy: Policy, snapshots: Sequence[Snapshot], *, now_ms: int, needed
 
     Whatever the policy says: what is pinned, needed or damaged stays, and so do the newest snapshot, the newest
     that is whole and the newest that was read back. Each part is looked at by itself: one of the configuration
-    only, as every upgrade takes, keeps no place from the data of the day, and never lets it go. A damaged one fills
-    no period, because it may not be restorable, and neither does one whose time is yet to come: a clock was wrong,
-    and it would stand in the way of all that are really newer.
+    only keeps no place from the data of the day, and never lets it go. A damaged one fills no period, because it may
+    not be restorable, and neither does one whose time is yet to come: a clock was wrong, and it would stand in the way
+    of all that are really newer. One that was taken to protect a change fills none either, and is not the only newest:
+    it holds what was to be changed, a broken database perhaps, and nobody asked for it.
     """
     ordered = sorted(snapshots, key=lambda one: (one.taken_at, one.snapshot_id), reverse=True)
     sound = [one for one in ordered if one.state is SnapshotState.AVAILABLE and one.taken_at <= now_ms]
@@ -80,7 +81,7 @@ def decide(policy: Policy, snapshots: Sequence[Snapshot], *, now_ms: int, needed
     for words, alike in _by_part(sound):
         _keep_newest(words, alike, reasons)
         for name, most, period in _rules(policy):
-            _keep_newest_of_each(name, most, period, words, alike, reasons)
+            _keep_newest_of_each(name, most, period, words, _own(alike), reasons)
     youngest = now_ms - timedelta(days=policy.within_days) // timedelta(milliseconds=1)
     for one in sound:
         if policy.within_days and one.taken_at >= youngest:
@@ -107,13 +108,28 @@ def _exempt(ordered: Sequence[Snapshot], reasons: dict[str, list[str]], needed: 
 
 
 def _keep_newest(words: str, alike: Sequence[Snapshot], reasons: dict[str, list[str]]) -> None:
-    if alike:
-        reasons[alike[0].snapshot_id].append(f"the newest{words}")
+    of_all = _newest(alike)
+    for what, one in of_all:
+        reasons[one.snapshot_id].append(f"the newest{words}{what}")
+    for what, one in _newest(_own(alike)):
+        if (what, one) not in of_all:
+            reasons[one.snapshot_id].append(f"the newest{words}{what}, of those that protect no change")
+
+
+def _newest(alike: Sequence[Snapshot]) -> list[tuple[str, Snapshot]]:
+    """Those that stay under any policy, with what each of them is the newest of."""
+    found = [("", one) for one in alike[:1]]
     whole = next((one for one in alike if one.consistency is not Consistency.PARTIAL), None)
     if whole is not None and whole is not alike[0]:
-        reasons[whole.snapshot_id].append(f"the newest{words} that is whole")
+        found.append((" that is whole", whole))
     if read_back := next((one for one in alike if one.verified_level in READ_BACK), None):
-        reasons[read_back.snapshot_id].append(f"the newest{words} that was read back")
+        found.append((" that was read back", read_back))
+    return found
+
+
+def _own(alike: Sequence[Snapshot]) -> list[Snapshot]:
+    """Those that somebody asked for."""
+    return [one for one in alike if not one.protects]
 
 
 def _rules(policy: Policy) -> list[tuple[str, int, Callable[[Snapshot], Any]]]:

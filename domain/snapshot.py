@@ -51,6 +51,10 @@ class Label:
         return f"{self.name}:{self.value}"
 
 
+#: The label of a snapshot that was taken before a change, as its way back; its value is the operation that changed.
+PROTECTS = "sys.protects"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The catalogue's row. Sizes are bytes, times UTC milliseconds."""
@@ -76,6 +80,11 @@ class Snapshot:
     verified_level: str = ""
     fault: str = ""  # what is wrong with it
     changed_at: int = field(default=0, compare=False)  # when its row was last written; 0 before there is one
+
+    @property
+    def protects(self) -> bool:
+        """Whether it was taken as the way back from a change, and so holds what was to be changed."""
+        return any(label.name == PROTECTS for label in self.labels)
 
 
 @dataclass(frozen=True, slots=True)

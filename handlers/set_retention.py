@@ -3,8 +3,9 @@
     {"policy": {"last": 3, "daily": 7, "weekly": 5, "monthly": 12, "within_days": 2, "zone": "Europe/Berlin"}}
 
 Replaces the former policy. Without `policy` the service has none, and every snapshot stays until it is deleted.
-Pinned and damaged snapshots stay under any policy, as do the newest, the newest that was read back, and the one that
-the last upgrade can be rolled back to.
+Pinned and damaged snapshots stay under any policy, as do the newest, the newest that is whole, the newest that was read
+back, and the one that the last upgrade can be rolled back to. Snapshots that were taken to protect a change count for
+no period.
 """
 
 from __future__ import annotations

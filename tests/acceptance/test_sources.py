@@ -17,7 +17,7 @@ from domain.snapshot import SnapshotState
 from storage.objects.file import FileStore
 from tests.acceptance.platform import Platform, code, digest, grow
 from tests.chaos.victim import Death, run_node
-from tests.command_line import program
+from tests.command_line import answer_of, program
 from tests.waiting import eventually
 from workers.config import Settings, load
 
@@ -218,6 +218,22 @@ def test_what_a_restore_replaced_in_sources_is_a_snapshot_that_can_be_restored(s
     assert site.database.read_bytes() == b"written since"
     again = site.restore(taken.snapshot_id, safety_snapshot=False)
     assert "safety_snapshot" not in again.outcome["figures"]
+
+
+def test_what_a_restore_has_saved_takes_no_place_from_what_was_restored(site: Site) -> None:
+    """FZ-19: `last 1` used to keep only the snapshot of the broken database."""
+    site.platform.service("web", sources=["db", "disk"])
+    taken = site.platform.snapshot("web", include=["sources"])
+    site.database.write_bytes(b"broken")
+    safety = site.restore(taken.snapshot_id).outcome["figures"]["safety_snapshot"]
+    site.platform.run("set-retention", {"policy": {"last": 1}}, service="web")
+    assert site.platform.run("apply-retention", {}, service="web").state is State.SUCCEEDED
+    assert site.platform.listed("web") == [safety, taken.snapshot_id]
+    later = site.platform.snapshot("web", include=["sources"])
+    home = {"BACKSTAY_DATA_DIR": str(site.home / "data"), "BACKSTAY_NODE": "observer"}
+    assert "no rule counts what protects a change" in answer_of(["retention", "plan", "web"], home).out
+    site.platform.run("apply-retention", {}, service="web")
+    assert site.platform.listed("web") == [later.snapshot_id]
 
 
 @pytest.mark.parametrize("safety", [True, False], ids=["cannot-be-saved", "not-wanted"])

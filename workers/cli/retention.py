@@ -96,9 +96,14 @@ def _show(here: Session, service: Service, found: list[Decision]) -> None:
     document = retention_document(service, found)
     here.screen.document(document)
     rows = [
-        (d["snapshot_id"], d["taken_at"], "keep" if d["keep"] else "delete", "; ".join(one.reasons) or "no rule")
+        (d["snapshot_id"], d["taken_at"], "keep" if d["keep"] else "delete", _why(one))
         for d, one in zip(document["snapshots"], found, strict=True)
     ]
     here.screen.table(("SNAPSHOT", "TAKEN", "", "WHY"), rows, "no snapshots")
     going = sum(not one.keep for one in found)
     here.screen.line(f"{going} would be deleted, {len(found) - going} kept", "bold")
+
+
+def _why(decision: Decision) -> str:
+    nothing = "no rule counts what protects a change" if decision.snapshot.protects else "no rule"
+    return "; ".join(decision.reasons) or nothing

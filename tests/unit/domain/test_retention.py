@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidMessage
 from domain.retention import Decision, Policy, decide
-from domain.snapshot import Consistency, Snapshot, SnapshotState
+from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -117,6 +117,58 @@ def test_what_is_pinned_needed_damaged_newest_or_read_back_stays_with_its_reason
     }
 
 
+def protecting(name: str, when: datetime, **more: object) -> Snapshot:
+    return snapshot(name, when, labels=(Label("sys.protects", "an-operation"),), **more)
+
+
+@pytest.mark.parametrize(
+    ("policy", "period"), [(Policy(last=1), "last"), (Policy(daily=1), "daily"), (Policy(yearly=1), "yearly")]
+)
+def test_what_protects_a_change_takes_no_other_s_place(policy: Policy, period: str) -> None:
+    """A restore of a dump has saved the broken database first, which is the newest with sources now."""
+    rows = [
+        protecting("broken", NOW, include=("sources",)),
+        snapshot("good", NOW - timedelta(hours=1), include=("sources",)),
+        protecting("former", NOW - timedelta(hours=2), include=("sources",)),
+    ]
+    reasons = {one.snapshot.snapshot_id: one.reasons for one in decide(policy, rows, now_ms=milliseconds(NOW))}
+    assert reasons == {
+        "broken": ("the newest",),
+        "good": ("the newest, of those that protect no change", f"{period} 1 of 1"),
+        "former": (),
+    }
+
+
+def test_what_protects_a_change_stays_for_the_same_reasons_as_any_other() -> None:
+    """Needed, pinned, young, damaged or read back; and never lets one go that is so and was asked for."""
+    rows = [
+        snapshot("now", NOW, consistency=Consistency.PARTIAL),
+        protecting("young", NOW - timedelta(hours=1)),
+        protecting("needed", NOW - timedelta(days=5)),
+        protecting("pinned", NOW - timedelta(days=6), pinned="audit"),
+        protecting("read", NOW - timedelta(days=7), verified_level="hash"),
+        snapshot("whole", NOW - timedelta(days=8)),
+        snapshot("read too", NOW - timedelta(days=9), verified_level="hash"),
+        protecting("none", NOW - timedelta(days=10)),
+    ]
+    decided = decide(Policy(last=1, within_days=1), rows, now_ms=milliseconds(NOW), needed=["needed"])
+    assert {one.snapshot.snapshot_id: one.reasons for one in decided} == {
+        "now": ("the newest", "last 1 of 1", "younger than 1 days"),
+        "young": ("the newest that is whole", "younger than 1 days"),
+        "needed": ("an upgrade could be rolled back to it",),
+        "pinned": ("pinned: audit",),
+        "read": ("the newest that was read back",),
+        "whole": ("the newest that is whole, of those that protect no change",),
+        "read too": ("the newest that was read back, of those that protect no change",),
+        "none": (),
+    }
+
+
+def test_a_service_of_which_there_is_nothing_else_keeps_the_newest_that_protects() -> None:
+    rows = [protecting(str(number), NOW - timedelta(days=number)) for number in range(3)]
+    assert kept(Policy(last=3), rows) == ["0"]
+
+
 def test_a_damaged_snapshot_fills_no_period() -> None:
     rows = every(1, 3)
     rows[0] = dataclasses.replace(rows[0], state=SnapshotState.CORRUPT)
@@ -141,15 +193,20 @@ POLICIES = st.builds(Policy, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COU
 TIMES = st.lists(st.integers(0, 3 * 365 * 24), max_size=60, unique=True)
 
 
-def decided(policy: Policy, hours: list[int]) -> list[Decision]:
-    rows = [snapshot(str(hour), NOW - timedelta(hours=hour)) for hour in hours]
+def decided(policy: Policy, hours: list[int], every_so_many_protects: int = 0) -> list[Decision]:
+    rows = [
+        (protecting if every_so_many_protects and hour % every_so_many_protects == 0 else snapshot)(
+            str(hour), NOW - timedelta(hours=hour)
+        )
+        for hour in hours
+    ]
     return decide(policy, rows, now_ms=milliseconds(NOW))
 
 
-@given(POLICIES, TIMES)
-def test_applying_a_policy_again_changes_nothing(policy: Policy, hours: list[int]) -> None:
-    staying = [int(one.snapshot.snapshot_id) for one in decided(policy, hours) if one.keep]
-    again = decided(policy, staying)
+@given(POLICIES, TIMES, st.integers(0, 3))
+def test_applying_a_policy_again_changes_nothing(policy: Policy, hours: list[int], protect: int) -> None:
+    staying = [int(one.snapshot.snapshot_id) for one in decided(policy, hours, protect) if one.keep]
+    again = decided(policy, staying, protect)
     assert [int(one.snapshot.snapshot_id) for one in again if one.keep] == staying
 
 
