@@ -1,7 +1,8 @@
 """A sign of life from wherever a thread waits: whoever works on an operation says what keeps its lease.
 
 Apart from the watch, which is handed from function to function, because what waits for bandwidth stands behind a
-port that knows of no operation. Each thread has its own; one without is silent, because its operation's thread is not.
+port that knows of no operation. Each thread has its own: an operation's keeps the lease, and one that works for it
+asks whether the others still do.
 """
 
 from __future__ import annotations

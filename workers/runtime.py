@@ -129,6 +129,7 @@ class NodeProcess:
 
     def stop(self, hurry: threading.Event) -> None:
         """Drain: no new work, finish what runs while there is time and nobody hurries, tell, leave."""
+        log.info("node.stopping", seconds=self._settings.shutdown_seconds)
         stopper = threading.Thread(
             target=self.worker.stop, args=(self._settings.shutdown_seconds * 1000,), name="drain", daemon=True
         )

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from domain.pulse import during
+
 T = TypeVar("T")
 
 #: Seconds after which a thread that waits looks whether its operation may go on.
@@ -114,7 +116,7 @@ class Crew:
         """Run `work` in a thread. It must not return before `consumes` is finished and empty."""
 
         def run() -> None:
-            with _Reporting(self):
+            with _Reporting(self), during(self._go_on):
                 work()
                 if consumes is not None and not consumes.drained():
                     raise LeftEarly(f"{name} returned before it had taken everything")
@@ -140,6 +142,11 @@ class Crew:
             while thread.name.startswith(f"archive-{name}") and thread.is_alive():
                 thread.join(PULSE_SECONDS)
                 pulse()
+        if self._failure is not None:
+            raise StreamAborted(str(self._failure)) from self._failure
+
+    def _go_on(self) -> None:
+        """For a thread that waits for bandwidth, which would come too late for an operation that has failed."""
         if self._failure is not None:
             raise StreamAborted(str(self._failure)) from self._failure
 

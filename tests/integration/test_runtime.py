@@ -21,8 +21,12 @@ from workers.bootstrap import System
 from workers.owner import Owner
 
 HOME = Path(__file__).parents[2]
-#: Large enough to be under way for a while, incompressible so that it is not gone in a moment.
-MEBIBYTES = 256
+#: Some packs, incompressible. All but the first wait for bandwidth where it is limited.
+MEBIBYTES = 48
+#: Upload limits: the rest of a snapshot takes a few seconds, or longer than any test may.
+SOON, NEVER = "16M", "64K"
+#: What only time would end outlasts the suite's own limit for a test.
+LONG = "3600"
 
 
 class Node:
@@ -63,6 +67,10 @@ class Node:
         assert found is not None
         return found
 
+    def says(self, event: str) -> None:
+        """Wait for that event in the log."""
+        eventually(lambda: f'"event": "{event}"' in (self.home / "log").read_text(), what=f"the node says {event}")
+
     def long_snapshot(self) -> Operation:
         """A registered service with much data, and a snapshot of it that has begun to store."""
         tree = self.home / "apps" / "shop"
@@ -97,10 +105,10 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 def test_a_first_sigterm_lets_running_work_finish(node: Node) -> None:
-    process = node.start("serve", "--http", "127.0.0.1:0")
+    process = node.start("serve", "--http", "127.0.0.1:0", BACKSTAY_SHUTDOWN_SECONDS=LONG, BACKSTAY_UPLOAD_LIMIT=SOON)
     node.long_snapshot()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    assert process.wait() == 0
     found = node.operation("2-long")
     assert found is not None and found.state is State.SUCCEEDED
 
@@ -119,30 +127,30 @@ def test_a_node_may_hold_as_many_files_open_as_the_system_lets_it(node: Node) ->
 
 
 def test_a_second_sigterm_gives_running_work_back_at_once(node: Node) -> None:
-    process = node.start("serve", "--http", "127.0.0.1:0")
+    """Neither the snapshot nor the time for it ends before the test."""
+    process = node.start("serve", "--http", "127.0.0.1:0", BACKSTAY_SHUTDOWN_SECONDS=LONG, BACKSTAY_UPLOAD_LIMIT=NEVER)
     begun = node.long_snapshot()
     process.send_signal(signal.SIGTERM)
+    node.says("node.stopping")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0
+    assert process.wait() == 0
     found = node.operation("2-long")
     assert found is not None
-    if found.state is not State.SUCCEEDED:  # it may have ended in the very moment
-        assert (found.state, found.lease_until, found.attempts) == (State.RUNNING, 0, 0)
-        assert node.system.database.catalogue.get(begun.op_id) is None
+    assert (found.state, found.lease_until, found.attempts) == (State.RUNNING, 0, 0)
+    assert node.system.database.catalogue.get(begun.op_id) is None
     node.start("serve", "--http", "127.0.0.1:0")
     assert node.ended("2-long").state is State.SUCCEEDED
 
 
 def test_a_restarted_node_takes_over_from_its_dead_predecessor_without_waiting_for_the_lease(node: Node) -> None:
-    process = node.start("serve", "--http", "127.0.0.1:0")
+    process = node.start("serve", "--http", "127.0.0.1:0", BACKSTAY_LEASE_SECONDS=LONG, BACKSTAY_UPLOAD_LIMIT=NEVER)
     node.long_snapshot()
     process.kill()
     process.wait()
-    node.start("serve", "--http", "127.0.0.1:0")
+    node.start("serve", "--http", "127.0.0.1:0", BACKSTAY_LEASE_SECONDS=LONG)
     found = node.ended("2-long")
     assert found.state is State.SUCCEEDED
     assert found.fence == 3  # register, the killed attempt, this one
-    assert found.updated_at - found.created_at < 60_000  # the lease alone is 60 s
 
 
 def test_a_worker_process_that_dies_is_started_again(node: Node) -> None:
@@ -184,10 +192,8 @@ def test_a_worker_without_a_schema_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_cancel_reaches_a_node_whose_slots_are_all_taken(node: Node) -> None:
-    node.start("serve", "--http", "127.0.0.1:0", BACKSTAY_THREADS="1")
+    node.start("serve", "--http", "127.0.0.1:0", BACKSTAY_THREADS="1", BACKSTAY_UPLOAD_LIMIT=NEVER)
     begun = node.long_snapshot()
     node.send("cancel-operation", "3-cancel", {"operation_id": begun.op_id})
     assert node.ended("3-cancel").state is State.SUCCEEDED
-    assert node.ended("2-long").state in (State.CANCELLED, State.SUCCEEDED)
-    told = node.ended("3-cancel").outcome
-    assert told is not None and told["figures"]["state"] != "SUCCEEDED", "the cancel came after the end"
+    assert node.ended("2-long").state is State.CANCELLED

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from domain import pulse
 from storage.archive.pipeline import Channel, Crew, LeftEarly, StreamAborted
 
 #: Whoever waits for the other end in vain hangs.
@@ -49,6 +50,24 @@ def _operate(consume: Work, produce: Work = _endless, caller: Work = _nothing) -
         crew.start("consumer", partial(consume, channel), consumes=channel)
         crew.start("producer", partial(produce, channel))
         caller(channel)
+
+
+def test_whoever_waits_for_bandwidth_hears_that_another_has_failed() -> None:
+    waits, never = threading.Event(), threading.Event()
+
+    def send(channel: Channel[int]) -> None:
+        for _ in channel:
+            while not never.wait(0.001):
+                waits.set()
+                pulse.beat()
+
+    def fail(channel: Channel[int]) -> None:
+        channel.put(1)
+        assert waits.wait(60)
+        raise Cause
+
+    with pytest.raises(Cause):
+        _operate(send, fail)
 
 
 def test_everything_put_is_taken_in_order_and_then_it_ends() -> None:
