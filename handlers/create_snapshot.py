@@ -44,12 +44,12 @@ LabelText = Annotated[str, pydantic.AfterValidator(_label)]
 class CreateSnapshot(Payload):
     """`exclude` holds gitignore-like patterns, relative to the service's directory."""
 
-    labels: tuple[LabelText, ...] = pydantic.Field(default=(), max_length=64, strict=False)
+    labels: tuple[LabelText, ...] = pydantic.Field(default=(), max_length=64, strict=False, fail_fast=True)
     include: tuple[Literal["configuration", "data", "sources"], ...] = pydantic.Field(
-        default=("configuration", "data", "sources"), min_length=1, strict=False
+        default=("configuration", "data", "sources"), min_length=1, strict=False, fail_fast=True
     )
     exclude: tuple[Annotated[str, pydantic.Field(min_length=1, max_length=1024)], ...] = pydantic.Field(
-        default=(), max_length=256, strict=False
+        default=(), max_length=256, strict=False, fail_fast=True
     )
 
 

@@ -34,8 +34,8 @@ class ImportSnapshot(Payload):
     """`strip`: so many leading components of names are dropped. `taken_at`: when the data was as it is."""
 
     place: Name
-    keys: tuple[Key, ...] = pydantic.Field(min_length=1, max_length=1000, strict=False)
-    labels: tuple[LabelText, ...] = pydantic.Field(default=(), max_length=64, strict=False)
+    keys: tuple[Key, ...] = pydantic.Field(min_length=1, max_length=1000, strict=False, fail_fast=True)
+    labels: tuple[LabelText, ...] = pydantic.Field(default=(), max_length=64, strict=False, fail_fast=True)
     strip: int = pydantic.Field(default=0, ge=0, le=64)
     taken_at: str | None = pydantic.Field(default=None, max_length=40)
 

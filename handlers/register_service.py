@@ -39,7 +39,7 @@ class RegisterService(Payload):
     directory: Annotated[str, pydantic.AfterValidator(_inside)] | None = pydantic.Field(default=None, max_length=1024)
     node: Name | None = None
     region: Name | None = None
-    sources: tuple[Name, ...] = pydantic.Field(default=(), max_length=32, strict=False)
+    sources: tuple[Name, ...] = pydantic.Field(default=(), max_length=32, strict=False, fail_fast=True)
     configuration: dict[str, Any] | list[Any] = pydantic.Field(default_factory=dict, repr=False)
 
     @pydantic.field_validator("configuration")

@@ -64,11 +64,11 @@ class RestoreSnapshot(Payload):
     at: str | None = pydantic.Field(default=None, max_length=40)
     mode: Annotated[RestoreMode, pydantic.Field(strict=False)] = RestoreMode.REPLACE
     include: tuple[Literal["configuration", "data", "sources"], ...] | None = pydantic.Field(
-        default=None, min_length=1, strict=False
+        default=None, min_length=1, strict=False, fail_fast=True
     )
     target: Target = Target()
     paths: tuple[Annotated[str, pydantic.Field(min_length=1, max_length=4096)], ...] = pydantic.Field(
-        default=(), max_length=1000, strict=False
+        default=(), max_length=1000, strict=False, fail_fast=True
     )
     profile: Literal["same-service", "clone"] = "same-service"
     dry_run: bool = False

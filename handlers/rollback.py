@@ -29,7 +29,9 @@ class Rollback(Payload):
 
     upgrade: Id | None = None
     snapshot_id: Id | None = None
-    services: tuple[Name, ...] | None = pydantic.Field(default=None, min_length=1, max_length=200, strict=False)
+    services: tuple[Name, ...] | None = pydantic.Field(
+        default=None, min_length=1, max_length=200, strict=False, fail_fast=True
+    )
     data: bool = False
     safety_snapshot: bool = True
     hold: bool = True

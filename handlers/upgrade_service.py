@@ -42,7 +42,9 @@ class UpgradeService(Payload):
     version: str = pydantic.Field(min_length=1, max_length=64)
     group_key: str | None = pydantic.Field(default=None, min_length=1, max_length=128)
     group: bool = False
-    services: tuple[Name, ...] | None = pydantic.Field(default=None, min_length=1, max_length=200, strict=False)
+    services: tuple[Name, ...] | None = pydantic.Field(
+        default=None, min_length=1, max_length=200, strict=False, fail_fast=True
+    )
     include_data: bool = False
     strict: bool = False
     whole: bool = False

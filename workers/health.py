@@ -1,7 +1,8 @@
 """Whether this process makes progress and whether it can serve, as small named checks.
 
 `live` asks about progress (a consumer that goes round, threads that run), never merely that the process
-exists; a failed live check means "restart me". `ready` asks about what the process needs from outside.
+exists; a failed live check means "restart me", so it looks at memory only and waits for nothing. `ready` asks about
+what the process needs from outside.
 """
 
 from __future__ import annotations

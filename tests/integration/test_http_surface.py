@@ -9,11 +9,12 @@ from __future__ import annotations
 import http.client
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from fastapi import Request, Response
 
 from domain.outcome import AddSnapshot, Outcome, SaveService
 from domain.service import Service
@@ -22,8 +23,10 @@ from tests.integration.test_login import cookie_of, log_in
 from tests.integration.test_web_tenants import OPEN, ROUTES, SNAPSHOT
 from tests.site import Site, site
 from tests.waiting import eventually
-from workers.web import connections, credentials
+from workers.web import app, connections, credentials
 from workers.web.hardening import HEADERS, MAX_BODY
+from workers.web.pages.refilling import Fault
+from workers.web.problems import Problem
 
 ID = "0192f0c1-0000-7000-8000-00000000000f"
 PAGES = [(method, path) for method, path in ROUTES if not path.startswith("/api/")]
@@ -199,6 +202,24 @@ def _serves(here: Site) -> bool:
         return here.ask("GET", "/login").status == 200
     except (ConnectionError, http.client.HTTPException):
         return False  # the server has not yet seen that places are free
+
+
+def test_of_a_thousand_faults_of_a_request_a_few_are_worded(
+    here: Site, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body of a megabyte has a hundred thousand of them, and nobody else is answered meanwhile."""
+    told: list[int] = []
+    tell = app._tell
+
+    async def counting(request: Request, problem: Problem, faults: Sequence[Fault] = ()) -> Response:
+        told.append(len(faults))
+        return await tell(request, problem, faults)
+
+    monkeypatch.setattr(app, "_tell", counting)
+    path = "/api/v1/tenants/acme/services/web/create-snapshot"
+    answer = here.ask("POST", path, admin, data={f"unknown{number}": 0 for number in range(1000)})
+    assert answer.status == 422 and answer.document["field"] == "body.unknown0"
+    assert told == [app.MOST_FAULTS]
 
 
 @pytest.mark.parametrize("begun", BEGUN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from domain.identity import Subject
 from domain.message import Command
 from storage.sealing import KeyRing
 from storage.sql import Database, open_database
+from tests.waiting import eventually
 from workers.health import Finding, Health, probe
 from workers.metrics import CONTENT_TYPE, Metrics
 from workers.web.app import build_app
@@ -99,6 +101,30 @@ def test_a_bad_finding_is_a_503_that_names_it_and_leaves_the_other_answer_alone(
     told = json.loads(body)
     assert told["ok"] is False
     assert [found["name"] for found in told["findings"] if not found["ok"]] == ["bad"]
+
+
+def test_a_process_whose_threads_all_wait_for_something_is_still_alive() -> None:
+    """A database or store that hangs is no reason to restart it: that would not help, and loses what is under way."""
+    entered: list[None] = []
+    over = threading.Event()
+
+    def hangs() -> Finding:
+        entered.append(None)
+        over.wait(60)
+        return Finding("database", True, "")
+
+    with serving(Health(ready=(hangs,))) as (address, _):
+        host, _, port = address.rpartition(":")
+        waiting = [socket.create_connection((host, int(port)), timeout=10) for _ in range(60)]
+        try:
+            for one in waiting:
+                one.sendall(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
+            eventually(lambda: len(entered) >= 40, what="every thread waits")
+            assert get(address, "/livez")[0] == 200
+        finally:
+            over.set()
+            for one in waiting:
+                one.close()
 
 
 def test_readiness_follows_the_database(database: Database) -> None:

@@ -7,6 +7,8 @@ import re
 from domain.errors import InvalidMessage
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+#: A span longer than this is a mistake.
+_MOST_CHARACTERS = 100
 _PART = re.compile(r"\s*([0-9]{1,9})\s*([a-z]+)")
 
 
@@ -17,7 +19,7 @@ def seconds_of(text: str, option: str) -> int:
         return int(rest)
     while rest:
         found = _PART.match(rest)
-        if found is None or found[2] not in _UNITS:
+        if found is None or len(text) > _MOST_CHARACTERS or found[2] not in _UNITS:
             raise InvalidMessage(
                 f"{option}: must be a span such as 90min, 26h or '1d 12h', or a number of seconds", field=option
             )

@@ -8,7 +8,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -29,6 +29,9 @@ from workers.web.hardening import Hardened
 from workers.web.pages.again import form_again
 from workers.web.pages.refilling import Fault
 from workers.web.problems import Problem
+
+#: Of what is wrong with one request, so much is told.
+MOST_FAULTS = 20
 
 
 def build_app(
@@ -53,7 +56,7 @@ def build_app(
         return Response(render(), media_type=CONTENT_TYPE)
 
     app.router.routes += [
-        Route("/livez", _answer(health.live)),
+        Route("/livez", _at_once(_answer(health.live))),
         Route("/readyz", _answer(health.ready)),
         Route("/metrics", metrics),
     ]
@@ -81,11 +84,12 @@ def _tell_errors(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        found = error.errors()[:MOST_FAULTS]
         faults = [
             Fault("must be given" if one["type"] == "missing" else one["msg"], ".".join(map(str, one["loc"][1:])))
-            for one in error.errors()
+            for one in found
         ]
-        return await _tell(request, Problem.of_faults(error.errors()), faults)
+        return await _tell(request, Problem.of_faults(found), faults)
 
     async def framework(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -113,6 +117,15 @@ async def _tell(
 
 def _is_api(request: Request) -> bool:
     return request.url.path.startswith("/api/")
+
+
+def _at_once(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Without a thread: all of them may be waiting for a database or a store, and that is no reason to be restarted."""
+
+    async def endpoint(request: Request) -> Response:
+        return answer(request)
+
+    return endpoint
 
 
 def _answer(checks: Sequence[Check]) -> Callable[[Request], Response]:

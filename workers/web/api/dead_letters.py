@@ -36,7 +36,9 @@ class Again(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    include: list[Verdict] = Field(default=[], description="Verdicts besides `safe` that shall not stop it.")
+    include: list[Verdict] = Field(
+        default=[], max_length=len(Verdict), description="Verdicts besides `safe` that shall not stop it."
+    )
 
 
 class Chosen(BaseModel):
