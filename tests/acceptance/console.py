@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
 import handlers
 from domain.audit import Actor
@@ -33,6 +33,8 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+#: Milliseconds after which what is awaited has not come: longer than any load of the machine.
+PATIENCE = 30_000
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
@@ -51,6 +53,7 @@ class Scene:
 
     def __init__(self, home: Path) -> None:
         self._program = chromium()
+        expect.set_options(timeout=PATIENCE)
         self.stage = Stage(home, fenced=True)
         self.platform, self.database = self.stage.platform, self.stage.platform.system.database
         self.platform.start("web-1", budget=Budget(max_undo_attempts=2, backoff_base=0.01, backoff_cap=0.02))
@@ -125,7 +128,7 @@ class Scene:
             base_url=self.url, viewport={"width": size[0], "height": size[1]}, color_scheme=scheme,  # type: ignore[arg-type]
             java_script_enabled=script,
         )  # fmt: skip
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         session = credentials.new_secret()
         self.database.tokens.begin_session(credentials.digest(session), self._token(role, tenant)[1], 3600)
         context.add_cookies([{"name": "backstay", "value": session, "url": self.url}])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.audit import Actor
 from domain.operation import State
+from storage import throttle
+from storage.throttle import Budget
 from tests.acceptance.platform import Platform, digest
 from tests.command_line import CommandLine
 from tests.waiting import eventually
+from workers.clock import SystemClock
 
 ROOT = Actor("root@ops", "cli")
 
@@ -122,16 +127,33 @@ def test_a_snapshot_that_was_moved_to_a_node_without_the_directory_fails_and_say
     assert (ended.state, ended.error_code) == (State.FAILED, "directory-not-found"), ended.outcome
 
 
-def test_work_that_waits_for_bandwidth_keeps_its_lease(tmp_path: Path) -> None:
-    slow = Platform(tmp_path, BACKSTAY_UPLOAD_LIMIT="96K", BACKSTAY_LEASE_SECONDS="2", BACKSTAY_ENCRYPTION="off")
+def test_work_that_waits_for_bandwidth_keeps_its_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only waiting moves: a minute and a half of it, with a lease of one minute."""
+    slow = Platform(tmp_path, BACKSTAY_UPLOAD_LIMIT="96K", BACKSTAY_LEASE_SECONDS="60", BACKSTAY_ENCRYPTION="off")
+    waited, renewals = [0.0], [0.0]
+    ledger, boottime = type(slow.system.database.ledger), SystemClock.boottime
+    renew = ledger.renew
+
+    def wait(seconds: float) -> None:
+        waited.append(waited[-1] + seconds)
+
+    def renewed(self: Any, *arguments: Any) -> bool:
+        renewals.append(waited[-1])
+        return renew(self, *arguments)
+
+    monkeypatch.setattr(SystemClock, "boottime", lambda self: boottime(self) + waited[-1])
+    monkeypatch.setattr(ledger, "renew", renewed)
+    monkeypatch.setattr(throttle, "Budget", lambda rate: Budget(rate, SystemClock().boottime, wait))
     try:
         slow.start("web-1")
         tree = slow.service("slow", node="web-1")
-        (tree / "big").write_bytes(random.Random(7).randbytes(300_000))
+        (tree / "big").write_bytes(random.Random(7).randbytes(9_000_000))
         operation = slow.run("create-snapshot", {}, service="slow")
         assert (operation.state, operation.fence) == (State.SUCCEEDED, 2), operation.outcome
     finally:
         slow.close()
+    assert waited[-1] > 60, "nothing waited for longer than the lease"
+    assert max(later - sooner for sooner, later in pairwise([*renewals, waited[-1]])) < 60
 
 
 def test_a_node_without_room_takes_no_snapshot_and_says_so(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import json
 import os
 import random
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -160,8 +162,17 @@ def test_a_program_may_ask_to_be_run_again_later(site: Site, tmp_path: Path) -> 
     assert (tmp_path / "asked").exists()
 
 
-def test_a_program_that_hangs_is_killed_with_all_that_it_started(site: Site, tmp_path: Path) -> None:
-    site.sources["db"] |= {"save": ["sh", "-c", f"sleep 60 & echo $! > {tmp_path}/child; wait"], "seconds": 0.5}
+def test_a_program_that_hangs_is_killed_with_all_that_it_started(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is over when it hangs, however long it takes to get there."""
+    script = f"sleep 600 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/child; wait"
+    site.sources["db"] |= {"save": ["sh", "-c", script], "seconds": 3600}
+
+    def now() -> float:
+        return time.monotonic() + (3601 if (tmp_path / "child").exists() else 0)
+
+    monkeypatch.setattr("storage.sources.program.time", SimpleNamespace(monotonic=now))
     site.platform.service("web", sources=["db"])
     operation = site.platform.run("create-snapshot", {}, service="web")
     assert code(operation) == (State.FAILED, "source-failed")
@@ -497,9 +508,13 @@ def test_whoever_is_killed_while_sources_are_saved_or_put_back_another_puts_them
     assert site.state() == before
 
 
-def test_a_program_whose_worker_was_killed_is_waited_for_and_never_runs_twice_at_a_time(site: Site) -> None:
-    said = site.home / "said"
-    slow = f"echo begin >> {said}; sleep 1; {TAKES_ALL}; echo end >> {said}"
+def test_a_program_whose_worker_was_killed_is_waited_for_and_never_runs_twice_at_a_time(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was left goes on only when somebody waits for it."""
+    said, held = site.home / "said", site.home / "held"
+    held.touch()
+    slow = f"echo begin >> {said}; while [ -e {held} ]; do sleep 0.05; done; {TAKES_ALL}; echo end >> {said}"
     site.sources["db"]["restore"] = ["sh", "-c", slow, "-", str(site.database)]
     site.platform.service("web", sources=["db"])
     before = site.state()
@@ -512,7 +527,16 @@ def test_a_program_whose_worker_was_killed_is_waited_for_and_never_runs_twice_at
     eventually(said.exists, 60, "the program runs")
     worker.kill()
     worker.communicate()
-    done = site.platform.outcome(message)
+
+    def wait(seconds: float) -> None:
+        held.unlink(missing_ok=True)
+        time.sleep(seconds)
+
+    monkeypatch.setattr("storage.sources.lock.time", SimpleNamespace(monotonic=time.monotonic, sleep=wait))
+    try:
+        done = site.platform.outcome(message)
+    finally:
+        held.unlink(missing_ok=True)
     assert done.state is State.SUCCEEDED, done.outcome
     assert said.read_text().split() == ["begin", "end"] * 2, "the one that was left ends before the other begins"
     assert site.state() == before
