@@ -23,7 +23,7 @@ from tests.integration.test_login import cookie_of, log_in
 from tests.integration.test_web_tenants import OPEN, ROUTES, SNAPSHOT
 from tests.site import Site, site
 from tests.waiting import eventually
-from workers.web import app, connections, credentials
+from workers.web import app, connections, credentials, server
 from workers.web.hardening import HEADERS, MAX_BODY
 from workers.web.pages.refilling import Fault
 from workers.web.problems import Problem
@@ -202,6 +202,19 @@ def _serves(here: Site) -> bool:
         return here.ask("GET", "/login").status == 200
     except (ConnectionError, http.client.HTTPException):
         return False  # the server has not yet seen that places are free
+
+
+def test_whoever_never_reads_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else two hundred of them, who need no login, keep everybody else out for ever."""
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "MOST", 1)
+    with site(tmp_path / "data", own=True) as opened, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(PATIENCE)
+        host, _, port = opened.address.rpartition(":")
+        deaf.connect((host, int(port)))
+        deaf.sendall(b"GET /static/console.css HTTP/1.1\r\nhost: x\r\n\r\n" * 500)
+        eventually(lambda: _serves(opened), PATIENCE, "the place is free again")
 
 
 def test_of_a_thousand_faults_of_a_request_a_few_are_worded(

@@ -18,6 +18,9 @@ from workers.web.connections import BoundedProtocol
 
 #: Seconds that `stop` waits for requests in hand.
 STOP_SECONDS = 5
+#: After which a connection ends whose client takes nothing of its answer. The kernel sees to it, which knows what has
+#: arrived; whoever reads slowly, but reads, has time without end.
+UNREAD_SECONDS = 120
 
 
 class HttpServer:
@@ -68,10 +71,13 @@ def _bind(address: str) -> socket.socket:
         family, _, _, _, place = socket.getaddrinfo(
             host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(place[:2], family=family, backlog=128)
+        made = socket.create_server(place[:2], family=family, backlog=128)
     except (OSError, ValueError) as error:
         raise Refused(
             f"cannot listen on {address}: {error}",
             code="address-not-usable",
             next_step="choose another address with --http or BACKSTAY_HTTP; port 0 takes any free one",
         ) from None
+    # What is accepted has it from the socket that listens.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
+    return made
