@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select
+
 from domain.audit import Actor
 from domain.contracts import Accepted, Claim, Receipt, Rejected
 from domain.errors import Damaged
@@ -20,6 +22,7 @@ from domain.operation import Operation, State
 from domain.outcome import Change, Outcome
 from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
 from storage.sql import Database, open_database
+from storage.sql.tables import service_fence
 
 LEASE = 60_000
 ANN, BOB = Actor("ann", "cli"), Actor("bob", "console")
@@ -154,6 +157,12 @@ class Bench:
 
     def state(self, op_id: str) -> State:
         return self.get(op_id).state
+
+    def fences(self) -> dict[str, tuple[int, str]]:
+        """Fence and holder of every service that has a row."""
+        with self.database._engine.connect() as connection:
+            rows = connection.execute(select(service_fence))
+            return {row.service_id: (row.fence, row.reserved_by) for row in rows}
 
     def topics(self) -> list[str]:
         """Of all events that have not been taken yet."""

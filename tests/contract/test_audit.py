@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -13,12 +11,6 @@ from domain.audit import Actor
 from domain.operation import State
 from domain.outcome import Outcome
 from tests.contract.sql_bench import ANN, BOB, Bench, accepted, rejected
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _acts(bench: Bench) -> list[tuple[str, str, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from domain.errors import Damaged, NotFound
@@ -28,12 +26,6 @@ from tests.contract.sql_bench import LEASE, Bench, pack_key, snapshot
 P1, P2 = pack_key("s1", "a"), pack_key("s1", "b")
 Q1 = pack_key("s2", "a")
 LATE = 15 * 60_000
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _ids(found: list[Snapshot]) -> list[str]:

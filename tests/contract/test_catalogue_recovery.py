@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from domain.errors import Damaged
@@ -13,12 +11,6 @@ from tests.contract.sql_bench import Bench, pack_key, snapshot
 
 P1 = pack_key("s1", "a")
 P2 = pack_key("s2", "a")
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def keys(bench: Bench) -> list[str]:

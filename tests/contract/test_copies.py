@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from domain.contracts import Copied
 from domain.outcome import AddSnapshot, MarkCopyDamaged, MarkCorrupt, MarkDeleting, RemoveSnapshot
 from tests.contract.sql_bench import Bench, pack_key, snapshot
 
 HOLD, LATE = 600_000, 15 * 60_000
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def taken(bench: Bench, replica: str = "b") -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,12 +12,6 @@ from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
 from tests.contract.sql_bench import ANN, BOB, Bench, accepted, rejected
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _failed(bench: Bench, message_id: str = "m1", **more: Any) -> DeadLetter:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from domain.drill import Drill
 from domain.outcome import AddSnapshot, MarkCorrupt, MarkDeleting, MarkSound, SaveService
@@ -13,12 +10,6 @@ from domain.schedule import Pause, Schedule
 from domain.schedule_changes import PauseSchedule, SaveDrill, SaveSchedule
 from domain.service import Service
 from tests.contract.sql_bench import ANN, Bench, accepted, rejected, snapshot
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def registered(bench: Bench, *names: str) -> None:

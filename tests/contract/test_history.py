@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from domain.contracts import Pruned
 from domain.outcome import AddSnapshot
 from tests.contract.sql_bench import ANN, LEASE, Bench, accepted, snapshot
 
 DAY = 86_400_000
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _ended(bench: Bench, service: str, message_id: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,12 +11,6 @@ from domain.operation import State
 from domain.outcome import SaveService
 from domain.service import Service
 from tests.contract.sql_bench import ANN, Bench, accepted, rejected
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def test_an_accepted_message_is_a_queued_operation_with_its_data(bench: Bench) -> None:

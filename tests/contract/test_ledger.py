@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from domain.contracts import Claim
@@ -13,12 +11,6 @@ from domain.service import Service
 from tests.contract.sql_bench import LEASE, Bench, accepted
 
 WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _ids(claims: list[Claim]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,12 +13,6 @@ from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
 from tests.contract.sql_bench import LEASE, Bench
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _every_write(bench: Bench) -> dict[str, Callable[[Claim], Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from domain.contracts import Claim
@@ -23,12 +21,6 @@ STUCK = Outcome(
     figures={"steps": 3},
 )
 HOWS = {"retry": State.COMPENSATING, "accept": State.ROLLED_BACK, "force": State.SUCCEEDED}
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _stuck(bench: Bench) -> Claim:

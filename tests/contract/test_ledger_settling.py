@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from domain.errors import LeaseLost, WrongTenant
@@ -14,12 +12,6 @@ from tests.contract.sql_bench import ANN, LEASE, Bench, accepted
 
 CLAIMED_STATES = [State.SUCCEEDED, State.ROLLED_BACK, State.FAILED, State.CANCELLED]
 WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("state", CLAIMED_STATES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,12 +23,6 @@ MOVES = {
     (StepState.IGNORED, StepState.UNDONE),
 }
 ENDS = [StepState.DONE, StepState.IGNORED, StepState.UNDONE]
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _planned(bench: Bench) -> Claim:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from sqlalchemy import text
 
 from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
 from tests.contract.sql_bench import Bench, accepted
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def test_operations_are_listed_newest_first_page_by_page_without_data(bench: Bench) -> None:

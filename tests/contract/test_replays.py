@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,12 +19,6 @@ from workers.judge import judge_with
 from workers.replaying import Replaying
 
 EVERY = LetterFilter()
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _replaying(bench: Bench) -> Replaying:

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
 
 from domain.contracts import Claim
 from domain.errors import LeaseLost, ServiceBusy
 from domain.operation import State
 from domain.outcome import Outcome
-from storage.sql.tables import service_fence
 from tests.contract.sql_bench import ANN, LEASE, Bench
 
 ENDS = [State.SUCCEEDED, State.ROLLED_BACK, State.FAILED, State.CANCELLED]
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
-
-
-def _fences(bench: Bench) -> dict[str, tuple[int, str]]:
-    """Fence and holder of every service that has a row."""
-    with bench.database._engine.connect() as connection:
-        return {row.service_id: (row.fence, row.reserved_by) for row in connection.execute(select(service_fence))}
 
 
 def _group(bench: Bench, *members: str, subject: str = "web") -> Claim:
@@ -44,7 +30,7 @@ def test_all_services_of_a_group_get_one_fence_above_all_of_theirs(bench: Bench)
     claim = _group(bench, "db", "never-seen")
     op_id = claim.operation.op_id
     assert claim.fence == bench.get(op_id).fence == 4
-    assert _fences(bench) == dict.fromkeys(("web", "db", "never-seen"), (4, op_id))
+    assert bench.fences() == dict.fromkeys(("web", "db", "never-seen"), (4, op_id))
 
 
 def test_reserving_renews_the_lease(bench: Bench) -> None:
@@ -58,8 +44,8 @@ def test_reserving_twice_is_harmless_and_reserving_more_raises_all(bench: Bench)
     claim = _group(bench, "db")
     bench.database.ledger.reserve(claim, ["db"], LEASE)
     bench.database.ledger.reserve(claim, ["cache"], LEASE)
-    assert {fence for fence, _ in _fences(bench).values()} == {claim.fence}
-    assert {holder for _, holder in _fences(bench).values()} == {claim.operation.op_id}
+    assert {fence for fence, _ in bench.fences().values()} == {claim.fence}
+    assert {holder for _, holder in bench.fences().values()} == {claim.operation.op_id}
     bench.succeed(claim)
 
 
@@ -69,7 +55,7 @@ def test_a_bump_raises_every_service_that_is_held_and_no_other(bench: Bench) -> 
     before = claim.fence
     bench.database.ledger.bump(claim, LEASE)
     assert claim.fence == bench.get(claim.operation.op_id).fence == before + 1
-    assert {name: fence for name, (fence, _) in _fences(bench).items()} == {
+    assert {name: fence for name, (fence, _) in bench.fences().items()} == {
         "web": before + 1,
         "db": before + 1,
         "other": 1,
@@ -81,7 +67,7 @@ def test_a_bump_without_a_reservation_raises_the_service_and_renews_the_lease(be
     claim = bench.running()
     bench.now += LEASE // 2
     bench.database.ledger.bump(claim, LEASE)
-    assert (claim.fence, _fences(bench)) == (2, {"web": (2, "")})
+    assert (claim.fence, bench.fences()) == (2, {"web": (2, "")})
     assert bench.get(claim.operation.op_id).lease_until == bench.now + LEASE
 
 
@@ -110,10 +96,10 @@ def test_a_holder_that_was_taken_over_raises_no_fence(bench: Bench, write: Calla
     kept = stale.fence
     bench.now += LEASE + 1
     bench.claim_one(owner="n2:1")
-    before = _fences(bench)
+    before = bench.fences()
     with pytest.raises(LeaseLost):
         write(bench, stale)
-    assert (_fences(bench), stale.fence) == (before, kept)
+    assert (bench.fences(), stale.fence) == (before, kept)
 
 
 def test_a_takeover_raises_all_services_to_one_number_above_all(bench: Bench) -> None:
@@ -122,7 +108,7 @@ def test_a_takeover_raises_all_services_to_one_number_above_all(bench: Bench) ->
     bench.now += LEASE + 1
     claim = bench.claim_one(owner="n2:1")
     assert claim.takeover and claim.fence > stale.fence
-    assert _fences(bench) == dict.fromkeys(("web", "db", "cache"), (claim.fence, claim.operation.op_id))
+    assert bench.fences() == dict.fromkeys(("web", "db", "cache"), (claim.fence, claim.operation.op_id))
 
 
 # ---------------------------------------------------------------- refusals
@@ -139,11 +125,11 @@ def test_a_service_that_is_worked_on_is_busy_and_nothing_is_written(bench: Bench
     _work(bench, state)
     claim = bench.running()
     op_id, fence = claim.operation.op_id, claim.fence
-    operation_before, fences_before = bench.get(op_id), _fences(bench)
+    operation_before, fences_before = bench.get(op_id), bench.fences()
     bench.now += 1
     with pytest.raises(ServiceBusy, match="db"):
         bench.database.ledger.reserve(claim, ["cache", "db"], LEASE)
-    assert (bench.get(op_id), _fences(bench), claim.fence) == (operation_before, fences_before, fence)
+    assert (bench.get(op_id), bench.fences(), claim.fence) == (operation_before, fences_before, fence)
     bench.succeed(claim)
 
 
@@ -156,10 +142,10 @@ def test_a_service_that_waits_for_its_retry_is_busy(bench: Bench) -> None:
 def test_a_service_that_another_group_holds_is_busy_and_nothing_is_written(bench: Bench) -> None:
     _group(bench, "db")
     second = bench.running("shop")
-    before = _fences(bench)
+    before = bench.fences()
     with pytest.raises(ServiceBusy, match="db"):
         bench.database.ledger.reserve(second, ["cache", "db"], LEASE)
-    assert _fences(bench) == before
+    assert bench.fences() == before
 
 
 def test_two_groups_that_need_each_other_are_both_refused(bench: Bench) -> None:
@@ -180,7 +166,7 @@ def test_what_is_queued_for_a_reserved_service_waits_for_the_end_and_keeps_its_o
     bench.accept_one("second", "db")
     assert bench.claim() == []
     bench.database.ledger.settle(claim, Outcome(end, "the end"))
-    assert {holder for _, holder in _fences(bench).values()} == {""}
+    assert {holder for _, holder in bench.fences().values()} == {""}
     assert bench.claim_one().operation.message_id == "first"
 
 
@@ -228,7 +214,7 @@ def test_an_operation_that_goes_back_to_the_queue_keeps_what_it_holds(
     give_back(bench, claim)
     again = bench.claim_one()
     assert again.operation.op_id == claim.operation.op_id
-    assert _fences(bench)["db"] == (again.fence, again.operation.op_id)
+    assert bench.fences()["db"] == (again.fence, again.operation.op_id)
 
 
 def test_an_operation_that_is_stuck_keeps_what_it_holds(bench: Bench) -> None:
@@ -237,7 +223,7 @@ def test_an_operation_that_is_stuck_keeps_what_it_holds(bench: Bench) -> None:
     bench.database.ledger.settle(claim, Outcome(State.STUCK, "cannot be put back", code="undo-failed"))
     bench.now += 10 * LEASE
     assert bench.claim() == []
-    assert _fences(bench)["db"][1] == claim.operation.op_id
+    assert bench.fences()["db"][1] == claim.operation.op_id
 
 
 @pytest.mark.parametrize(("how", "held"), [("retry", True), ("accept", False), ("force", False)])
@@ -246,5 +232,5 @@ def test_a_word_that_ends_it_frees_what_it_holds(bench: Bench, how: str, held: b
     bench.accept_one("waits", "db")
     bench.database.ledger.settle(claim, Outcome(State.STUCK, "cannot be put back", code="undo-failed"))
     bench.database.ledger.resolve_stuck(claim.operation.op_id, how, ANN, "")
-    assert (_fences(bench)["db"][1] == claim.operation.op_id) is held
+    assert (bench.fences()["db"][1] == claim.operation.op_id) is held
     assert bench.claim_one().operation.message_id == (claim.operation.message_id if held else "waits")

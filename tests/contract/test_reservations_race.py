@@ -18,25 +18,13 @@ from domain import failpoint
 from domain.contracts import Claim
 from domain.errors import ServiceBusy
 from storage.sql.claim import _raise_fences
-from storage.sql.tables import operation, service_fence
+from storage.sql.tables import operation
 from tests.contract.sql_bench import LEASE, Bench
 from tests.waiting import eventually
 
 WAITS_FOR_A_LOCK = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
-
-
-def _fences(bench: Bench) -> dict[str, tuple[int, str]]:
-    """Fence and holder of every service that has a row."""
-    with bench.database._engine.connect() as connection:
-        return {row.service_id: (row.fence, row.reserved_by) for row in connection.execute(select(service_fence))}
 
 
 @contextmanager
@@ -85,7 +73,7 @@ def test_a_claim_that_meets_an_uncommitted_reservation_leaves_the_service_alone(
         reserving.result(30)
         claims = claiming.result(30)
     assert [claim.operation.message_id for claim in claims] == ["free"]
-    assert _fences(bench)["db"] == (group.fence, group.operation.op_id)
+    assert bench.fences()["db"] == (group.fence, group.operation.op_id)
 
 
 def test_a_reservation_that_meets_an_uncommitted_claim_is_busy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +89,7 @@ def test_a_reservation_that_meets_an_uncommitted_claim_is_busy(bench: Bench, mon
         (claim,) = claiming.result(30)
         with pytest.raises(ServiceBusy):
             reserving.result(30)
-    assert _fences(bench)["db"] == (claim.fence, "")
+    assert bench.fences()["db"] == (claim.fence, "")
     assert group.fence == 1
 
 
@@ -119,7 +107,7 @@ def test_of_two_groups_that_reserve_at_once_one_holds_all_and_the_other_nothing(
         one.result(30)
         with pytest.raises(ServiceBusy):
             two.result(30)
-    holders = {name: holder for name, (_, holder) in _fences(bench).items()}
+    holders = {name: holder for name, (_, holder) in bench.fences().items()}
     assert holders == dict.fromkeys(("web", "db", "cache"), first.operation.op_id) | {"shop": ""}
 
 
@@ -161,4 +149,4 @@ def test_a_reservation_is_not_taken_for_that_of_another_operation_in_the_same_ba
         rows = connection.execute(select(operation).where(operation.c.op_id.in_([group.operation.op_id, waits]))).all()
         free = _raise_fences(bench.database._tx, connection, rows)
     assert free == {"web"}
-    assert {fence for fence, _ in _fences(bench).values()} == {group.fence + 2}
+    assert {fence for fence, _ in bench.fences().values()} == {group.fence + 2}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,12 +12,6 @@ from tests.contract.diary import HOUR, NOON, hourly, make, pause, register, resu
 from tests.contract.sql_bench import Bench, accepted
 
 TTL = 30_000
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def get(bench: Bench, name: str = "hourly") -> Schedule:

@@ -28,12 +28,6 @@ from tests.contract.sql_bench import LEASE, Bench, FlippingSealer
 
 
 @pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
 def connection(bench: Bench) -> Iterator[Connection]:
     with bench.database._engine.connect() as opened:
         yield opened

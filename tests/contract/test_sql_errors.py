@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,12 +14,6 @@ from domain import failpoint
 from domain.errors import DatabaseUnavailable
 from storage.sql import open_database, transactions
 from tests.contract.sql_bench import Bench, FlippingSealer, accepted
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def test_a_round_trip_succeeds_on_a_database_that_answers(bench: Bench) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import text
 
@@ -14,12 +12,6 @@ from tests.contract.sql_bench import Bench
 
 ANNA = Actor("anna", "cli")
 HOUR = 3_600
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def make(bench: Bench, name: str = "ci", digest: str = "d1", seconds: int | None = None) -> Token:

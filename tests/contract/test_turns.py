@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
-import pytest
 from sqlalchemy import event
 
 from domain.contracts import Claim
 from tests.contract.sql_bench import LEASE, Bench, accepted
 
 FLOOD = 1_000
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _flood(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -28,12 +27,6 @@ RECORD = UpgradeRecord(
     event_id="ev-1",
     snapshot_id="snap-1",
 )
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def test_a_record_is_read_as_it_was_written(bench: Bench) -> None:

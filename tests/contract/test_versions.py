@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from domain.outcome import SaveService, SaveVersion
 from domain.service import Service
 from tests.contract.sql_bench import Bench
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
 
 
 def _published(bench: Bench, tenant: str, group_key: str, version: str) -> None:

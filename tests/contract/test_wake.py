@@ -19,12 +19,6 @@ LONG = 3600.0
 
 
 @pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    with Bench.opened(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
 def wake(bench: Bench) -> Iterator[Wake]:
     opened = bench.database.wake()
     while opened.wait(0):
