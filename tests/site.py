@@ -85,7 +85,7 @@ class Site:
             body, sent["content-type"] = urlencode(form), "application/x-www-form-urlencoded"
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
-        connection = http.client.HTTPConnection(self.address, timeout=20)
+        connection = http.client.HTTPConnection(self.address, timeout=60)
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()

@@ -400,7 +400,7 @@ def test_a_group_is_replayed_with_a_canary_that_fails_is_mended_and_goes_through
         open_group(page, scene, letters[0])
         page.get_by_role("button", name="that are safe").click()
         expect(page.locator("main")).to_contain_text("Every letter has been dealt with", timeout=30_000)
-    eventually(lambda: len(scene.platform.listed("album")) == 4, seconds=30, what="every replay has succeeded")
+    eventually(lambda: len(scene.platform.listed("album")) == 4, what="every replay has succeeded")
     left = scene.database.dead_letters.list(resolved=False, limit=100, before=None)
     assert not [one for one in left if one.subject == "tenant/acme/service/album"]
 

@@ -305,7 +305,7 @@ def link(platform: Platform, web: str, snapshot_id: str, *more: str) -> Answer:
 
 def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, dict[str, str]]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     try:
         connection.request(method, f"{parts.path}?{parts.query}", headers=headers)
         answer = connection.getresponse()

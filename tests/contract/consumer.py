@@ -21,7 +21,7 @@ def main(url: str, count: int) -> None:
         queue.declare()
         with Consumer(channel, [queue], on_message=taken.append, auto_declare=False):
             while len(taken) < count:
-                connection.drain_events(timeout=20)
+                connection.drain_events(timeout=60)
             print("taken", flush=True)
             time.sleep(600)
 

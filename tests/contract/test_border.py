@@ -62,7 +62,7 @@ class Border:
 
     def close(self) -> None:
         for intake in self.intakes:
-            intake.stop(timeout=10)
+            intake.stop(timeout=60)
         self.publisher.close()
 
 
@@ -118,7 +118,7 @@ def test_an_acknowledged_message_does_not_come_again(border: Border) -> None:
     border.publisher.command(command(1))
     intake = border.intake(first)
     eventually(lambda: first.ids() == ["m-1"] and border.reports == [(1, 0, 0)], what="the message is acknowledged")
-    intake.stop(timeout=10)
+    intake.stop(timeout=60)
     border.intake(second)
     border.publisher.command(command(2))
     eventually(lambda: "m-2" in second.ids(), what="the later message is accepted")
@@ -130,7 +130,7 @@ def test_many_messages_are_accepted_in_few_batches(border: Border) -> None:
     for number in range(2 * BATCH + 50):
         border.publisher.command(command(number))
     border.intake(door)
-    eventually(lambda: len(door.ids()) == 2 * BATCH + 50, seconds=20, what="all messages are accepted")
+    eventually(lambda: len(door.ids()) == 2 * BATCH + 50, what="all messages are accepted")
     assert max(map(len, door.batches)) <= BATCH
     assert len(door.batches) < 2 * BATCH
 
@@ -197,7 +197,7 @@ def test_what_a_killed_consumer_had_taken_is_delivered_again(border: Border) -> 
     if border.url.startswith("redisstream"):
         border.options = {"take_over_seconds": 1.0}
     border.intake(door)
-    eventually(lambda: len(set(door.ids())) == 5, seconds=20, what="all five are delivered again")
+    eventually(lambda: len(set(door.ids())) == 5, what="all five are delivered again")
 
 
 def test_an_intake_that_stops_gives_back_what_it_has_not_accepted(border: Border) -> None:
@@ -206,7 +206,7 @@ def test_an_intake_that_stops_gives_back_what_it_has_not_accepted(border: Border
     border.publisher.command(command(1))
     first = border.intake(stuck)
     eventually(lambda: stuck.outage < 10_000, what="the first intake has the message in hand")
-    first.stop(timeout=10)
+    first.stop(timeout=60)
     border.intake(healthy)
     eventually(lambda: healthy.ids() == ["m-1"], what="the second intake gets it")
 
@@ -225,7 +225,7 @@ def test_events_reach_a_listener_by_routing_key(border: Border) -> None:
             message.ack()
 
         with Consumer(channel, [queue], on_message=hear, auto_declare=False):
-            connection.drain_events(timeout=10)
+            connection.drain_events(timeout=60)
         queue.delete()
     assert heard == [{"id": "e-2"}]
 
@@ -240,7 +240,7 @@ def test_what_one_consumer_had_leased_and_not_yet_looked_at_goes_to_the_next(bor
         queue = inbox(connection)(channel)
         consumer = Consumer(channel, [queue], on_message=in_hand.append, prefetch_count=1, auto_declare=False)
         consumer.consume()
-        connection.drain_events(timeout=10)
+        connection.drain_events(timeout=60)
         consumer.cancel()
     door = FakeDoor()
     border.intake(door)
@@ -309,7 +309,7 @@ def test_several_publishers_keep_their_own_order(border: Border) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    eventually(lambda: len(door.ids()) == 120, seconds=20, what="all are accepted")
+    eventually(lambda: len(door.ids()) == 120, what="all are accepted")
     for name in names:
         mine = [i.command.message_id for i in door.items() if isinstance(i, Accepted) and i.command.source == name]
         assert mine == [f"m-{number}" for number in range(40)]

@@ -85,5 +85,5 @@ class RegionDouble:
 
     def _ask(self, name: str, document: Any = None) -> Any:
         data = None if document is None else json.dumps(document).encode()
-        with urllib.request.urlopen(f"{self.url}/_double/{name}", data, timeout=10) as response:
+        with urllib.request.urlopen(f"{self.url}/_double/{name}", data, timeout=60) as response:
             return json.load(response)

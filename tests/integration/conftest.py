@@ -26,4 +26,4 @@ def intake(border_url: str, door: FakeDoor) -> Iterator[Ingress]:
     made.start()
     eventually(made.connected, what="intake is connected")
     yield made
-    made.stop(timeout=10)
+    made.stop(timeout=60)

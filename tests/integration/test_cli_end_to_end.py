@@ -129,7 +129,7 @@ def test_the_same_message_again_is_answered_with_the_first_operation(node: Node)
 
 
 def test_health_and_metrics_tell_of_the_work(node: Node) -> None:
-    connection = http.client.HTTPConnection(node.address(), timeout=10)
+    connection = http.client.HTTPConnection(node.address(), timeout=60)
     for path in ("/livez", "/readyz"):
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -217,7 +217,7 @@ def test_the_parts_run_as_processes_of_their_own(command: list[str], tmp_path: P
     assert finished(program(["migrate"], environment)).code == 0
     part = Node(tmp_path, [*command, "--http", "127.0.0.1:0"])
     host, _, port = part.address().rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
     connection.request("GET", "/readyz")
     assert connection.getresponse().status == 200
     connection.close()

@@ -129,7 +129,7 @@ def test_nor_does_it_take_a_session_to_be_refused_that(exported: tuple[Site, str
     here, address = exported
     parts = f'--b\r\ncontent-disposition: form-data; name="at"\r\n\r\n{address}\r\n--b\r\n'
     parts += 'content-disposition: form-data; name="token"; filename="x"\r\n\r\nx\r\n--b--\r\n'
-    connection = http.client.HTTPConnection(here.address, timeout=20)
+    connection = http.client.HTTPConnection(here.address, timeout=60)
     headers = {"accept": "text/html", "content-type": "multipart/form-data; boundary=b"}
     connection.request("POST", "/login", parts, headers)
     assert connection.getresponse().status == 422

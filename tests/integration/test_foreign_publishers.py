@@ -43,7 +43,7 @@ def heard(border_url: str, script: str, **environment: str) -> str:
         publisher.event({"id": "yes"}, "create-snapshot.failed.acme")
         return listener.poll() is not None
 
-    eventually(told, seconds=20, what="the listener has heard an event and ended")
+    eventually(told, what="the listener has heard an event and ended")
     publisher.close()
     return listener.communicate()[0]
 

@@ -132,8 +132,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 def ask(url: str, **settings: object) -> tuple[int, Trouble | None, str, float | None]:
-    waits = {"call_seconds": 1.0, "connect_seconds": 1.0}
-    client = HttpRegion({"r": RegionSettings("r", url, **(waits | settings))}, SystemClock())  # type: ignore[arg-type]
+    client = HttpRegion({"r": RegionSettings("r", url, **({"call_seconds": 30.0} | settings))}, SystemClock())  # type: ignore[arg-type]
     try:
         reply = client.send(PLACE, ASK, 1)
         return reply.status, reply.trouble, reply.message, reply.retry_after
@@ -191,12 +190,12 @@ def test_a_reply_that_trickles_is_cut_when_the_whole_call_has_had_its_time(serve
 
     def trickle(connection: socket.socket) -> None:
         for byte in OK:
-            if enough.wait(0.3):
+            if enough.wait(0.2):
                 return
             connection.sendall(bytes([byte]))
 
     server = serve(trickle)
-    status, trouble, message, _ = ask(server.url)
+    status, trouble, message, _ = ask(server.url, call_seconds=0.5, connect_seconds=0.5)
     enough.set()
     assert (status, trouble) == (0, Trouble.CUT)
     assert message

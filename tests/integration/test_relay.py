@@ -89,7 +89,7 @@ def started() -> Iterator[list[Relay]]:
     relays: list[Relay] = []
     yield relays
     for one in relays:
-        one.stop(timeout=5)
+        one.stop(timeout=60)
 
 
 def start(started: list[Relay], outbox: FakeOutbox, url: str = "spool:///unused") -> Relay:
@@ -108,7 +108,7 @@ def drain(connection: Connection, queue: Any, count: int) -> list[str]:
 
     with Consumer(connection.default_channel, [queue], on_message=hear, auto_declare=False):
         while len(heard) < count:
-            connection.drain_events(timeout=10)
+            connection.drain_events(timeout=60)
     return heard
 
 
@@ -170,7 +170,7 @@ def test_an_outage_is_noticed_after_a_few_events_and_not_after_all(
     publisher.broken = True
     start(started, outbox)
     eventually(lambda: len(outbox.held) == 50 and publisher.attempts == relay.OUTAGE, what="the batch is given up")
-    started.pop().stop(timeout=5)
+    started.pop().stop(timeout=60)
     assert publisher.attempts == relay.OUTAGE
 
 
@@ -197,7 +197,7 @@ def test_stopping_tells_what_is_waiting(
     outbox = FakeOutbox()
     made = start(started, outbox)
     outbox.unsent["last"] = event("last")
-    made.stop(timeout=5)
+    made.stop(timeout=60)
     assert not outbox.unsent
     assert publisher.told == [("last", "create-snapshot.succeeded.acme")]
 
@@ -231,5 +231,5 @@ def test_progress_that_the_broker_does_not_take_is_forgotten(publisher: FakePubl
     made.start()
     eventually(lambda: publisher.attempts == 1, what="it was tried")
     publisher.broken = False
-    made.stop(timeout=5)
+    made.stop(timeout=60)
     assert publisher.told == []

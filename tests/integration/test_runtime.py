@@ -63,7 +63,7 @@ class Node:
             found = self.operation(message_id)
             return found if found and found.state in TERMINAL else None
 
-        found = eventually(look, seconds=60, what=f"{message_id} has ended")
+        found = eventually(look, what=f"{message_id} has ended")
         assert found is not None
         return found
 
@@ -89,7 +89,7 @@ class Node:
             prefix = self.system.archive.pack_prefix("acme", found.op_id)
             return found if any(True for _ in self.system.store.list(prefix)) else None
 
-        found = eventually(under_way, seconds=60, what="the snapshot stores its first pack")
+        found = eventually(under_way, what="the snapshot stores its first pack")
         assert found is not None
         return found
 
@@ -122,7 +122,7 @@ def test_a_node_may_hold_as_many_files_open_as_the_system_lets_it(node: Node) ->
     def limit() -> int:
         return resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[0]
 
-    assert eventually(lambda: limit() > 512, seconds=60, what="the node has raised its limit")
+    assert eventually(lambda: limit() > 512, what="the node has raised its limit")
     assert limit() == min(hard, 4096)
 
 
@@ -174,7 +174,7 @@ def test_no_child_outlives_a_killed_parent(node: Node) -> None:
     process.kill()
     process.wait()
     me = Owner.of_this_process("chaos-1")
-    eventually(lambda: me.is_dead(owner), seconds=60, what="the children end with their parent")
+    eventually(lambda: me.is_dead(owner), what="the children end with their parent")
 
 
 def test_a_worker_without_a_schema_says_what_to_do(tmp_path: Path) -> None:

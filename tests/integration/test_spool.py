@@ -61,7 +61,7 @@ def intake(url: str, queue: Path, door: FakeDoor) -> Iterator[Ingress]:
     judge = judge_with(handlers.subscriptions())
     made = Ingress(url, door, judge, on_accepted=lambda *_: None, backlog_limit=1000, clock=SystemClock())
     yield made
-    made.stop(timeout=10)
+    made.stop(timeout=60)
 
 
 def letters(door: FakeDoor) -> list[str]:
@@ -137,7 +137,7 @@ def test_a_thousand_files_are_taken_in_the_order_of_their_names(queue: Path, int
     for number in range(1000):
         (queue / "new" / f"{number:04d}").write_bytes(command(f"m-{number}"))
     intake.start()
-    eventually(lambda: len(door.ids()) == 1000, seconds=20, what="all are accepted")
+    eventually(lambda: len(door.ids()) == 1000, what="all are accepted")
     assert door.ids() == [f"m-{number}" for number in range(1000)]
     eventually(lambda: not [*queue.glob("cur/*/*")], what="all are acknowledged")
 

@@ -55,7 +55,7 @@ def serving(
 
 def get(address: str, path: str, method: str = "GET") -> tuple[int, str, str]:
     """(status, content type, body)."""
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -146,7 +146,7 @@ def test_readiness_follows_the_database(database: Database) -> None:
 
 def test_a_health_answer_must_not_be_cached() -> None:
     with serving() as (address, _):
-        connection = http.client.HTTPConnection(address, timeout=10)
+        connection = http.client.HTTPConnection(address, timeout=60)
         connection.request("GET", "/livez")
         assert connection.getresponse().getheader("cache-control") == "no-store"
         connection.close()
