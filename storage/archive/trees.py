@@ -21,6 +21,7 @@ from domain.failpoint import failpoint
 from domain.service import relative_directory
 from storage.archive import leftover, mounts, published, syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
+from storage.flock import holder_of
 
 FOLDER = ".backstay"
 _TREE = "tree"
@@ -128,7 +129,8 @@ class AppsRoot:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StoreUnavailable("another exchange of trees is under way on this node", code="busy") from None
+                who = holder_of(self._staging) or "a process that cannot be seen from here"
+                raise StoreUnavailable(f"{who} is exchanging trees on this node", code="busy") from None
             yield
         finally:
             os.close(handle)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from domain.errors import DatabaseUnavailable
-from storage.sql.flock import Ask, holder_of, taken
+from storage.flock import Ask, holder_of, taken
 
 #: Seconds that a writer waits for its turn; far longer than a transaction of ours, and a small part of a lease.
 TURN_SECONDS = 10.0

@@ -84,7 +84,7 @@ def _matrix(matrix: Matrix, name: str, seconds: float, share: float) -> list[Lin
     stops = matrix.tally
     slow = f"after the lease taken over within {stops.latest:.1f} s, ended within {stops.slowest:.1f} s"
     late = slow if stops.two_owners else ""
-    done = f"{stops.reached} freezes, {stops.two_owners} with two owners, {stops.kept_the_lock} with SQLite's lock"
+    done = f"{stops.reached} freezes, {stops.two_owners} with two owners, {stops.kept_the_lock} with a lock in hand"
     lines.append(Line(f"SIGSTOP beyond the lease: {STACKS[name]}", done, stops.reached, tuple(stops.bad), late))
     found = matrix.bench.secrets_found()
     lines.append(Line(f"marked secrets: {STACKS[name]}", "rows, objects, files, logs", 0, tuple(found)))

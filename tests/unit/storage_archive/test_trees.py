@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from domain.errors import PathEscape, Refused
+from domain.errors import PathEscape, Refused, StoreUnavailable
 from storage.archive import mounts, open_trees, syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 from storage.archive.trees import AppsRoot
@@ -48,6 +49,27 @@ def test_a_swap_puts_the_new_tree_live_and_keeps_the_old_one(trees: AppsRoot, ap
 
     assert trees.swap(staging, target, inode) is True
     assert (_word(target), _word(staging)) == ("new", "old")
+
+
+def test_who_is_frozen_in_the_middle_of_a_swap_is_named_and_nobody_else_swaps_until_it_has_ended(
+    trees: AppsRoot,
+) -> None:
+    """It would go on with what it saw before."""
+    target = trees.resolve("acme/web")
+    staging, inode = _staged(trees, target)
+    frozen = os.fork()
+    if frozen == 0:
+        with trees._alone():
+            os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(1)
+    assert os.WIFSTOPPED(os.waitpid(frozen, os.WUNTRACED)[1])
+    with pytest.raises(StoreUnavailable, match=rf"process {frozen} \(.*, which is stopped\)") as refused:
+        trees.swap(staging, target, inode)
+    assert refused.value.code == "busy" and not Path(target, "word").exists()
+
+    os.kill(frozen, signal.SIGKILL)
+    os.waitpid(frozen, 0)
+    assert trees.swap(staging, target, inode) is True
 
 
 def test_a_swap_that_was_done_is_recognised_and_not_done_twice(trees: AppsRoot) -> None:
