@@ -101,12 +101,19 @@ class SqlBroker(dramatiq.Broker):
                 if not runs_here:
                     self._held[claim.operation.op_id] = (claim, asked_at)
             if runs_here:
-                # A thread of ours hangs in it and has lost its lease: a second one would only hang beside it.
-                sentence = "the same operation still runs in this process"
-                self.ledger.retry_later(claim, STILL_RUNNING_MS, "still-running", sentence)
+                self._postpone(claim)
             else:
                 claims.append(claim)
         return claims
+
+    def _postpone(self, claim: Claim) -> None:
+        """A thread of ours hangs in it and has lost its lease: a second one would only hang beside it."""
+        sentence = "the same operation still runs in this process"
+        try:
+            self.ledger.retry_later(claim, STILL_RUNNING_MS, "still-running", sentence)
+        except (DatabaseUnavailable, LeaseLost) as error:
+            # Its lease ends by itself; raising would lose what was claimed with it, which only this loop knows of.
+            log.warning("claim.not-postponed", operation=claim.operation.op_id, detail=str(error))
 
     def give_back(self) -> int:
         """Release every operation that this process still holds; for the end of a stop."""
