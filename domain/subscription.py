@@ -16,7 +16,8 @@ class Subscription:
 
     `model` validates the message's `data` (a pydantic model class); `handle(payload, context)` returns
     an Outcome; `undo(payload, context)` puts back what an unfinished attempt touched, is idempotent and
-    is only called when the journal says that something may have been touched.
+    is only called when the journal says that something may have been touched. Without `undo` there is only
+    forward from there: neither a cancel nor the deadline ends it, and a retry of what got STUCK handles it again.
     """
 
     model: type[Any]

@@ -7,6 +7,7 @@ that belong to an end.
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ from domain.contracts import (
     UpgradeRecords,
     Versions,
 )
-from domain.errors import Refused
+from domain.errors import BackstayError, Refused
 from domain.health import HookResult
 from domain.journal import TOUCHED, Journal, is_neutral
 from domain.lease import Lease
@@ -83,6 +84,11 @@ class Attempt:
     subscription: Subscription
     payload: Any
     undoing: bool = False
+
+    def is_past_return(self) -> bool:
+        """Whether there is only forward: it has touched something that nothing undoes, such as a snapshot that is
+        marked as deleted."""
+        return self.subscription.undo is None and self.context.journal.touched()
 
     def turn_back(self) -> None:
         """From now on it undoes, which nothing cancels."""
@@ -188,6 +194,24 @@ def poison_of(operation: Operation) -> Refused:
         code="poison",
         next_step="read the worker's log of that time; replay it once the cause is mended",
     )
+
+
+def words_of(error: Exception) -> tuple[str, str]:
+    """Code and sentence; of a bug only its type, because its message may quote values."""
+    if isinstance(error, BackstayError):
+        return error.code, str(error)
+    return "internal-error", f"unexpected {type(error).__name__}"
+
+
+def given_up(operation: Operation, error: Exception) -> Outcome:
+    """The end of what was tried as often as its budget allows."""
+    code, sentence = words_of(error)
+    ended = BackstayError(
+        f"gave up after {operation.attempts + 1} attempts: {sentence}",
+        code=code,
+        next_step="mend the cause, then `backstay dead-letters replay`",
+    )
+    return Outcome.failed(ended, traceback="".join(traceback.format_exception(error)))
 
 
 def with_rows(attempt: Attempt, outcome: Outcome) -> Outcome:

@@ -39,6 +39,7 @@ from workers.attempt import (
     Attempt,
     Ports,
     context_of,
+    given_up,
     measure,
     not_put_back,
     poison_of,
@@ -46,6 +47,7 @@ from workers.attempt import (
     stuck,
     was_settled,
     with_rows,
+    words_of,
 )
 from workers.room import check_room
 
@@ -177,14 +179,18 @@ class Executor:
         operation = attempt.claim.operation
         poison = poison_of(operation)
         poisonous = operation.claims_no_progress > self._budget.max_claims
-        if operation.state is State.COMPENSATING:
+        onward = attempt.is_past_return()
+        if operation.state is State.COMPENSATING and not onward:
             reason = Outcome.turned_back(operation.outcome)
-            given_up = stuck(attempt, replace(reason, code="poison", sentence=str(poison)))
-            return given_up if poisonous else self._compensate(attempt, reason)
+            if poisonous:
+                return stuck(attempt, replace(reason, code="poison", sentence=str(poison)))
+            return self._compensate(attempt, reason)
         try:
             attempt.payload = self._parse(attempt.subscription, operation.data)
             if poisonous:
                 raise poison
+            if onward:
+                attempt.context.watch.insist()
             attempt.context.watch.check()
             check_room(attempt, self._node, self._low_on_room)
             return attempt.subscription.handle(attempt.payload, attempt.context)
@@ -213,21 +219,14 @@ class Executor:
 
     def _later(self, attempt: Attempt, error: Exception, most: int) -> Outcome | None:
         operation = attempt.claim.operation
-        code = error.code if isinstance(error, BackstayError) else "internal-error"
-        sentence = str(error) if isinstance(error, BackstayError) else f"unexpected {type(error).__name__}"
+        code, sentence = words_of(error)
         if operation.attempts + 1 < most:
             delay = backoff_ms(self._budget, operation.attempts, self._draw)
             self._ports.ledger.retry_later(attempt.claim, delay, code, sentence)
             self._ports.count("retries", kind=operation.kind, code=code)
             log.warning("operation.retry", code=code, detail=sentence, delay_ms=delay)
             return None
-        given_up = BackstayError(
-            f"gave up after {operation.attempts + 1} attempts: {sentence}",
-            code=code,
-            next_step="mend the cause, then `backstay dead-letters replay`",
-        )
-        trace = "".join(traceback.format_exception(error))
-        return self._end_early(attempt, Outcome.failed(given_up, traceback=trace))
+        return self._end_early(attempt, given_up(operation, error))
 
     def _end_early(self, attempt: Attempt, outcome: Outcome) -> Outcome | None:
         """Settle as it is when nothing was touched; else put everything back first."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from domain.audit import Actor
 from domain.breaker import Breakers
 from domain.context import Context
 from domain.contracts import Accepted, Claim
@@ -48,6 +49,7 @@ from workers.executor import Executor
 
 BUDGET = Budget(max_claims=3, max_attempts=3, max_bugs=2, max_undo_attempts=2, backoff_base=0.0)
 SERVICE = "web"
+OPS = Actor("ops@here", "cli")
 
 
 class Nothing(Payload):
@@ -249,6 +251,65 @@ def test_an_effect_without_an_undo_is_never_called_failed(bench: Bench) -> None:
     bench.handle = _touches_then(Refused("half-way"))
     bench.run_once()
     assert bench.operation(op_id).state is State.STUCK
+
+
+def _forward(payload: Any, context: Context) -> Outcome:
+    """As delete-snapshot does it: a mark that nothing takes back, then what follows from it."""
+    if context.journal.find("mark-deleting") is None:
+        context.journal.begin("mark-deleting", {})
+        raise LeaseLost("the worker is killed here")
+    context.watch.check()
+    return Outcome.succeeded("deleted")
+
+
+def _killed_after_the_mark(bench: Bench, **attributes: Any) -> str:
+    op_id = bench.accept(**attributes)
+    bench.handle = _forward
+    bench.run_once()
+    assert bench.database.ledger.release_dead(lambda owner: True) == 1
+    return op_id
+
+
+def test_what_has_no_way_back_goes_on_although_it_was_cancelled_meanwhile(bench: Bench) -> None:
+    op_id = _killed_after_the_mark(bench)
+    assert bench.database.ledger.request_cancel(op_id) is State.RUNNING
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.ends[-1]) == (State.SUCCEEDED, "succeeded")
+
+
+def test_what_has_no_way_back_goes_on_although_its_deadline_has_passed_meanwhile(bench: Bench) -> None:
+    op_id = _killed_after_the_mark(bench)
+    with bench.database._engine.begin() as connection:
+        connection.execute(update(operation_table).values(deadline_at=1))
+    bench.run_once()
+    assert bench.operation(op_id).state is State.SUCCEEDED
+
+
+def test_a_retry_of_what_has_no_way_back_finishes_it_and_does_not_say_that_it_is_put_back(bench: Bench) -> None:
+    op_id = _killed_after_the_mark(bench)
+    for _ in range(BUDGET.max_claims):
+        assert bench.claim() is not None
+        bench.database.ledger.release_dead(lambda owner: True)
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.operation(op_id).error_code) == (State.STUCK, "poison")
+    assert bench.database.ledger.resolve_stuck(op_id, "retry", OPS, "") is State.COMPENSATING
+    bench.run_once()
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.error_code) == (State.SUCCEEDED, None)
+    assert operation.outcome is not None and operation.outcome["sentence"] == "deleted"
+    assert bench.events()[-1] == "act.succeeded.acme"
+
+
+def test_what_has_no_way_back_and_cannot_be_finished_is_stuck_again_after_a_retry(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _touches_then(Refused("half-way", code="why"))
+    bench.run_once()
+    bench.database.ledger.resolve_stuck(op_id, "retry", OPS, "")
+    bench.handle = _raises(StoreUnavailable("the store is gone"))
+    for _ in range(BUDGET.max_attempts):
+        bench.now_ready()
+        bench.run_once()
+    assert (bench.operation(op_id).state, bench.operation(op_id).error_code) == (State.STUCK, "store-unavailable")
 
 
 def test_a_takeover_in_the_middle_of_undoing_goes_on_undoing(bench: Bench) -> None:
