@@ -20,12 +20,10 @@ DAY_MS = 86_400_000
 
 def abilities(system: System, clock: Clock, *, fresh: bool = False) -> tuple[list[Ability], int]:
     """What the store can do, and when that was found out (UTC ms); `fresh` asks again. Raises what the store raises."""
-    path = os.path.join(system.settings.data_dir, "cache", "store.json")
-    about = hashlib.sha256(system.settings.store_url.encode()).hexdigest()
+    if not fresh and (kept := remembered(system, clock)) is not None:
+        return kept
+    path, about = _place(system)
     now = clock.wall_ms()
-    kept = None if fresh else _kept(path, about)
-    if kept is not None and 0 <= now - kept["at"] < DAY_MS:
-        return [Ability(**one) for one in kept["abilities"]], kept["at"]
     found = list(system.examine_store())
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     part = f"{path}.{os.getpid()}"
@@ -35,9 +33,23 @@ def abilities(system: System, clock: Clock, *, fresh: bool = False) -> tuple[lis
     return found, now
 
 
+def remembered(system: System, clock: Clock) -> tuple[list[Ability], int] | None:
+    """The same without asking the store; None when it has to be asked."""
+    kept = _kept(*_place(system))
+    if kept is None or not 0 <= clock.wall_ms() - kept["at"] < DAY_MS:
+        return None
+    return [Ability(**one) for one in kept["abilities"]], kept["at"]
+
+
 def unfit(found: list[Ability]) -> str:
     """Why no snapshot is safe in that store; empty when it is fit."""
     return "; ".join(f"{one.name}: {one.sentence} ({one.next_step})" for one in found if one.needed and not one.works)
+
+
+def _place(system: System) -> tuple[str, str]:
+    """The file that remembers, and which store it has to be about."""
+    about = hashlib.sha256(system.settings.store_url.encode()).hexdigest()
+    return os.path.join(system.settings.data_dir, "cache", "store.json"), about
 
 
 def _kept(path: str, about: str) -> dict[str, Any] | None:

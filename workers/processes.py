@@ -24,6 +24,8 @@ log = structlog.get_logger("processes")
 _PR_SET_PDEATHSIG = 1
 #: Seconds before a child that died is started again.
 RESTART_SECONDS = 1.0
+#: How a child ends that must not work as things are: another one would refuse as well, so the node ends.
+REFUSED = os.EX_CONFIG
 
 
 def _child(main: Callable[[], int], parent: int) -> None:
@@ -35,7 +37,8 @@ def _child(main: Callable[[], int], parent: int) -> None:
 
 
 def supervise(main: Callable[[], int], count: int) -> int:
-    """Run `main` (picklable) in `count` processes until SIGTERM or SIGINT; each further signal is passed on too."""
+    """Run `main` (picklable) in `count` processes until SIGTERM or SIGINT, or until one of them ends with REFUSED;
+    each further signal is passed on too."""
     context = multiprocessing.get_context("spawn")
     signals: list[int] = []  # no event: a handler that interrupts its lock would wait in it for ever
     children: list[SpawnProcess] = []
@@ -56,14 +59,19 @@ def supervise(main: Callable[[], int], count: int) -> int:
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
     children += [spawn() for _ in range(count)]
-    while not signals:
+    refused = False
+    while not signals and not refused:
         multiprocessing.connection.wait([child.sentinel for child in children], timeout=0.5)
         for index, child in enumerate(children):
-            if not child.is_alive() and not signals:
-                log.error("process.died", pid=child.pid, exit_code=child.exitcode)
-                time.sleep(RESTART_SECONDS)
-                if not signals:
-                    children[index] = spawn()
+            if child.is_alive() or signals:
+                continue
+            if child.exitcode == REFUSED:
+                refused = True
+                break
+            log.error("process.died", pid=child.pid, exit_code=child.exitcode)
+            time.sleep(RESTART_SECONDS)
+            if not signals:
+                children[index] = spawn()
     # A signal that came while a child was being started has not reached it; ask again until all are gone.
     while any(child.is_alive() for child in children):
         for child in children:
@@ -71,4 +79,6 @@ def supervise(main: Callable[[], int], count: int) -> int:
             if child.is_alive() and child.pid and child not in asked:
                 asked.add(child)
                 os.kill(child.pid, signal.SIGTERM)
+    if refused:
+        return REFUSED
     return max((child.exitcode or 0 for child in asked if (child.exitcode or 0) > 0), default=0)

@@ -23,7 +23,7 @@ from domain.operation import Budget
 from domain.subscription import Subscription
 from workers import log as logging
 from workers import processes
-from workers.abilities import abilities, unfit
+from workers.abilities import abilities, remembered, unfit
 from workers.bootstrap import System, check_packages, version
 from workers.broker import SPARE, SqlBroker
 from workers.clock import SystemClock
@@ -209,6 +209,10 @@ def _run_one(
 ) -> int:
     logging.configure(settings.log_level, settings.node)
     system = system or System(settings)
+    known = remembered(system, SystemClock())
+    if known and (trouble := unfit(known[0])):  # before anything is claimed
+        system.close()
+        return _refuse(_unfit_store(trouble), processes.REFUSED)
     node = NodeProcess(system)
     wake = node.wake if whole else None
     server = server_of(system, node.health(), node.metrics, http, wake) if http else None
@@ -226,7 +230,7 @@ def _run_one(
     if server:
         server.stop()
     system.close()
-    return _refuse(refused[0]) if refused else 0
+    return _refuse(refused[0], processes.REFUSED) if refused else 0
 
 
 def _examine(system: System, refused: list[str], told: threading.Event) -> None:
@@ -237,9 +241,13 @@ def _examine(system: System, refused: list[str], told: threading.Event) -> None:
         log.warning("store.not-examined", detail=str(error))
         return
     if trouble := unfit(found):
-        log.error("store.unfit", detail=trouble)
-        refused.append(f"the store is not fit for snapshots: {trouble}")
+        refused.append(_unfit_store(trouble))
         told.set()
+
+
+def _unfit_store(trouble: str) -> str:
+    log.error("store.unfit", detail=trouble)
+    return f"the store is not fit for snapshots: {trouble}; `backstay doctor` asks it again"
 
 
 def run_web(settings: Settings, http: str, ready: Ready = _nobody) -> int:
@@ -263,6 +271,6 @@ def run_web(settings: Settings, http: str, ready: Ready = _nobody) -> int:
     return 0
 
 
-def _refuse(trouble: str) -> int:
+def _refuse(trouble: str, code: int = 1) -> int:
     sys.stderr.write(f"error: {trouble}\n")
-    return 1
+    return code

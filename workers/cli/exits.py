@@ -26,6 +26,7 @@ class Exit(IntEnum):
     VERIFY_FAILED = 13  # stored bytes are not what was written
     UNKNOWN = 14  # accepted or on its way, and not ended when --wait gave up or nobody waited
     TRY_LATER = 75  # the database, broker or store does not answer (EX_TEMPFAIL)
+    UNFIT = 78  # this node must not work as it is set up: no snapshot is safe in its store (EX_CONFIG)
     INTERRUPTED = 130  # Ctrl-C; what was published goes on
     TERMINATED = 143  # SIGTERM
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +14,14 @@ import pytest
 from domain.contracts import Buffer
 from storage.objects.memory import MemoryStore
 from storage.probe import examine
-from tests.command_line import finished, program
+from tests.command_line import ROOT, finished, program
 from tests.fakes.clock import FakeClock
 from workers.abilities import abilities, unfit
 from workers.bootstrap import System
+from workers.cli.exits import Exit
 from workers.clock import SystemClock
 from workers.config import load
+from workers.processes import REFUSED
 
 
 class Overwrites(MemoryStore):
@@ -84,14 +89,43 @@ def test_a_store_is_asked_once_a_day_and_another_one_at_once(tmp_path: Path) -> 
     assert asked_at("b") == first + 86_461_000
 
 
-def test_a_node_ends_by_itself_when_its_store_is_unfit_and_says_why(tmp_path: Path) -> None:
-    """What it remembers of the store stands for a store that is so."""
+def test_a_node_never_begins_when_it_remembers_an_unfit_store_and_says_why(tmp_path: Path) -> None:
+    """Also one of several processes: one that is started again for ever would claim something each time."""
     environment = {"BACKSTAY_DATA_DIR": str(tmp_path), "BACKSTAY_STORE_URL": f"file://{tmp_path}/store"}
-    abilities(System(load(environment)), SystemClock())
+    system = System(load(environment))
+    system.database.migrate()
+    abilities(system, SystemClock())
+    system.close()
     remembered = tmp_path / "cache" / "store.json"
     kept = json.loads(remembered.read_text())
     kept["abilities"][1]["works"] = False
     remembered.write_text(json.dumps(kept))
-    answer = finished(program(["serve", "--http", "127.0.0.1:0"], environment))
-    assert answer.code == 1
+    answer = finished(program(["worker", "--processes", "2"], environment))
+    assert answer.code == Exit.UNFIT
+    assert "not fit for snapshots: create-only" in answer.err
+    assert "node.started" not in answer.err
+
+
+#: A node on an endpoint that is found unfit only after the node has begun.
+PROVES_UNFIT = """
+import os, sys
+from storage.probe import examine
+from tests.unit.workers.test_abilities import Overwrites
+from workers.bootstrap import System
+from workers.config import load
+from workers.runtime import run_worker
+System.examine_store = lambda _self: examine(Overwrites())
+sys.exit(run_worker(load(dict(os.environ)), http=None, migrate=True))
+"""
+
+
+def test_a_node_whose_store_proves_unfit_ends_with_the_code_that_ends_all_of_its_processes(tmp_path: Path) -> None:
+    environment = {"BACKSTAY_DATA_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
+    node = subprocess.Popen(
+        [sys.executable, "-c", PROVES_UNFIT],
+        env=environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    answer = finished(node)
+    assert answer.code == REFUSED == Exit.UNFIT
+    assert "node.started" in answer.err
     assert "not fit for snapshots: create-only" in answer.err

@@ -22,7 +22,8 @@ from workers.cli.exits import Exit, of_error, of_outcome
 def test_the_numbers_never_change() -> None:
     assert {code.name: code.value for code in Exit} == {
         "OK": 0, "FAILED": 1, "USAGE": 2, "PARTIAL": 3, "ROLLED_BACK": 4, "NOT_FOUND": 10, "BUSY": 11,
-        "NOT_ALLOWED": 12, "VERIFY_FAILED": 13, "UNKNOWN": 14, "TRY_LATER": 75, "INTERRUPTED": 130, "TERMINATED": 143,
+        "NOT_ALLOWED": 12, "VERIFY_FAILED": 13, "UNKNOWN": 14, "TRY_LATER": 75, "UNFIT": 78,
+        "INTERRUPTED": 130, "TERMINATED": 143,
     }  # fmt: skip
 
 
