@@ -146,7 +146,7 @@ class Rollout:
         health = self._saga.course.health
         if step.reply.get("healthy") or (health.status is None and not health.hook):
             return True
-        status = self._status(task) if health.status else None
+        status = self._status(task, needed=True) if health.status else None
         hook = self._context.health_hook(task.service_id) if health.hook and status == health.status else None
         if status == health.status and (hook is None or hook.passed):
             self._journal.end(step, StepState.DONE, step.reply | {"healthy": True})
@@ -182,8 +182,16 @@ class Rollout:
             )
         return sight(said.reply, event)
 
-    def _status(self, task: Task) -> str:
-        return current_status(self._saga.dialogue.send(task.place, status_call()).reply)
+    def _status(self, task: Task, *, needed: bool = False) -> str:
+        """What runs. `needed`: no answer is no status, so the question is asked again later; as mere evidence it may
+        be missing."""
+        said = self._saga.dialogue.send(task.place, status_call())
+        if needed and said.answer.verdict is not Verdict.APPLIED:
+            raise RegionUnavailable(
+                f"region {task.place.region} does not say how {task.service_id} is: {said.answer.sentence}",
+                code=said.answer.code or "region-unavailable",
+            )
+        return current_status(said.reply)
 
     # ------------------------------------------------------------ the way back
     def put_back(self, task: Task, undo_effect: Effect) -> None:

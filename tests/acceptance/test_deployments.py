@@ -164,6 +164,15 @@ def test_a_service_that_does_not_come_up_is_put_back_with_the_evidence(stage: St
     assert done.outcome is not None and done.outcome["figures"]["evidence"]["status"] == "abnormal"
 
 
+def test_a_region_that_does_not_say_how_a_service_is_condemns_nobody(stage: Stage, names: Names) -> None:
+    """No answer is no status: it is asked again, for longer than a service would have to come up."""
+    denied = {"status": 401, "body": {"msg": "who is it?"}, "delay_ms": 600}
+    stage.region.script(stage.fail("GET", r"/status\?", denied, times=2))
+    done = stage.upgrade(names.web, health={"status": "running", "within_seconds": 1})
+    assert done.state is State.SUCCEEDED, done.outcome
+    assert sum("/status?" in str(line["path"]) for line in stage.region.log()) > 2
+
+
 def test_the_health_hook_decides_and_its_output_is_kept(stage: Stage, names: Names) -> None:
     """The hook of this module is not content with redis."""
     good = stage.upgrade(names.web, health={"status": "running", "hook": True, "within_seconds": 1})
