@@ -175,8 +175,9 @@ def _succeeded(saga: Saga) -> Outcome:
         if why is None:
             changes += _saved(saga, task)
             changes += held(course, task)
-    ignored = saga.ignored()
-    items = [*ignored, *(Item(name, why["code"], why["sentence"]) for name, why in failed.items())]
+    ignored, foreign = saga.ignored(), saga.not_converged()
+    items = [*ignored, *foreign]
+    items += [Item(name, why["code"], why["sentence"]) for name, why in failed.items()]
     gone = course.extra.get("gone", ())
     items += [Item(name, "service-gone", "is no longer registered, so it was not rolled back") for name in gone]
     left_out = any(item.code == "left-out" for item in ignored)
@@ -184,7 +185,7 @@ def _succeeded(saga: Saga) -> Outcome:
     return Outcome(
         State.SUCCEEDED,
         _sentence(course, done) + fallback.clause(context.journal),
-        complete=not failed and not left_out and not gone,
+        complete=not (failed or left_out or foreign or gone),
         items=tuple(items),
         figures=figures(course)
         | fallback.figures(context.journal)

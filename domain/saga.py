@@ -155,8 +155,9 @@ class Saga:
             kind = KINDS[step.request["item"].partition("/")[0]]
             task = self.course.task(step.request["service"])
             change = dataclasses.replace(task.plan.changes[step.request["change"]], verb=Verb.UPDATE)
-            for call in kind.calls(change, task.place):
-                name = f"converge:{step.ordinal}"
+            for number, call in enumerate(kind.calls(change, task.place)):
+                # The first keeps the name that it had when there was one for all of them.
+                name = f"converge:{step.ordinal}:{number}" if number else f"converge:{step.ordinal}"
                 found = self.journal.find(name)
                 if found is not None and found.state is not StepState.INTENT:
                     continue
@@ -196,12 +197,19 @@ class Saga:
         """What the region ignored, for the outcome: the left out first."""
         items = []
         for step in self.journal.steps("call"):
-            if step.state is not StepState.IGNORED:
-                continue
-            tries = step.reply.get("tries") or [{}]
-            where = f"{step.request['service']}/{step.request['item']}"
-            items.append(Item(where, str(step.reply.get("verdict")), str(tries[-1].get("words", ""))))
+            if step.state is StepState.IGNORED:
+                items.append(_item(step, step, str(step.reply.get("verdict"))))
         return sorted(items, key=lambda item: item.code != Verdict.LEFT_OUT.value)
+
+    def not_converged(self) -> list[Item]:
+        """What the region had before us and did not let us give our value."""
+        items = []
+        for step in self.journal.steps():
+            if not step.kind.startswith("converge:") or step.request["service"] in self.given_up:
+                continue
+            if step.state is StepState.IGNORED and step.reply.get("verdict") != Verdict.EXISTS.value:
+                items.append(_item(self.journal.now(int(step.kind.split(":")[1])), step, "not-converged"))
+        return items
 
     def touched_services(self) -> set[str]:
         """Services that some call may have reached."""
@@ -214,6 +222,11 @@ class Saga:
     def unsettled(self) -> bool:
         """Whether a call without a known outcome may still be under way."""
         return bool(self.inherited) or any(step.reply.get("unknown") for step in self.journal.steps())
+
+
+def _item(about: Step, answered: Step, code: str) -> Item:
+    tries = answered.reply.get("tries") or [{}]
+    return Item(f"{about.request['service']}/{about.request['item']}", code, str(tries[-1].get("words", "")))
 
 
 def ignored(step: Step) -> str:

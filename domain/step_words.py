@@ -48,6 +48,8 @@ def meaning(step: Step) -> str:
         )
     if step.kind.startswith(HOOK):
         return _hook(step)
+    if step.state is StepState.IGNORED and name == "converge" and step.reply.get("verdict") != "exists":
+        return "the region did not take our value: console and region differ in it"
     if step.state is StepState.IGNORED:
         exists = step.reply.get("verdict") == "exists"
         return "ignored a 400: it existed before" if exists else "ignored a 400: the item is left out"

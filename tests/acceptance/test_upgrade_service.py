@@ -174,6 +174,39 @@ def test_what_existed_before_us_survives_a_compensation(stage: Stage, names: Nam
     assert stage.held(names, names.web) == before
 
 
+def an_empty_file_that_exists(stage: Stage, names: Names, version: str) -> str:
+    """A version with one more config file, which is empty, where the region has a file of that name already."""
+    state = stage.region.state(names.alias(names.web))
+    state["volumes"].append(
+        {"volume_name": "flags", "volume_path": "/etc/web/flags", "volume_type": "config-file",
+         "file_content": "somebody's"}
+    )  # fmt: skip
+    stage.region.put_state({"tenants": {"acme": {names.alias(names.web): state}}})
+    flags = {**volume("flags", "/etc/web/flags", "config-file"), "file_content": ""}
+    return publish(stage, version, service_volume_map_list=[flags])
+
+
+def test_what_existed_gets_our_value_also_when_that_takes_two_calls(stage: Stage, names: Names) -> None:
+    """An empty file is removed and made anew; with the removal alone the region would be without it."""
+    done = stage.upgrade(names.web, an_empty_file_that_exists(stage, names, "flags"))
+    assert done.state is State.SUCCEEDED and done.outcome is not None, done.outcome
+    assert (done.outcome["complete"], [i["code"] for i in done.outcome["items"]]) == (True, ["exists"])
+    assert stage.calls(names, names.web)[:3] == ["POST /volumes", "DELETE /volumes/flags", "POST /volumes"]
+    stage.agree(names, names.web)
+
+
+def test_what_existed_and_did_not_take_our_value_is_named(stage: Stage, names: Names) -> None:
+    version = an_empty_file_that_exists(stage, names, "refused-flags")
+    refusal = {"status": 400, "body": {"msg": "no more volumes"}}
+    stage.region.script(stage.fail("POST", "/volumes$", refusal, nth=2))
+    done = stage.upgrade(names.web, version)
+    assert done.state is State.SUCCEEDED and done.outcome is not None, done.outcome
+    items = {item["code"]: item for item in done.outcome["items"]}
+    assert done.outcome["complete"] is False and set(items) == {"exists", "not-converged"}
+    assert items["not-converged"]["name"] == f"{names.web}/config_file//etc/web/flags"
+    assert "no more volumes" in items["not-converged"]["sentence"]
+
+
 INVALID = {"status": 400, "body": {"validation_error": {"env_value": ["The env_value field is required"]}}}
 
 

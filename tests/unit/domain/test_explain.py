@@ -46,6 +46,12 @@ def test_an_ignored_400_says_whether_it_existed_or_is_left_out() -> None:
     assert meanings == ["ignored a 400: it existed before", "ignored a 400: the item is left out"]
 
 
+def test_a_value_that_the_region_did_not_take_is_not_told_as_an_item_that_is_left_out() -> None:
+    line = story([Step(7, "converge:1:1", StepState.IGNORED, {"service": SERVICE}, {"verdict": "left-out"})])[0]
+    assert line.what == "web: our value for what existed before"
+    assert line.meaning.startswith("the region did not take our value")
+
+
 def test_what_was_put_back_says_by_which_calls() -> None:
     reply = {
         "verdict": "undone",
