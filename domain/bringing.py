@@ -7,7 +7,7 @@ and once the first source has begun nothing is cancelled. Undoing means restorin
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Set
 from typing import Any
 
 from domain import fallback
@@ -24,10 +24,11 @@ from domain.snapshot import Snapshot
 _PLACE = "restore-sources"
 #: Where the archive stages them.
 _FOLDER = ".backstay-sources"
+_BY_HAND = "restore the sources from another snapshot by hand, then `backstay operations resolve`"
 
 
 def stage_sources(
-    context: Context, service: Service, snapshot: Snapshot, only: Container[str] | None = None
+    context: Context, service: Service, snapshot: Snapshot, only: Set[str] | None = None
 ) -> tuple[tuple[Source, ...], str]:
     """Fetch and verify every source that the snapshot holds, or those of `only`, after it was found that each can be
     restored here; the sources and the folder with their bytes. Nothing is changed by that."""
@@ -41,15 +42,22 @@ def stage_sources(
     return sources, _staged(context, snapshot, [one.name for one in saved])
 
 
-def _saved(context: Context, snapshot: Snapshot, only: Container[str] | None) -> list[SavedSource]:
+def _saved(context: Context, snapshot: Snapshot, only: Set[str] | None) -> list[SavedSource]:
     found = context.archive.read(snapshot.manifest_key).sources
     return [one for one in found if only is None or one.name in only]
 
 
-def bring_sources(context: Context, service: Service, snapshot: Snapshot, only: Container[str] | None = None) -> int:
+def bring_sources(context: Context, service: Service, snapshot: Snapshot, only: Set[str] | None = None) -> int:
     """Restore every source that the snapshot holds, or those of `only`, an interrupted one again, a finished one not;
-    how many."""
+    how many. Raises when it does not hold one of `only`: to do nothing would be called done."""
     names = [one.name for one in _saved(context, snapshot, only)]
+    if only is not None and (lacking := sorted(only - set(names))):
+        raise Refused(
+            f"snapshot {snapshot.snapshot_id} of service {service.service_id} holds no source {', '.join(lacking)}, "
+            "and only a person can put that back",
+            code="source-restored",
+            next_step=_BY_HAND,
+        )
     if all(_is_done(context, _kind(service, snapshot.snapshot_id, name)) for name in names):
         return len(names)
     sources, staging = stage_sources(context, service, snapshot, only)
@@ -81,7 +89,7 @@ def refuse_to_take_back(context: Context, service: Service, snapshot_id: str) ->
             f"sources of service {service.service_id} hold what snapshot {snapshot_id} holds, or a part of it, and "
             "only a person can put them back",
             code="source-restored",
-            next_step="restore the sources from another snapshot by hand, then `backstay operations resolve`",
+            next_step=_BY_HAND,
         )
 
 

@@ -21,6 +21,7 @@ from domain.resting import resting
 from domain.restore import ManifestSummary
 from domain.service import Service
 from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
+from domain.standing import Use
 
 #: A row names at most this many files; the manifest has them all.
 MOST_FILES = 100
@@ -79,7 +80,7 @@ def _take(context: Context, task: Task, step: Step) -> None:
     step = step if retried else context.journal.start(step)
     directory = live_directory(service, context) if with_data else None
     parent = context.catalogue.newest(service.service_id) if with_data else None
-    sources = context.sources.of(service, service.sources) if with_data else ()
+    sources = context.sources.of(service, _sources_to_save(context, service, task)) if with_data else ()
     with resting(context, "snapshot", service) if with_data else nullcontext():
         row = publish(context, service, step, directory, container.pack(service, task.plan.before), parent, sources)
     if row.consistency is Consistency.PARTIAL:
@@ -87,6 +88,15 @@ def _take(context: Context, task: Task, step: Step) -> None:
         abandon(context, service, step, {"skipped": skipped})
         raise _partial(service.service_id, skipped)
     adopt(context, step, row, retried=retried)
+
+
+def _sources_to_save(context: Context, service: Service, task: Task) -> list[str]:
+    """The service's own, and those that are going to be replaced although it does not list them any more: what the
+    snapshot brings back would otherwise take the place of something that nobody has."""
+    if task.restore_data is None:
+        return list(service.sources)
+    brought = context.archive.read(context.snapshot(task.restore_data, Use.FINISH).manifest_key).sources
+    return [*service.sources, *(one.name for one in brought if one.name not in service.sources)]
 
 
 def publish(

@@ -99,6 +99,26 @@ def test_a_rollback_that_fails_leaves_the_database_as_it_found_it(
     assert state(stage, names) == meanwhile
 
 
+def test_a_rollback_that_fails_gives_back_a_database_that_the_service_does_not_list_any_more(
+    stage: Stage, names: Names
+) -> None:
+    """It is in the snapshot, so it is replaced; what it held must be somewhere."""
+    upgraded = stage.upgrade(names.web, include_data=True)
+    assert upgraded.state is State.SUCCEEDED and upgraded.outcome is not None, upgraded.outcome
+    taken = upgraded.outcome["figures"]["snapshots"][names.web]
+    stage.register(names, names.web, details(names, names.web))
+    stage.tell_region(names)
+    migrate(stage, names)
+    meanwhile = state(stage, names)
+    stage.region.script(stage.fail("POST", "/(build|upgrade)$", {"status": 412, "body": {"msg": "quota"}}, times=1))
+    done = stage.rollback(names.web, snapshot_id=taken, data=True)
+    stage.region.script()
+    assert done.state is State.ROLLED_BACK, done.outcome
+    steps = stage.platform.system.database.ledger.steps(done.op_id)
+    assert any(step.kind == f"source:{names.web}:{taken}:db" for step in steps), "the database was not replaced"
+    assert state(stage, names) == meanwhile
+
+
 def test_a_restore_that_fails_after_the_configuration_and_the_database_gives_both_back(
     stage: Stage, names: Names
 ) -> None:
