@@ -18,6 +18,7 @@ from domain.course import Course, Task
 from domain.operation import State, Step, StepState
 from domain.outcome import Change, HoldVersion, Item, Outcome, SaveRecord, SaveService
 from domain.protection import left_over, protect
+from domain.resting import wake
 from domain.rollout import Rollout
 from domain.saga import Saga, StepRefused
 from domain.securing import give_back, stage_and_secure
@@ -224,10 +225,14 @@ def failed_status(purpose: str, code: str | None) -> Status:
 
 
 def closing(context: Context, outcome: Outcome) -> tuple[Change, ...]:
-    """The rows that belong to every other end of a course: its records, and what is for the collector."""
+    """The rows that belong to every other end of a course: its records, and what is for the collector. A service that
+    was put to rest for its protecting snapshot by a worker that died there is woken."""
     course = planned(context)
     if course is None:
         return ()
+    for task in course.tasks:
+        if (service := context.services.get(task.service_id)) is not None:
+            wake(context, "snapshot", service)
     stuck = outcome.state is State.STUCK
     status = Status.COMPENSATION_FAILED if stuck else failed_status(course.purpose, outcome.code)
     left = () if stuck else left_over(context)
