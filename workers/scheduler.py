@@ -105,6 +105,7 @@ class Scheduler:
             return
         if turn.went_back:
             self._put_back(turn.now)
+            self._diary.schedules.put_right(str(self._owner), turn.now)
         for schedule in self._diary.schedules.due(turn.now):
             self._guarded(self._plan, schedule, turn.now)
         self._ask(turn.now)
@@ -129,7 +130,8 @@ class Scheduler:
 
     def _put_back(self, now: int) -> None:
         """The clock was ahead, and so are the next times: without this a schedule would rest until the clock is
-        there again. What was asked for at a time that comes once more is not asked for again."""
+        there again. What was asked for at a time that comes once more is not asked for again. Done again from the
+        start when something failed in between: a time that was put back already is not ahead."""
         log.warning("schedule.clock-went-back")
         for schedule in self._diary.schedules.list():
             self._guarded(self._move_back, schedule, now)

@@ -67,7 +67,12 @@ class Schedules(Protocol):
         """Forget what ended before that time; how many rows."""
 
     def lead(self, owner: str, ttl_ms: int, is_dead: Callable[[str], bool]) -> Turn | None:
-        """Take or keep the scheduler's lease; None while somebody else holds it who is not certainly dead."""
+        """Take or keep the scheduler's lease; None while somebody else holds it who is not certainly dead. That the
+        clock went back is told, to whoever leads, until `put_right` was called."""
+
+    def put_right(self, owner: str, now: int) -> None:
+        """Nothing rests any more on the times before the clock went back to `now`, if it is still this owner's lease
+        that says so."""
 
     def step_down(self, owner: str) -> None:
         """Give the lease back, if it is this owner's."""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, or_, select, update
 
 from domain.contracts import Accepted, Leader, Turn
 from domain.operation import State
@@ -170,12 +170,19 @@ class SqlSchedules:
             mine = self._tx.insert(scheduler).values(name=_ONE, owner=owner, lease_until=now + ttl_ms, looked_at=now)
             taken = mine.on_conflict_do_update(
                 index_elements=[scheduler.c.name],
-                set_={"owner": owner, "lease_until": now + ttl_ms, "looked_at": now},
+                # A time ahead stays until what rests on it was put right: whoever dies before that must not hide it.
+                set_={"owner": owner, "lease_until": now + ttl_ms, "looked_at": _later(scheduler.c.looked_at, now)},
                 where=_unchanged(row),
             ).returning(scheduler.c.owner)
             if connection.execute(taken).first() is None:
                 return None  # somebody else was faster
         return Turn(now, row is not None and now < row.looked_at)
+
+    def put_right(self, owner: str, now: int) -> None:
+        """See the port."""
+        with self._tx.write("schedule-put-right") as connection:
+            ahead = (scheduler.c.owner == owner, scheduler.c.looked_at > now)
+            connection.execute(update(scheduler).where(*ahead).values(looked_at=now))
 
     def step_down(self, owner: str) -> None:
         """See the port."""
@@ -200,6 +207,10 @@ def _as_of(row: Row[Any], now: int) -> Schedule:
 
 def _lease(connection: Connection) -> Row[Any] | None:
     return connection.execute(select(scheduler).where(scheduler.c.name == _ONE)).first()
+
+
+def _later(column: ColumnElement[int], now: int) -> ColumnElement[int]:
+    return case((column > now, column), else_=now)
 
 
 def _unchanged(row: Row[Any] | None) -> Any:

@@ -1,4 +1,4 @@
-"""Schedules in SQL: definitions, pauses, rows of nominal times, the lease; on both databases."""
+"""Schedules in SQL: definitions, pauses, rows of nominal times; on both databases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from domain.schedule import CatchUp, Firing, FiringState, Pause, Schedule
 from domain.schedule_changes import PauseSchedule, RemoveSchedule, SaveSchedule
 from tests.contract.diary import HOUR, NOON, hourly, make, pause, register, resume, saved, set_up
 from tests.contract.sql_bench import Bench, accepted
-
-TTL = 30_000
 
 
 def get(bench: Bench, name: str = "hourly") -> Schedule:
@@ -231,60 +229,6 @@ def test_what_ended_long_ago_is_forgotten_and_what_is_planned_is_not(bench: Benc
     assert bench.database.schedules.prune(NOON) == 0
     assert bench.database.schedules.prune(NOON + 1) == 1
     assert [one.service_id for one in bench.database.schedules.history("acme", "hourly", 10)] == ["db"]
-
-
-# ---------------------------------------------------------------- the lease
-def nobody(owner: str) -> bool:
-    return False
-
-
-def test_one_leads_until_it_is_silent(bench: Bench) -> None:
-    schedules = bench.database.schedules
-    assert schedules.leader() is None
-    assert schedules.lead("a", TTL, nobody) is not None
-    assert schedules.lead("b", TTL, nobody) is None
-    bench.now += TTL - 1
-    assert schedules.lead("b", TTL, nobody) is None
-    bench.now += 1
-    assert schedules.lead("b", TTL, nobody) is not None
-    assert schedules.lead("a", TTL, nobody) is None
-
-
-def test_who_leads_keeps_the_lease_by_looking(bench: Bench) -> None:
-    schedules = bench.database.schedules
-    for _ in range(20):
-        assert schedules.lead("a", TTL, nobody) is not None
-        bench.now += TTL // 4
-        assert schedules.lead("b", TTL, nobody) is None
-
-
-def test_a_dead_leader_and_one_that_steps_down_are_followed_at_once(bench: Bench) -> None:
-    schedules = bench.database.schedules
-    schedules.lead("a", TTL, nobody)
-    assert schedules.lead("b", TTL, lambda owner: owner == "a") is not None
-    schedules.step_down("a")
-    assert schedules.lead("a", TTL, nobody) is None, "only the holder gives the lease back"
-    schedules.step_down("b")
-    assert schedules.lead("a", TTL, nobody) is not None
-
-
-def test_a_lease_from_the_future_binds_nobody(bench: Bench) -> None:
-    """A database whose clock went back by a day must not be without a scheduler for a day."""
-    schedules = bench.database.schedules
-    schedules.lead("a", TTL, nobody)
-    bench.now -= 24 * HOUR
-    turn = schedules.lead("b", TTL, nobody)
-    assert turn is not None and turn.went_back
-    turn = schedules.lead("b", TTL, nobody)
-    assert turn is not None and not turn.went_back, "it is told once"
-
-
-def test_the_leader_itself_notices_that_the_clock_went_back(bench: Bench) -> None:
-    schedules = bench.database.schedules
-    schedules.lead("a", TTL, nobody)
-    bench.now -= 1
-    turn = schedules.lead("a", TTL, nobody)
-    assert turn is not None and turn.went_back
 
 
 # ---------------------------------------------------------------- which snapshots are read back

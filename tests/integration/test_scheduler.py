@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from domain.contracts import Turn
-from domain.errors import InvalidMessage
+from domain.errors import DatabaseUnavailable, InvalidMessage
 from domain.operation import State
 from domain.outcome import MarkSound
-from domain.schedule import CatchUp
+from domain.schedule import CatchUp, Firing, Schedule
 from domain.schedule_changes import RemoveSchedule
 from tests.contract.diary import HOUR, NOON, Node, asked, at, hourly, make, pause, register, resume, saved, set_up
 from tests.contract.sql_bench import Bench
 from tests.fakes.even_calendar import EvenCalendar
+from workers.scheduler import LEASE_MS
 
 
 @pytest.fixture
@@ -106,6 +108,38 @@ def test_a_clock_that_jumps_and_comes_back_asks_for_no_time_twice(bench: Bench, 
     assert {at(hour) for hour in (1, 2, 3)} <= set(times)
     now = (bench.now - NOON) / HOUR
     assert set(times) & {at(int(now)), at(int(now) - 1)}, "it goes on after the jump, without waiting for the clock"
+
+
+@pytest.mark.parametrize("successor", ["n1", "n2"])
+def test_when_putting_back_fails_half_way_the_next_look_does_it_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, successor: str
+) -> None:
+    """I25: none is forgotten. Whether the same node looks again or, after its death, another one."""
+    names = ["first", "second", "third"]
+    set_up(bench, *(hourly(name, coalesce=False) for name in names))
+    schedules = bench.database.schedules
+    plan, calls = schedules.plan, itertools.count(1)
+
+    def fails_once(planned: Schedule, next_at: int, firings: Sequence[Firing] = ()) -> int | None:
+        if next(calls) == 2:
+            raise DatabaseUnavailable("the connection broke")
+        return plan(planned, next_at, firings)
+
+    bench.now += 30 * HOUR
+    node = Node(bench, "n1")
+    node.look()
+    bench.now -= 30 * HOUR
+    monkeypatch.setattr(schedules, "plan", fails_once)
+    with pytest.raises(DatabaseUnavailable):
+        node.look()
+    bench.now += LEASE_MS
+    leader = node if successor == "n1" else Node(bench, successor)
+    leader.look()
+    found = [schedules.get("acme", name) for name in names]
+    assert [one.next_at for one in found if one] == [NOON + HOUR] * 3
+    assert asked(bench).count(("web", at(30))) == 3, "each once"
+    turn = schedules.lead(str(leader.owner), LEASE_MS, leader.owner.is_dead)
+    assert turn is not None and not turn.went_back, "it is over"
 
 
 def test_what_was_missed_while_nobody_looked_is_made_up_for_as_the_policy_says(bench: Bench) -> None:
