@@ -7,7 +7,6 @@ that belong to an end.
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -31,12 +30,11 @@ from domain.contracts import (
     UpgradeRecords,
     Versions,
 )
-from domain.errors import BackstayError, Refused
 from domain.health import HookResult
-from domain.journal import TOUCHED, Journal, is_neutral
+from domain.journal import Journal
 from domain.lease import Lease
-from domain.operation import Operation, State
-from domain.outcome import Item, Outcome
+from domain.operation import State
+from domain.outcome import Outcome
 from domain.region import Region
 from domain.subscription import Subscription
 from workers.clock import SystemClock
@@ -174,46 +172,6 @@ def was_settled(attempt: Attempt, outcome: Outcome) -> bool:
     return found is not None and (found.fence, found.state) == (claim.fence, outcome.state)
 
 
-def not_put_back(journal: Journal) -> tuple[Item, ...]:
-    """What a person has to see to when an operation is STUCK: every step that is still open, newest first."""
-    open_steps = [step for step in journal.steps() if step.state in TOUCHED and not is_neutral(step.kind)]
-    return tuple(
-        Item(
-            f"{step.request.get('service', '')}/{step.request.get('item', step.kind)}",
-            "not-put-back",
-            f"step {step.ordinal} ({step.request.get('call', {}).get('name', step.kind)}) could not be undone",
-        )
-        for step in reversed(open_steps)
-    )
-
-
-def poison_of(operation: Operation) -> Refused:
-    """Why an operation is given up that kills its workers."""
-    return Refused(
-        f"{operation.claims_no_progress - 1} workers took this operation and died without progress",
-        code="poison",
-        next_step="read the worker's log of that time; replay it once the cause is mended",
-    )
-
-
-def words_of(error: Exception) -> tuple[str, str]:
-    """Code and sentence; of a bug only its type, because its message may quote values."""
-    if isinstance(error, BackstayError):
-        return error.code, str(error)
-    return "internal-error", f"unexpected {type(error).__name__}"
-
-
-def given_up(operation: Operation, error: Exception) -> Outcome:
-    """The end of what was tried as often as its budget allows."""
-    code, sentence = words_of(error)
-    ended = BackstayError(
-        f"gave up after {operation.attempts + 1} attempts: {sentence}",
-        code=code,
-        next_step="mend the cause, then `backstay dead-letters replay`",
-    )
-    return Outcome.failed(ended, traceback="".join(traceback.format_exception(error)))
-
-
 def with_rows(attempt: Attempt, outcome: Outcome) -> Outcome:
     """With the rows that belong to an end other than success."""
     subscription, payload, context = attempt.subscription, attempt.payload, attempt.context
@@ -225,13 +183,3 @@ def with_rows(attempt: Attempt, outcome: Outcome) -> Outcome:
     if subscription.closing:
         changes += subscription.closing(payload, context, outcome)
     return replace(outcome, changes=changes)
-
-
-def stuck(attempt: Attempt, reason: Outcome) -> Outcome:
-    """That outcome for a person, with the way out of it."""
-    op_id = attempt.claim.operation.op_id
-    way_out = (
-        f"`backstay operations explain {op_id}` tells what is open; put the cause right, then "
-        f"`backstay operations resolve {op_id} --retry`"
-    )
-    return replace(reason, state=State.STUCK, next_step=way_out)

@@ -39,16 +39,12 @@ from workers.attempt import (
     Attempt,
     Ports,
     context_of,
-    given_up,
     measure,
-    not_put_back,
-    poison_of,
     span_of,
-    stuck,
     was_settled,
     with_rows,
-    words_of,
 )
+from workers.giving_up import given_up, not_put_back, poison_of, reason_of, stuck, words_of
 from workers.room import check_room
 
 log = structlog.get_logger("executor")
@@ -181,9 +177,9 @@ class Executor:
         poisonous = operation.claims_no_progress > self._budget.max_claims
         onward = attempt.is_past_return()
         if operation.state is State.COMPENSATING and not onward:
-            reason = Outcome.turned_back(operation.outcome)
+            reason = reason_of(operation)
             if poisonous:
-                return stuck(attempt, replace(reason, code="poison", sentence=str(poison)))
+                return stuck(operation, replace(reason, code="poison", sentence=str(poison)), reason)
             return self._compensate(attempt, reason)
         try:
             attempt.payload = self._parse(attempt.subscription, operation.data)
@@ -212,7 +208,7 @@ class Executor:
             self._ports.ledger.retry_later(claim, delay, "internal-error", f"unexpected {type(error).__name__}")
             return "retry"
         if attempt.undoing:
-            outcome = self._undo_failed(attempt, Outcome.turned_back(claim.operation.outcome), error)
+            outcome = self._undo_failed(attempt, reason_of(claim.operation), error)
         else:
             outcome = self._later(attempt, error, self._budget.max_bugs)
         return self._finish(attempt, outcome) if outcome else "retry"
@@ -233,7 +229,7 @@ class Executor:
         if not attempt.context.journal.touched():
             return outcome
         if attempt.subscription.undo is None:
-            return stuck(attempt, outcome)
+            return stuck(attempt.claim.operation, outcome)
         self._ports.ledger.turn_back(attempt.claim, outcome)
         return self._compensate(attempt, outcome)
 
@@ -261,7 +257,8 @@ class Executor:
             return None
         trace = "".join(traceback.format_exception(error))
         open_items = not_put_back(attempt.context.journal)
-        return stuck(attempt, replace(reason, code="undo-failed", traceback=trace, items=open_items))
+        told = replace(reason, code="undo-failed", traceback=trace, items=open_items)
+        return stuck(operation, told, reason)
 
     # ------------------------------------------------------------ settle
     def _finish(self, attempt: Attempt, outcome: Outcome) -> str:

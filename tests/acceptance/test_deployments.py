@@ -267,6 +267,8 @@ def test_a_compensation_that_fails_is_a_state_of_its_own_and_is_finished_later(s
 
     eventually(rolled_back, what="the compensation was finished")
     assert stage.held(names, names.web) == before
+    ended = stage.platform.outcome(message).outcome
+    assert ended is not None and (ended["code"], ended["items"]) == ("region-unknown-item", []), ended
     assert stage.platform.outcome(blocked).state is State.SUCCEEDED
 
 

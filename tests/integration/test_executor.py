@@ -33,7 +33,7 @@ from domain.health import HookResult
 from domain.identity import Subject
 from domain.message import Command
 from domain.operation import Budget, Operation, State, StepState
-from domain.outcome import Outcome
+from domain.outcome import Item, Outcome
 from domain.source import HookSettings
 from domain.subscription import Subscription
 from handlers import Payload
@@ -487,6 +487,43 @@ def test_undoing_that_kills_its_workers_is_stuck_and_not_tried_for_ever(bench: B
     bench.run_once()
     assert (bench.operation(op_id).state, bench.operation(op_id).error_code) == (State.STUCK, "poison")
     assert bench.counted == [("operation_seconds", "act", "stuck"), ("compensations", "act", "stuck"), ("poison",)]
+
+
+@pytest.mark.parametrize("hindrance", ["undo-failed", "poison"])
+def test_after_a_retry_the_outcome_tells_why_it_was_put_back_and_not_what_was_in_the_way(
+    bench: Bench, hindrance: str
+) -> None:
+    """I5: one who reads only the end must not look for a failure that was mended."""
+    op_id = bench.accept()
+    item = Item("web/image", "refused", "412")
+    refused = Outcome(State.FAILED, "no such image", code="deploy-refused", next_step="name another", items=(item,))
+
+    def undo(payload: Any, context: Context) -> None:
+        raise OSError("cannot") if hindrance == "undo-failed" else LeaseLost("the worker is killed here")
+
+    def handle(payload: Any, context: Context) -> Outcome:
+        context.journal.begin("effect", {})
+        return refused
+
+    bench.handle, bench.undo = handle, undo
+    while bench.operation(op_id).state is not State.STUCK:
+        bench.database.ledger.release_dead(lambda owner: True)
+        bench.now_ready()
+        bench.run_once()
+    stuck = bench.operation(op_id).outcome
+    assert stuck is not None and stuck["code"] == hindrance and "--retry" in stuck["next_step"]
+    reason = {"code": "deploy-refused", "sentence": "no such image", "next_step": "name another"}
+    assert reason.items() <= stuck["figures"]["turned_back_for"].items()
+    bench.database.ledger.resolve_stuck(op_id, "retry", OPS, "")
+    bench.undo = lambda payload, context: None
+    bench.run_once()
+    ended = bench.operation(op_id)
+    assert ended.outcome is not None and (ended.state, ended.error_code) == (State.ROLLED_BACK, "deploy-refused")
+    assert reason.items() <= ended.outcome.items()
+    assert (ended.outcome["items"], ended.outcome["figures"]) == (
+        [{"name": "web/image", "code": "refused", "sentence": "412"}],
+        {},
+    )
 
 
 def test_a_ledger_that_cannot_settle_is_retried_with_backoff_and_does_not_escape(bench: Bench) -> None:

@@ -1,0 +1,82 @@
+"""When an operation cannot go on: why, in words; what a person is told; and what is remembered for a retry.
+
+Apart from the executor, which decides that it is so. What got STUCK keeps the reason why it was put back at all: once
+a retry has put it back, that reason is its outcome, and nothing of what was in the way meanwhile.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import replace
+
+from domain.errors import BackstayError, Refused
+from domain.journal import TOUCHED, Journal, is_neutral
+from domain.operation import Operation, State
+from domain.outcome import Item, Outcome
+
+#: The figure of a STUCK outcome that says why it was put back, and what of a reason it has.
+TURNED_BACK_FOR = "turned_back_for"
+_OF_A_REASON = ("code", "sentence", "next_step", "items")
+
+
+def not_put_back(journal: Journal) -> tuple[Item, ...]:
+    """What a person has to see to when an operation is STUCK: every step that is still open, newest first."""
+    open_steps = [step for step in journal.steps() if step.state in TOUCHED and not is_neutral(step.kind)]
+    return tuple(
+        Item(
+            f"{step.request.get('service', '')}/{step.request.get('item', step.kind)}",
+            "not-put-back",
+            f"step {step.ordinal} ({step.request.get('call', {}).get('name', step.kind)}) could not be undone",
+        )
+        for step in reversed(open_steps)
+    )
+
+
+def poison_of(operation: Operation) -> Refused:
+    """Why an operation is given up that kills its workers."""
+    return Refused(
+        f"{operation.claims_no_progress - 1} workers took this operation and died without progress",
+        code="poison",
+        next_step="read the worker's log of that time; replay it once the cause is mended",
+    )
+
+
+def words_of(error: Exception) -> tuple[str, str]:
+    """Code and sentence; of a bug only its type, because its message may quote values."""
+    if isinstance(error, BackstayError):
+        return error.code, str(error)
+    return "internal-error", f"unexpected {type(error).__name__}"
+
+
+def given_up(operation: Operation, error: Exception) -> Outcome:
+    """The end of what was tried as often as its budget allows."""
+    code, sentence = words_of(error)
+    ended = BackstayError(
+        f"gave up after {operation.attempts + 1} attempts: {sentence}",
+        code=code,
+        next_step="mend the cause, then `backstay dead-letters replay`",
+    )
+    return Outcome.failed(ended, traceback="".join(traceback.format_exception(error)))
+
+
+def stuck(operation: Operation, told: Outcome, reason: Outcome | None = None) -> Outcome:
+    """That outcome for a person, with the way out of it; `reason` is why it was being put back, if it was."""
+    way_out = (
+        f"`backstay operations explain {operation.op_id}` tells what is open; put the cause right, then "
+        f"`backstay operations resolve {operation.op_id} --retry`"
+    )
+    figures = told.figures
+    if reason is not None:
+        document = reason.document()
+        figures = figures | {TURNED_BACK_FOR: {name: document[name] for name in _OF_A_REASON if document[name]}}
+    return replace(told, state=State.STUCK, next_step=way_out, figures=figures)
+
+
+def reason_of(operation: Operation) -> Outcome:
+    """Why an operation is put back; also after it was STUCK, which says something else."""
+    kept = Outcome.turned_back(operation.outcome)
+    reason = kept.figures.get(TURNED_BACK_FOR)
+    if reason is None:
+        return kept
+    figures = {name: value for name, value in kept.figures.items() if name != TURNED_BACK_FOR}
+    return replace(Outcome.turned_back(reason), figures=figures)
