@@ -15,6 +15,7 @@ from domain.changeset import Effect
 from domain.compensation import Compensation
 from domain.context import Context
 from domain.course import Course, Task
+from domain.damage import reading
 from domain.operation import State, Step, StepState
 from domain.outcome import Change, HoldVersion, Item, Outcome, SaveRecord, SaveService
 from domain.protection import left_over, protect
@@ -40,7 +41,8 @@ def planned(context: Context) -> Course | None:
 
 
 def carry_out(context: Context, course: Course) -> Outcome:
-    """Everything, in order; continues what an earlier attempt has begun. The outcome is not settled yet."""
+    """Everything, in order; continues what an earlier attempt has begun. The outcome is not settled yet. Raises
+    DamagedSnapshot when what is brought back is not what was written."""
     for task in course.tasks:
         context.region.longest_call(task.place)  # refuses, before any effect, a region that this node does not know
     saga = Saga(context, course)
@@ -72,7 +74,9 @@ def _bring_data(context: Context, course: Course, saga: Saga) -> None:
         if step.request["service"] in saga.given_up:
             continue
         context.watch.check()
-        data.bring(context, step, *_wanted(context, step))
+        service, snapshot = _wanted(context, step)
+        with reading(snapshot):
+            data.bring(context, step, service, snapshot)
 
 
 def _secure_sources(context: Context, course: Course) -> None:
@@ -81,7 +85,8 @@ def _secure_sources(context: Context, course: Course) -> None:
         if step.state not in (StepState.DONE, StepState.UNDONE):
             service, snapshot = _wanted(context, step)
             if "sources" in snapshot.include:
-                stage_and_secure(context, service, snapshot, safety=bool(course.extra.get("safety")), alone=False)
+                with reading(snapshot):
+                    stage_and_secure(context, service, snapshot, safety=bool(course.extra.get("safety")), alone=False)
 
 
 def _wanted(context: Context, step: Step) -> tuple[Service, Snapshot]:

@@ -18,6 +18,7 @@
         Postponed             wait for a known time; costs nothing of the budget
       Damaged                 stored bytes are not what was written                    -> FAILED
         ObjectMissing         an object that a manifest names is not in the store
+        DamagedSnapshot       it is known which snapshot is meant (damage.py)
       Stopped                 the work was told to stop; not an error of the work
         LeaseLost             another worker holds the operation: touch nothing
         Cancelled             somebody asked for it

@@ -14,6 +14,7 @@ from domain import container
 from domain.context import Context
 from domain.contracts import SnapshotRequest, Source
 from domain.course import Course, Task
+from domain.damage import reading
 from domain.errors import NotFound, Refused
 from domain.operation import Step, StepState
 from domain.outcome import AbandonSnapshot, AddSnapshot
@@ -95,7 +96,9 @@ def _sources_to_save(context: Context, service: Service, task: Task) -> list[str
     snapshot brings back would otherwise take the place of something that nobody has."""
     if task.restore_data is None:
         return list(service.sources)
-    brought = context.archive.read(context.snapshot(task.restore_data, Use.FINISH).manifest_key).sources
+    snapshot = context.snapshot(task.restore_data, Use.FINISH)
+    with reading(snapshot):
+        brought = context.archive.read(snapshot.manifest_key).sources
     return [*service.sources, *(one.name for one in brought if one.name not in service.sources)]
 
 

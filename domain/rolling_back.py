@@ -14,6 +14,7 @@ from domain.changeset import Effect
 from domain.configuration import Configuration
 from domain.context import Context
 from domain.course import Course, Health, Task
+from domain.damage import reading
 from domain.data import snapshot_with_data
 from domain.errors import NotFound, Refused, WrongTenant
 from domain.identity import derived_id
@@ -184,7 +185,8 @@ def _configuration(context: Context, service: Service, snapshot_id: str, use: Us
             f"snapshot {snapshot_id} is of service {snapshot.service_id}, not of {service.service_id}",
             code="snapshot-of-another-service",
         )
-    found = context.archive.read(snapshot.manifest_key).configuration
+    with reading(snapshot):
+        found = context.archive.read(snapshot.manifest_key).configuration
     document = None if found is None else container.unpack(found).document
     if document is None:
         raise Refused(f"snapshot {snapshot_id} holds no configuration", code="not-in-snapshot")

@@ -27,8 +27,9 @@ import pydantic
 from domain import carrying, container, fallback, replacing
 from domain.context import Context
 from domain.course import Course
+from domain.damage import DamagedSnapshot
 from domain.errors import Damaged, NotFound, PathEscape, Refused
-from domain.outcome import AbandonSnapshot, Change, Item, MarkCorrupt, MarkSound, Outcome, SaveService
+from domain.outcome import AbandonSnapshot, Change, Item, MarkSound, Outcome, SaveService
 from domain.protection import left_over
 from domain.replacing import SWAP, Wish
 from domain.resting import wake
@@ -127,7 +128,7 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
         figures, items = replacing.replace(_wish(command, context, include), context, service, snapshot)
         items += _not_whole(snapshot) if "data" in include and not command.paths else ()
     except Damaged as error:
-        return _damaged(snapshot, error)
+        return DamagedSnapshot(snapshot, error).outcome()
     changes: tuple[Change, ...] = (SaveService(wanted),) if wanted != service else ()
     # What was restored in part was read in part, and so was what the node still had.
     had = figures.get("reused", 0) + figures.get("kept", 0)
@@ -150,8 +151,8 @@ def handle(command: RestoreSnapshot, context: Context) -> Outcome:
 def _carried_out(context: Context, course: Course) -> Outcome:
     try:
         outcome = carrying.carry_out(context, course)
-    except Damaged as error:
-        return _damaged(context.snapshot(str(course.tasks[0].snapshot_id), Use.FINISH), error)
+    except DamagedSnapshot as error:
+        return error.outcome()
     return dataclasses.replace(outcome, figures=outcome.figures | secured(context))
 
 
@@ -170,17 +171,6 @@ def _not_whole(snapshot: Snapshot) -> tuple[Item, ...]:
     """What the restored tree has not, or not as it was, because the snapshot has not."""
     return tuple(
         Item(name, "not-in-snapshot", "was not stored, or was changing while it was") for name in snapshot.skipped
-    )
-
-
-def _damaged(snapshot: Snapshot, error: Damaged) -> Outcome:
-    """Whatever says `available` can be restored, so this one must stop saying it; and which ones there are."""
-    return dataclasses.replace(
-        Outcome.failed(error),
-        sentence=f"snapshot {snapshot.snapshot_id} of service {snapshot.service_id} cannot be restored: {error}",
-        next_step=f"`backstay snapshots list --service {snapshot.service_id}` shows the others: restore one that is "
-        "available; keep this one for inspection",
-        changes=(MarkCorrupt(snapshot.snapshot_id, str(error)),),
     )
 
 

@@ -17,6 +17,7 @@ import pydantic
 from domain import carrying
 from domain.context import Context
 from domain.course import Health
+from domain.damage import DamagedSnapshot
 from domain.outcome import Change, Outcome
 from domain.rolling_back import Retreat, rollback_course
 from domain.subscription import Subscription
@@ -50,6 +51,13 @@ class Rollback(Payload):
 
 def handle(command: Rollback, context: Context) -> Outcome:
     """Plan once, write the plan down, carry it out, hold the version."""
+    try:
+        return _handle(command, context)
+    except DamagedSnapshot as error:
+        return error.outcome()
+
+
+def _handle(command: Rollback, context: Context) -> Outcome:
     course = carrying.planned(context)
     if course is None:
         course = rollback_course(context, retreat(command))

@@ -93,7 +93,8 @@ class Ledger(Protocol):
         """Commit a step as DONE, UNDONE or IGNORED with its reply, apply `changes`, renew the lease."""
 
     def turn_back(self, claim: Claim, outcome: Outcome) -> None:
-        """RUNNING -> COMPENSATING; keeps `outcome` as the reason; the claim stays held."""
+        """RUNNING -> COMPENSATING; keeps `outcome` as the reason, and marks the damage that it found; the claim stays
+        held."""
 
     def settle(self, claim: Claim, outcome: Outcome) -> None:
         """One transaction: domain changes, terminal state (or STUCK), outbox event, dead letter for

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from domain.contracts import Claim
 from domain.operation import State, Step, StepState
-from domain.outcome import Change, Outcome
+from domain.outcome import Change, MarkCorrupt, Outcome
 from storage.sql.changes import apply
 from storage.sql.guard import hold
 from storage.sql.rows import step as read_step
@@ -188,9 +188,14 @@ def _end(
             raise ValueError(f"step {ordinal} of operation {op_id} does not exist or cannot become {wanted.value}")
 
 
-def turn_back(tx: Transactions, claim: Claim, outcome: Outcome) -> None:
-    """RUNNING -> COMPENSATING; `outcome` is kept as the reason, and putting back has a budget of its own."""
+def turn_back(tx: Transactions, vault: Vault, claim: Claim, outcome: Outcome) -> None:
+    """RUNNING -> COMPENSATING; `outcome` is kept as the reason, and putting back has a budget of its own.
+
+    Damage that was found is marked now: another worker may end the operation, and knows the reason in words only.
+    """
+    found = [change for change in outcome.changes if isinstance(change, MarkCorrupt)]
     with tx.write("turn-back") as connection:
+        now = tx.now(connection)
         hold(
             connection,
             claim,
@@ -199,5 +204,6 @@ def turn_back(tx: Transactions, claim: Claim, outcome: Outcome) -> None:
             error_code=outcome.code,
             claims_no_progress=0,
             attempts=0,
-            updated_at=tx.now(connection),
+            updated_at=now,
         )
+        apply(tx, connection, vault, claim.operation, found, now)

@@ -119,8 +119,8 @@ class SqlLedger:
         return resolving.resolve(self._tx, self._vault, op_id, how, by, note, changes)
 
     def turn_back(self, claim: Claim, outcome: Outcome) -> None:
-        """RUNNING -> COMPENSATING; the claim stays held."""
-        journal.turn_back(self._tx, claim, outcome)
+        """RUNNING -> COMPENSATING, with the damage that was found; the claim stays held."""
+        journal.turn_back(self._tx, self._vault, claim, outcome)
 
     def settle(self, claim: Claim, outcome: Outcome) -> None:
         """The one end of the operation, or STUCK."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.operation import State
+from domain.snapshot import SnapshotState
 from tests.acceptance.platform import digest, grow
 from tests.acceptance.shop import V1_IMAGE, V2_IMAGE, Names, details, template
 from tests.acceptance.stage import Stage
@@ -132,6 +133,31 @@ def test_a_restore_that_fails_after_the_configuration_and_the_database_gives_bot
     assert done.state is State.ROLLED_BACK, done.outcome
     assert state(stage, names) == meanwhile and stage.configuration(names.web) == configuration
     stage.agree(names, names.web)
+
+
+@pytest.mark.parametrize(
+    ("part", "end"), [("pack", State.ROLLED_BACK), ("manifest", State.FAILED)], ids=["pack", "manifest"]
+)
+def test_a_snapshot_that_a_rollback_finds_damaged_is_called_so(
+    stage: Stage, names: Names, part: str, end: State
+) -> None:
+    """I13: the next one must not be offered it, nor find its damage in the middle of an operation."""
+    upgraded = stage.upgrade(names.web, include_data=True)
+    assert upgraded.state is State.SUCCEEDED and upgraded.outcome is not None, upgraded.outcome
+    catalogue = stage.platform.system.database.catalogue
+    taken = catalogue.get(upgraded.outcome["figures"]["snapshots"][names.web])
+    assert taken is not None
+    migrate(stage, names)
+    before = state(stage, names)
+    lost = [taken.manifest_key] if part == "manifest" else [pack for pack in taken.packs if taken.snapshot_id in pack]
+    for key in lost:
+        (stage.platform.home / "store" / key).unlink()
+    done = stage.rollback(names.web, data=True)
+    assert done.state is end and done.outcome is not None, done.outcome
+    assert taken.snapshot_id in done.outcome["sentence"] and "snapshots list" in done.outcome["next_step"]
+    found = catalogue.get(taken.snapshot_id)
+    assert found is not None and found.state is SnapshotState.CORRUPT
+    assert state(stage, names) == before
 
 
 def test_a_restore_of_everything_saves_what_the_database_was(stage: Stage, names: Names) -> None:

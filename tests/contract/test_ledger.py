@@ -6,9 +6,10 @@ import pytest
 
 from domain.contracts import Claim
 from domain.operation import State, StepState
-from domain.outcome import Outcome, SaveService
+from domain.outcome import AddSnapshot, MarkCorrupt, Outcome, SaveService
 from domain.service import Service
-from tests.contract.sql_bench import LEASE, Bench, accepted
+from domain.snapshot import SnapshotState
+from tests.contract.sql_bench import LEASE, Bench, accepted, snapshot
 
 WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
 
@@ -242,6 +243,18 @@ def test_turning_back_keeps_the_reason_and_the_claim(bench: Bench) -> None:
     assert bench.claim() == []
     bench.database.ledger.settle(claim, Outcome(State.ROLLED_BACK, "put back"))
     assert bench.state(claim.operation.op_id) is State.ROLLED_BACK
+
+
+def test_damage_that_was_found_is_marked_with_turning_back_because_another_may_end_it(bench: Bench) -> None:
+    """I13"""
+    bench.make(AddSnapshot(snapshot("s1")))
+    claim = bench.running()
+    outcome = Outcome(State.FAILED, "damaged", code="snapshot-damaged", changes=(MarkCorrupt("s1", "a pack is gone"),))
+    bench.database.ledger.turn_back(claim, outcome)
+    bench.now += LEASE + 1
+    bench.database.ledger.settle(bench.claim_one(), Outcome(State.ROLLED_BACK, "put back"))
+    found = bench.database.catalogue.get("s1")
+    assert found is not None and (found.state, found.fault) == (SnapshotState.CORRUPT, "a pack is gone")
 
 
 def test_a_compensation_is_taken_over_as_a_compensation(bench: Bench) -> None:
