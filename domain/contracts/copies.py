@@ -35,7 +35,8 @@ class Copies(Protocol):
     """The journal of copies. Every available snapshot is owed to every replica until it is noted as copied."""
 
     def take(self, replica: str, hold_ms: int) -> Owed | None:
-        """The oldest snapshot that is owed and due, held for so long; None when there is none."""
+        """A snapshot that is owed and due, held for so long; None when there is none. From the oldest on, and what is
+        owed behind the last one before what is owed again or is older, unless that was minutes ago."""
 
     def hold(self, snapshot_id: str, replica: str, hold_ms: int) -> bool:
         """Hold it for longer; False when the snapshot is being deleted or gone, and must not be written any more."""

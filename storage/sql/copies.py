@@ -7,7 +7,19 @@ lost row costs a look at sizes.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from domain.contracts import Copied, Owed
 from domain.outcome import MarkCopyDamaged
@@ -19,7 +31,12 @@ from storage.sql.transactions import Transactions
 PAUSE_MS, LONGEST_PAUSE_MS = 5_000, 3_600_000
 #: What is kept of the sentence that says why.
 TROUBLE_CHARACTERS = 255
+#: For how long a search goes on behind what it has found, before it begins at the oldest snapshot again.
+ROUND_MS = 10 * 60_000
+#: How often rows of snapshots that are gone are looked for.
+FORGET_MS = 3_600_000
 
+_LISTED = snapshot.c.state != literal_column("'deleting'")
 _AVAILABLE = snapshot.c.state == literal_column("'available'")
 _COPIED = snapshot_replica.c.state == literal_column("'copied'")
 
@@ -29,24 +46,44 @@ class SqlCopies:
 
     def __init__(self, transactions: Transactions) -> None:
         self._tx = transactions
+        #: By replica: when this process last began at the oldest snapshot, and the last one that it has found since.
+        self._rounds: dict[str, tuple[int, tuple[int, str]]] = {}
+        self._forgot_at: dict[str, int] = {}
 
     def take(self, replica: str, hold_ms: int) -> Owed | None:
         """See the port."""
+        while (found := self._find(replica)) is not None:
+            owed = self._hold(found, replica, hold_ms)
+            if owed is not None:
+                return owed  # else somebody was faster
+        self._forget(replica)
+        return None
+
+    def _find(self, replica: str) -> str | None:
+        """The next one that is owed. Going on behind the last one keeps a new replica from being searched from its
+        beginning for each of its snapshots; what has failed, or is older and new, has its turn in the next round."""
+        with self._tx.read() as connection:
+            now = self._tx.now(connection)
+            began, last = self._rounds.get(replica, (now, None))
+            row = None
+            if last is not None and abs(now - began) < ROUND_MS:
+                row = connection.execute(_owed(replica, now, last)).first()
+            if row is None:
+                began, row = now, connection.execute(_owed(replica, now)).first()
+        if row is None:
+            self._rounds.pop(replica, None)
+            return None
+        self._rounds[replica] = (began, (row.taken_at, row.snapshot_id))
+        return str(row.snapshot_id)
+
+    def _hold(self, snapshot_id: str, replica: str, hold_ms: int) -> Owed | None:
         with self._tx.write("take-copy") as connection:
             now = self._tx.now(connection)
-            due = or_(snapshot_replica.c.state.is_(None), _free(now))
-            row = connection.execute(
-                select(snapshot.c.snapshot_id, snapshot.c.manifest_key, snapshot_replica.c.state)
-                .select_from(snapshot.outerjoin(snapshot_replica, _of(replica)))
-                .where(_AVAILABLE, due)
-                .order_by(snapshot.c.taken_at, snapshot.c.snapshot_id)
-                .limit(1)
-            ).first()
+            row = connection.execute(_owed(replica, now).where(snapshot.c.snapshot_id == snapshot_id)).first()
             if row is None:
-                _forget(connection, replica, now)
                 return None
             held = self._tx.insert(snapshot_replica).values(
-                snapshot_id=row.snapshot_id, replica=replica, state="pending", held_until=now + hold_ms, updated_at=now
+                snapshot_id=snapshot_id, replica=replica, state="pending", held_until=now + hold_ms, updated_at=now
             )
             taken = connection.execute(
                 held.on_conflict_do_update(
@@ -55,7 +92,20 @@ class SqlCopies:
                     where=_free(now),
                 ).returning(snapshot_replica.c.snapshot_id)
             ).first()
-        return None if taken is None else Owed(row.snapshot_id, row.manifest_key, row.state == "damaged")
+        return None if taken is None else Owed(snapshot_id, row.manifest_key, row.state == "damaged")
+
+    def _forget(self, replica: str) -> None:
+        """Drop rows of snapshots that are gone, now and then: nothing rests on that, and finding them reads all."""
+        with self._tx.read() as connection:
+            now = self._tx.now(connection)
+            if abs(now - self._forgot_at.get(replica, -FORGET_MS)) < FORGET_MS:
+                return
+            there = connection.execute(select(snapshot_replica.c.snapshot_id).where(_gone(replica, now)).limit(1))
+            found = there.first() is not None
+        if found:
+            with self._tx.write("forget-copies") as connection:
+                connection.execute(delete(snapshot_replica).where(_gone(replica, now)))
+        self._forgot_at[replica] = now
 
     def hold(self, snapshot_id: str, replica: str, hold_ms: int) -> bool:
         """See the port."""
@@ -137,7 +187,8 @@ def mark_damaged(tx: Transactions, connection: Connection, mark: MarkCopyDamaged
 
 
 def owe_again(connection: Connection, snapshot_id: str) -> None:
-    """The manifest was replaced. Rows go, so that who is copying the former one cannot note it as copied."""
+    """The manifest was replaced, or came back. Rows go, so that who is copying the former one cannot note it as
+    copied."""
     connection.execute(delete(snapshot_replica).where(snapshot_replica.c.snapshot_id == snapshot_id))
 
 
@@ -147,16 +198,24 @@ def under_way(connection: Connection, now: int) -> bool:
     return connection.execute(held).first() is not None
 
 
-def _forget(connection: Connection, replica: str, now: int) -> None:
+def _owed(replica: str, now: int, behind: tuple[int, str] | None = None) -> Select[tuple[str, str, int, str | None]]:
+    """What is owed and due, oldest first; `behind` that one. `_LISTED` says nothing new: it names the index."""
+    due = or_(snapshot_replica.c.state.is_(None), _free(now))
+    order = (snapshot.c.taken_at, snapshot.c.snapshot_id)
+    found = (
+        select(snapshot.c.snapshot_id, snapshot.c.manifest_key, snapshot.c.taken_at, snapshot_replica.c.state)
+        .select_from(snapshot.outerjoin(snapshot_replica, _of(replica)))
+        .where(_LISTED, _AVAILABLE, due)
+    )
+    if behind is not None:
+        found = found.where(tuple_(*order) > behind)
+    return found.order_by(*order).limit(1)
+
+
+def _gone(replica: str, now: int) -> ColumnElement[bool]:
     """Rows of snapshots that are gone, once nobody holds them: until then they say that something may be written."""
     known = select(snapshot.c.snapshot_id).where(snapshot.c.snapshot_id == snapshot_replica.c.snapshot_id)
-    connection.execute(
-        delete(snapshot_replica).where(
-            snapshot_replica.c.replica == replica,
-            snapshot_replica.c.held_until <= now,
-            ~known.exists(),
-        )
-    )
+    return and_(snapshot_replica.c.replica == replica, snapshot_replica.c.held_until <= now, ~known.exists())
 
 
 def _free(now: int) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, exists, insert, literal_column, select
 from domain.errors import Damaged
 from domain.operation import TERMINAL
 from domain.snapshot import Snapshot
+from storage.sql.copies import owe_again
 from storage.sql.rows import label_values, snapshot_values
 from storage.sql.tables import garbage, operation, pack, snapshot, snapshot_label, snapshot_pack
 from storage.sql.transactions import Transactions
@@ -40,6 +41,7 @@ def adopt(tx: Transactions, connection: Connection, record: Snapshot, now: int) 
     ).first()
     if added is None:
         return False
+    owe_again(connection, record.snapshot_id)  # its copies were deleted with it, and rows of them may still be there
     if labels := label_values(record):
         connection.execute(insert(snapshot_label), labels)
     if keys := sorted(set(record.packs)):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import Connection, Select, text
+
+from domain import failpoint
 from domain.contracts import Copied
 from domain.outcome import AddSnapshot, MarkCopyDamaged, MarkCorrupt, MarkDeleting, RemoveSnapshot
+from storage.sql.copies import FORGET_MS, ROUND_MS, _owed
 from tests.contract.sql_bench import Bench, pack_key, snapshot
 
 HOLD, LATE = 600_000, 15 * 60_000
@@ -83,6 +88,74 @@ def test_who_copies_a_snapshot_that_is_deleted_is_told_and_its_garbage_rests_unt
     assert bench.database.catalogue.garbage(10) == []
     bench.now += LATE
     assert len(bench.database.catalogue.garbage(10)) == 3
-    assert taken(bench) is None  # forgets the row of s2, which nobody holds any more
+    assert taken(bench) is None
     bench.make(AddSnapshot(snapshot("s3", (pack_key("s3", "a"),))), MarkDeleting("s3"))
     assert len(bench.database.catalogue.garbage(10)) == 5  # nobody copies: they go at once
+
+
+def test_whoever_has_copied_one_goes_on_behind_it_and_begins_anew_when_nothing_is_left_there(bench: Bench) -> None:
+    """Or when it has gone on for long: what is older waits for no end."""
+    bench.make(AddSnapshot(snapshot("s5", taken_at=5)))
+    assert taken(bench) == "s5"
+    bench.make(*[AddSnapshot(snapshot(f"s{n}", taken_at=n)) for n in (1, 2, 3, 6, 7)])
+    assert [taken(bench) for _ in range(3)] == ["s6", "s7", "s1"]
+    for copied in ("s1", "s5", "s6", "s7"):
+        bench.database.copies.done(copied, "b")
+    bench.make(AddSnapshot(snapshot("s0", taken_at=0)))
+    assert taken(bench) == "s2"
+    bench.now += ROUND_MS
+    assert taken(bench) == "s0"
+
+
+def test_looking_for_what_is_owed_writes_nothing_when_nothing_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process of every node looks every few seconds, and all writers would wait for it. Rows of what is gone go
+    all the same."""
+    bench.make(AddSnapshot(snapshot("s1")))
+    writes: list[str] = []
+    monkeypatch.setattr(failpoint, "hook", writes.append)
+    assert [taken(bench), taken(bench), taken(bench)] == ["s1", None, None]
+    assert writes == ["take-copy.before-commit", "take-copy.after-commit"]
+    bench.database.copies.done("s1", "b")
+    bench.make(MarkDeleting("s1"), RemoveSnapshot("s1"))
+    writes.clear()
+    assert taken(bench) is None
+    assert writes == [], "it has just looked for such rows"
+    bench.now += FORGET_MS
+    assert [taken(bench), taken(bench)] == [None, None]
+    assert writes == ["forget-copies.before-commit", "forget-copies.after-commit"]
+    bench.now += FORGET_MS
+    assert taken(bench) is None
+    assert len(writes) == 2
+
+
+def test_a_deleted_snapshot_that_is_taken_back_is_owed_to_its_replicas_again(bench: Bench) -> None:
+    """Its copies went with it, whether or not their rows have gone yet."""
+    catalogue, record = bench.database.catalogue, snapshot("s1")
+    bench.make(AddSnapshot(record))
+    assert taken(bench) == "s1"
+    bench.database.copies.done("s1", "b")
+    bench.make(MarkDeleting("s1"), RemoveSnapshot("s1"))
+    bench.now += LATE
+    catalogue.forget_garbage([one.key for one in catalogue.garbage(10)])
+    assert catalogue.recover(record)
+    assert taken(bench) == "s1"
+
+
+def test_what_is_owed_is_found_in_an_index_in_order(bench: Bench) -> None:
+    """Behind the last one it begins there, so that filling a replica does not read all of it for each snapshot."""
+    bench.make(*[AddSnapshot(snapshot(f"s{n:03}", taken_at=n)) for n in range(500)])
+    with bench.database._engine.connect() as connection:
+        connection.execute(text("ANALYZE"))
+        all_of_it, rest = (plan_of(connection, _owed("b", bench.now, behind)) for behind in (None, (490, "s490")))
+        on_sqlite = connection.dialect.name == "sqlite"
+    assert "snapshot_newest" in rest, rest
+    if on_sqlite:  # PostgreSQL decides anew with every size
+        assert "SEARCH" in rest.splitlines()[0]
+        assert "snapshot_newest" in all_of_it
+        assert "TEMP B-TREE" not in all_of_it + rest
+
+
+def plan_of(connection: Connection, statement: Select[tuple[str, str, int, str | None]]) -> str:
+    compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+    explain = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+    return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {compiled}"))
