@@ -21,7 +21,7 @@ from domain.outcome import AbandonSnapshot, AddSnapshot
 from domain.resting import resting
 from domain.restore import ManifestSummary
 from domain.service import Service
-from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
+from domain.snapshot import PROTECTS, Consistency, Label, Snapshot, SnapshotState
 from domain.standing import Use
 
 #: A row names at most this many files; the manifest has them all.
@@ -112,8 +112,7 @@ def publish(
     sources: tuple[Source, ...],
 ) -> Snapshot:
     """Store the snapshot that a "protect" step names; the row that the catalogue does not have yet."""
-    # What tells it from others: the operation whose way back it is.
-    labels = (Label("sys.protects", context.operation.op_id), Label("sys.reason", context.operation.kind))
+    labels = (Label(PROTECTS, context.operation.op_id), Label("sys.reason", context.operation.kind))
     request = SnapshotRequest(
         snapshot_id=step.request["snapshot"],
         tenant_id=service.tenant_id,
