@@ -69,17 +69,19 @@ class Feeder:
         self.gone: set[int] = set()  # rows that vanished, or could not be read, after all
         self._since_told = [0, 0]
 
-    def take(self, row: int, directory: int, name: bytes) -> None:
-        """Open the file now, and read it once `AHEAD` more have been opened."""
+    def take(self, row: int, directory: int, name: bytes, listed: os.stat_result | None = None) -> bool:
+        """Open the file now, and read it once `AHEAD` more have been opened; whether it is the one that was listed."""
         try:
             handle = self._opener(name, directory)
         except OSError as error:
             self._left_out(row, error)
-            return
+            return False
+        same = listed is None or os.path.samestat(os.fstat(handle), listed)
         self._ahead.append((row, handle))
         os.posix_fadvise(handle, 0, _FETCH, os.POSIX_FADV_WILLNEED)
         if len(self._ahead) > AHEAD:
             self._next()
+        return same
 
     def finish(self) -> None:
         """Read what is open and hand over the last segment."""

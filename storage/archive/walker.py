@@ -35,8 +35,9 @@ Fact = tuple[int, int, int, int, int]
 class Reading(Protocol):
     """What the walker does with a file that is new or changed."""
 
-    def __call__(self, row: int, directory: int, name: bytes) -> None:
-        """`directory` is open for the duration of the call."""
+    def __call__(self, row: int, directory: int, name: bytes, listed: os.stat_result | None = None) -> bool:
+        """Open it now, in `directory`, which is open for the duration of the call; True if that is still the file
+        that was `listed`, or when none is given."""
 
 
 class Walker:
@@ -167,7 +168,8 @@ class Walker:
     def _file(self, parent: int, handle: int, name: bytes, status: os.stat_result, fact: Fact | None) -> None:
         entries = self._entries
         row = self._append(parent, name, status)
-        if status.st_nlink > 1:
+        several = status if status.st_nlink > 1 else None
+        if several is not None:
             first = self._first_name.setdefault((status.st_dev, status.st_ino), row)
             if first != row:
                 entries.twin[row] = first
@@ -179,8 +181,9 @@ class Walker:
             entries.inode[row] = status.st_ino
             self.unchanged.append(row)
             self.unchanged_there.append(fact[0])
-        else:
-            self._read(row, handle, name)
+        elif not self._read(row, handle, name, several) and several is not None:
+            # Another file has taken the name since it was listed, so the next name is the first of this one.
+            del self._first_name[status.st_dev, status.st_ino]
 
     def _link(self, parent: int, handle: int, name: bytes, status: os.stat_result) -> None:
         try:

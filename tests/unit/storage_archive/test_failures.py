@@ -225,10 +225,13 @@ def test_a_file_that_changes_once_is_read_again_and_is_sound(tmp_path: Path, tre
     assert describe(Path(shop.stage(summary).path)) == describe(tree)
 
 
-def test_a_file_that_vanishes_between_listing_and_opening_is_listed(tmp_path: Path, tree: Path) -> None:
+def test_a_file_that_vanishes_between_listing_and_opening_is_listed_and_its_other_names_are_read(
+    tmp_path: Path, tree: Path
+) -> None:
     """FZ-22"""
     shop = Workshop(tmp_path)
-    os.link(tree / "small-3", tree / "small-3-twin")
+    for name in ("small-3-twin", "small-3-twin-of-twin"):
+        os.link(tree / "small-3", tree / name)
 
     def opener(name: bytes, directory: int) -> int:
         if name == b"small-3":
@@ -240,7 +243,30 @@ def test_a_file_that_vanishes_between_listing_and_opening_is_listed(tmp_path: Pa
     summary = shop.create(tree)
 
     assert summary.unstable == ("small-3",)
-    assert set(describe(Path(shop.stage(summary).path))) == set(describe(tree)) - {b"small-3-twin"}
+    staged, wanted = describe(Path(shop.stage(summary).path)), describe(tree)
+    assert {**staged, b"": None} == {**wanted, b"": None}  # the directory changed after it was listed
+
+
+def test_a_name_that_gets_another_file_before_it_is_opened_does_not_lend_it_to_the_other_names(
+    tmp_path: Path, tree: Path
+) -> None:
+    """`data` is replaced by renaming while its backup, a hard link, still is the old one."""
+    shop = Workshop(tmp_path)
+    os.link(tree / "small-3", tree / "small-3.backup")
+    (tree / "new").write_bytes(b"another file")
+
+    def opener(name: bytes, directory: int) -> int:
+        if name == b"small-3":
+            os.replace("new", "small-3", src_dir_fd=directory, dst_dir_fd=directory)
+        return os.open(name, READ_FILE, dir_fd=directory)
+
+    shop._open = opener  # type: ignore[method-assign]
+    shop.__post_init__()
+    staged = describe(Path(shop.stage(shop.create(tree)).path))
+
+    wanted = describe(tree)
+    assert staged[b"small-3.backup"] == wanted[b"small-3.backup"]
+    assert staged[b"small-3"][5:] == wanted[b"small-3"][5:]
 
 
 def test_a_file_swapped_for_a_link_while_walking_is_not_followed(tmp_path: Path, tree: Path) -> None:
