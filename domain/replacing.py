@@ -73,8 +73,7 @@ def _with_directory(
     wish: Wish, context: Context, service: Service, snapshot: Snapshot
 ) -> tuple[dict[str, int], tuple[Item, ...]]:
     trees, journal = context.trees, context.journal
-    if wish.directory is not None:
-        _refuse_taken(wish.directory, context)
+    _refuse_taken(wish, context, service)
     target = trees.resolve(wish.directory or service.directory)
     sources = "sources" in wish.parts
     step = journal.find(SWAP)
@@ -82,6 +81,7 @@ def _with_directory(
         request = _staged(wish, context, service, snapshot, target)
         if sources:
             stage_and_secure(context, service, snapshot, safety=wish.safety, alone=False)
+        _refuse_taken(wish, context, service)  # all that may have taken hours
         step = journal.begin(SWAP, request)
     figures: dict[str, int] = {name: step.request.get(name, 0) for name in _FIGURES}
     if not (sources and begun(context, service, snapshot.snapshot_id)):
@@ -129,13 +129,15 @@ def _staged(wish: Wish, context: Context, service: Service, snapshot: Snapshot, 
     } | fallback.noted(staged)
 
 
-def _refuse_taken(directory: str, context: Context) -> None:
-    owner = context.services.overlapping(context.node, directory, besides="")
-    if owner is not None:
+def _refuse_taken(wish: Wish, context: Context, service: Service) -> None:
+    """Nobody else's tree is exchanged, neither for a copy nor for a service that comes from another node."""
+    directory, besides = (service.directory, service.service_id) if wish.directory is None else (wish.directory, "")
+    if context.services.overlapping(context.node, directory, besides) is not None:
         raise Refused(
-            f"directory {directory} overlaps that of a registered service",
+            f"directory {directory} on node {context.node} overlaps that of a registered service",
             code="directory-taken",
-            next_step="restore the copy to a directory that no service has",
+            next_step="restore a copy to a directory that no service has; a service, to a node where its directory is "
+            "free, or register it with another directory first",
         )
 
 

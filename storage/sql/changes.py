@@ -45,7 +45,7 @@ from storage.sql.recovering import adopt
 from storage.sql.rows import label_values, service_values, snapshot_values
 from storage.sql.scheduling import pause_schedule, remove_schedule, save_drill, save_schedule
 from storage.sql.sealed import Vault
-from storage.sql.services import overlapping
+from storage.sql.services import claimed_by_another
 from storage.sql.states import state_is
 from storage.sql.tables import garbage, operation, pack, service, snapshot, snapshot_label, snapshot_pack
 from storage.sql.transactions import Transactions
@@ -121,8 +121,7 @@ def apply(
 def _save_service(
     tx: Transactions, connection: Connection, vault: Vault, doing: Operation, record: Service, now: int
 ) -> None:
-    owner = overlapping(connection, record.node, record.directory, record.service_id)
-    if owner is not None:
+    if claimed_by_another(connection, record.node, record.directory, record.service_id):
         raise Refused(
             f"directory {record.directory} on node {record.node} overlaps that of another service",
             code="directory-taken",

@@ -25,7 +25,7 @@ from storage.sql.nodes import SqlNodes
 from storage.sql.reservations import reserved_by
 from storage.sql.rows import closed_operation
 from storage.sql.sealed import Vault, to_json
-from storage.sql.services import overlapping
+from storage.sql.services import claimed_by_another
 from storage.sql.settle import tell_outcome
 from storage.sql.states import claimable
 from storage.sql.tables import operation, service, service_fence, step
@@ -149,18 +149,18 @@ def _goes_along(node: str) -> ColumnElement[bool]:
 
 def _take_along(connection: Connection, name: str, to: str, now: int) -> None:
     """The service lives on the other node from now on."""
-    directory = connection.execute(
-        update(service)
-        .where(service.c.service_id == name)
-        .values(node=to, generation=service.c.generation + 1, updated_at=now)
-        .returning(service.c.directory)
-    ).scalar_one()
-    if overlapping(connection, to, directory, name) is not None:
+    directory = connection.execute(select(service.c.directory).where(service.c.service_id == name)).scalar_one()
+    if claimed_by_another(connection, to, directory, name):
         raise Refused(
             f"directory {directory} of service {name} overlaps that of another service on node {to}",
             code="directory-taken",
             next_step="choose another node, or register the service with another directory first",
         )
+    connection.execute(
+        update(service)
+        .where(service.c.service_id == name)
+        .values(node=to, generation=service.c.generation + 1, updated_at=now)
+    )
 
 
 def _follow(connection: Connection, name: str, node: str, to: str, now: int) -> None:

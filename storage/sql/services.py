@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from domain.service import Service
 from storage.sql.rows import closed_service
@@ -16,6 +16,9 @@ from storage.sql.rows import service as read_service
 from storage.sql.sealed import Vault
 from storage.sql.tables import service
 from storage.sql.transactions import Transactions
+
+#: First half of the key of PostgreSQL's advisory lock over the directories of a node.
+_DIRECTORIES = 0x626B7364
 
 
 class SqlServices:
@@ -58,6 +61,16 @@ class SqlServices:
             wanted = wanted.where(service.c.service_id > after)
         with self._tx.read() as connection:
             return [closed_service(row) for row in connection.execute(wanted)]
+
+
+def claimed_by_another(connection: Connection, node: str | None, directory: str, besides: str) -> bool:
+    """As `overlapping`; and until the transaction has ended nobody else gives a service a directory on that node.
+
+    For whoever is about to write one. Locks come in the order operations, this, services.
+    """
+    if connection.dialect.name == "postgresql":  # no constraint can say "contains"; SQLite has one writer
+        connection.execute(select(func.pg_advisory_xact_lock(_DIRECTORIES, func.hashtext(node or ""))))
+    return overlapping(connection, node, directory, besides) is not None
 
 
 def overlapping(connection: Connection, node: str | None, directory: str, besides: str) -> str | None:

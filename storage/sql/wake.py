@@ -147,8 +147,7 @@ class PostgresWake:
                 return False
             if self._driver is None:
                 left = min(left, RECONNECT_EVERY)
-            sources = [self._reader] + ([] if self._driver is None else [self._driver.fileno()])
-            readable, _, _ = select.select(sources, [], [], left)
+            readable = self._readable(left)
             if self._reader in readable:
                 self._empty()
                 return True
@@ -194,6 +193,14 @@ class PostgresWake:
             return False
         self._driver = driver
         return True
+
+    def _readable(self, seconds: float) -> list[int]:
+        """Those of the bell and the connection that have something; by poll, to which the numbers of files do not
+        matter: a connection that is opened anew while big restores run has a high one."""
+        waiting = select.poll()
+        for file in (self._reader, *(() if self._driver is None else (self._driver.fileno(),))):
+            waiting.register(file, select.POLLIN)
+        return [file for file, _ in waiting.poll(seconds * 1000)]
 
     def _told(self) -> bool:
         """Take what has arrived; True if it was a notification or the connection broke."""

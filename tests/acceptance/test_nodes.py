@@ -14,7 +14,7 @@ from domain.audit import Actor
 from domain.operation import State
 from storage import throttle
 from storage.throttle import Budget
-from tests.acceptance.platform import Platform, digest
+from tests.acceptance.platform import Platform, code, digest
 from tests.command_line import CommandLine
 from tests.waiting import eventually
 from workers.clock import SystemClock
@@ -38,6 +38,21 @@ def test_data_work_is_done_by_the_node_that_has_the_directory(two: Platform) -> 
         operation = two.run("create-snapshot", {}, service=f"on-{node}")
         assert operation.state is State.SUCCEEDED
         assert (operation.owner or "").startswith(f"{node}|")
+
+
+def test_a_service_does_not_move_to_where_another_one_s_directory_is(two: Platform) -> None:
+    """Refused before anything is exchanged: the other one may be another tenant's, and is reading and writing."""
+    two.service("guest", node="web-1")
+    snapshot = two.snapshot("guest")
+    victim = two.apps("web-2") / "guest" / "inner"
+    victim.mkdir(parents=True)
+    (victim / "data").write_text("theirs")
+    placed = two.run("register-service", {"directory": "guest/inner", "node": "web-2"}, service="host")
+    assert placed.state is State.SUCCEEDED
+    inode = victim.stat().st_ino
+    data = {"snapshot_id": snapshot.snapshot_id, "target": {"node": "web-2"}}
+    assert code(two.run("restore-snapshot", data, service="guest")) == (State.FAILED, "directory-taken")
+    assert victim.stat().st_ino == inode and (victim / "data").read_text() == "theirs"
 
 
 def test_a_snapshot_is_restored_on_another_node_and_the_service_lives_there_from_then_on(two: Platform) -> None:

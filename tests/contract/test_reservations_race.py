@@ -6,55 +6,17 @@ Apart from the other reservations because these stop a session just before its c
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
-from domain import failpoint
 from domain.contracts import Claim
 from domain.errors import ServiceBusy
 from storage.sql.claim import _raise_fences
 from storage.sql.tables import operation
 from tests.contract.sql_bench import LEASE, Bench
-from tests.waiting import eventually
-
-WAITS_FOR_A_LOCK = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
-
-
-@contextmanager
-def _stopped_before(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """The first thread that comes to the failpoint stays there; (it is there, let it go on)."""
-    there, go_on = threading.Event(), threading.Event()
-
-    def hook(reached: str) -> None:
-        if reached == name and not there.is_set():
-            there.set()
-            assert go_on.wait(30)
-
-    monkeypatch.setattr(failpoint, "hook", hook)
-    try:
-        yield there, go_on
-    finally:
-        go_on.set()
-
-
-def _waits(bench: Bench, future: Future[Any]) -> None:
-    """The other session has come to the lock. SQLite lets a second writer not even begin: nothing to see there."""
-    if bench.database._engine.dialect.name != "postgresql":
-        return
-
-    def at_the_lock() -> bool:
-        assert not future.done()
-        with bench.database._engine.connect() as connection:
-            return bool(connection.scalar(WAITS_FOR_A_LOCK))
-
-    eventually(at_the_lock, what="the second session waits for the row of the fence")
+from tests.contract.two_sessions import stopped_before, waits
 
 
 def test_a_claim_that_meets_an_uncommitted_reservation_leaves_the_service_alone(
@@ -64,11 +26,11 @@ def test_a_claim_that_meets_an_uncommitted_reservation_leaves_the_service_alone(
     group = bench.running()
     bench.accept_one("queued", "db")
     bench.accept_one("free", "shop")
-    with ThreadPoolExecutor(2) as pool, _stopped_before("reserve.before-commit", monkeypatch) as (there, go_on):
+    with ThreadPoolExecutor(2) as pool, stopped_before("reserve.before-commit", monkeypatch) as (there, go_on):
         reserving = pool.submit(bench.database.ledger.reserve, group, ["db"], LEASE)
         assert there.wait(30)
         claiming = pool.submit(bench.claim)
-        _waits(bench, claiming)
+        waits(bench, claiming)
         go_on.set()
         reserving.result(30)
         claims = claiming.result(30)
@@ -80,11 +42,11 @@ def test_a_reservation_that_meets_an_uncommitted_claim_is_busy(bench: Bench, mon
     """I7"""
     group = bench.running()
     bench.accept_one("queued", "db")
-    with ThreadPoolExecutor(2) as pool, _stopped_before("claim.before-commit", monkeypatch) as (there, go_on):
+    with ThreadPoolExecutor(2) as pool, stopped_before("claim.before-commit", monkeypatch) as (there, go_on):
         claiming = pool.submit(bench.claim)
         assert there.wait(30)
         reserving = pool.submit(bench.database.ledger.reserve, group, ["db"], LEASE)
-        _waits(bench, reserving)
+        waits(bench, reserving)
         go_on.set()
         (claim,) = claiming.result(30)
         with pytest.raises(ServiceBusy):
@@ -98,11 +60,11 @@ def test_of_two_groups_that_reserve_at_once_one_holds_all_and_the_other_nothing(
 ) -> None:
     """I7"""
     first, second = bench.running("web"), bench.running("shop")
-    with ThreadPoolExecutor(2) as pool, _stopped_before("reserve.before-commit", monkeypatch) as (there, go_on):
+    with ThreadPoolExecutor(2) as pool, stopped_before("reserve.before-commit", monkeypatch) as (there, go_on):
         one = pool.submit(bench.database.ledger.reserve, first, ["db", "cache"], LEASE)
         assert there.wait(30)
         two = pool.submit(bench.database.ledger.reserve, second, ["cache", "db", "queue"], LEASE)
-        _waits(bench, two)
+        waits(bench, two)
         go_on.set()
         one.result(30)
         with pytest.raises(ServiceBusy):

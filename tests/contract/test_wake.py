@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -113,3 +116,21 @@ def test_listening_goes_on_after_the_server_cut_the_connection(fresh_postgres_ur
         bench.accept_one()
         assert wake.wait(LONG) is True
         wake.close()
+
+
+def test_a_connection_with_a_high_number_is_heard_too(fresh_postgres_url: str) -> None:
+    """As it is when the database restarts while restores have a thousand files open, which select(2) cannot take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("fewer than 2048 files may be open here")
+    with Bench.opened(fresh_postgres_url) as bench, ExitStack() as closing:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+        closing.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1100):
+            closing.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        wake = bench.database.wake()
+        closing.callback(wake.close)
+        while wake.wait(0):
+            pass
+        bench.accept_one()
+        assert wake.wait(LONG) is True
