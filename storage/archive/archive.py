@@ -75,7 +75,8 @@ class StoreArchive:
             verify,
             tools.keep_free,
         )
-        return stage.stage(order, watch)
+        with published.unless_rewritten(tools.store, tools.keys, manifest_key, found.tree):
+            return stage.stage(order, watch)
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE

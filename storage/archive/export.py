@@ -50,7 +50,8 @@ def export(store: ObjectStore, keys: TenantKeys, manifest_key: str, to: str, wat
             total += len(piece)
             yield piece
 
-    with Segments(store, opened, archive.wanted()) as segments:
+    rewritten = published.unless_rewritten(store, keys, manifest_key, tree)
+    with rewritten, Segments(store, opened, archive.wanted()) as segments:
         store.put_stream(to, counted(segments))
     if opened.key is not None:
         try:

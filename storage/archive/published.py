@@ -8,15 +8,17 @@ ring, and both only in their place.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from domain.contracts import ObjectStore
-from domain.errors import Damaged, InvalidMessage
+from domain.errors import Damaged, InvalidMessage, StoreUnavailable
 from domain.restore import ManifestSummary, SavedSource
 from storage.archive import envelope, layout, manifest
 from storage.archive.cache import Cache
@@ -64,6 +66,24 @@ def read_manifest(blob: bytes, key: str, keys: Keys) -> Opened:
     except Damaged as error:
         raise Damaged(f"manifest {key}: {error}", code=error.code) from error
     return Opened(header, tree, sealed, opened_with)
+
+
+def refuse_rewritten(store: ObjectStore, keys: Keys, key: str, tree: Tree) -> None:
+    """For whoever has found damage: raise StoreUnavailable when it is none, because a repack has put other packs in
+    the place of those that `tree` names and they have had their time since."""
+    now = read_manifest(fetch_manifest(store, key), key, keys).tree
+    if not set(tree.packs) <= set(now.packs):
+        raise StoreUnavailable(f"the packs of {key} were rewritten while they were read; they are read again")
+
+
+@contextlib.contextmanager
+def unless_rewritten(store: ObjectStore, keys: Keys, key: str, tree: Tree) -> Iterator[None]:
+    """What reads the packs of a manifest that was opened before: see `refuse_rewritten`."""
+    try:
+        yield
+    except Damaged:
+        refuse_rewritten(store, keys, key, tree)
+        raise
 
 
 def _check_place(key: str, tenant_id: str, service_id: str, snapshot_id: str) -> None:

@@ -38,6 +38,8 @@ def verify(store: ObjectStore, keys: TenantKeys, manifest_key: str, level: Verif
     looking.sizes()
     if level is not VerifyLevel.EXISTS:
         looking.contents()
+    if looking.faults:
+        published.refuse_rewritten(store, keys, manifest_key, tree)
     affected, count = looking.affected()
     return Verified(level, len(tree.packs), looking.bytes_read, header.files, tuple(looking.faults), affected, count)
 

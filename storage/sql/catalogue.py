@@ -120,10 +120,7 @@ class SqlCatalogue:
         """See the port."""
         with self._tx.write("expire-exports") as connection:
             now = self._tx.now(connection)
-            over = exports.expired(connection, now)
-            if over:
-                exports.drop_exports(connection, over, discarding(self._tx, connection, now))
-        return len(over)
+            return exports.drop_expired(connection, now, discarding(self._tx, connection, now))
 
     def garbage(self, limit: int) -> list[Garbage]:
         """Objects that may be removed from the store, manifests first, then the oldest."""

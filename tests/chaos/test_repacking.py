@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from domain import failpoint
-from domain.errors import Damaged, ObjectMissing
+from domain.errors import Damaged, ObjectMissing, StoreUnavailable
 from domain.journal import Journal
 from domain.lease import Lease
 from domain.outcome import AddSnapshot, MarkDeleting, Outcome, RemoveSnapshot
 from domain.restore import ManifestSummary
 from domain.snapshot import Snapshot
+from domain.verification import VerifyLevel
 from handlers import repack_service
 from storage.archive import condense, feeder, repack
 from storage.sql import changes
@@ -206,6 +207,40 @@ def _died(home: Path, at: int) -> list[str]:
         site.snapshot()
         site.rest()
     return reached
+
+
+@pytest.mark.parametrize("reads", ["stage", "verify", "export"])
+def test_who_reads_longer_than_replaced_packs_rest_reads_again_and_finds_no_damage(
+    reads: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a sound snapshot would be called corrupt, and nobody would look at it again."""
+    with Bench.opened(f"sqlite:///{tmp_path}/t.db") as bench:
+        site = _grown(tmp_path / "home", bench, 1)
+        row = site.rows()[0]
+        summary, archive = site.shop.archive.read(row.manifest_key), site.shop.archive
+
+        def read() -> object:
+            if reads == "stage":
+                return site.shop.stage(summary, name=f"{bench.now}")
+            if reads == "verify":
+                return archive.verify(row.manifest_key, VerifyLevel.HASH, site.shop.watch)
+            return archive.export(row.manifest_key, f"exports/{bench.now}", site.shop.watch)
+
+        store, fetch, repacked = site.shop.store, site.shop.store.get, list[str]()
+
+        def slow(key: str, offset: int = 0, length: int | None = None) -> bytes:
+            if "/packs/" in key and not repacked:
+                repacked.append(key)
+                site.repack(99)
+                bench.now += LATE_WRITES_MS
+                site.collect()
+            return fetch(key, offset, length)
+
+        monkeypatch.setattr(store, "get", slow)
+        with pytest.raises(StoreUnavailable, match="rewritten"):
+            read()
+        assert not set(summary.packs) <= set(archive.read(row.manifest_key).packs)
+        read()
 
 
 def test_a_repacker_that_is_killed_anywhere_is_followed_by_another(tmp_path: Path) -> None:
