@@ -250,10 +250,9 @@ class World:
         """A pause in the middle of work. Without fences nobody may stall between looking at the lease and sending."""
         if not self.fenced and name == "region.before-call":
             self.schedule.sleep(self.draw.uniform(0, 4.0))
-        elif self.draw.random() < 0.3:
+        elif self.draw.random() < 0.3 and self.schedule.current.name.startswith("w"):
             task = self.schedule.current
-            if task.name.startswith("w"):
-                self._hire()
+            self._hire()  # of intake and relay there are no more than there are: all of them would sleep for ever
             self._asleep.append(task)
             self.schedule.sleep(math.inf)
             self._asleep.remove(task)
