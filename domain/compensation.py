@@ -76,11 +76,11 @@ class Compensation:
         return [step for step in self._saga.journal.steps("call") if step.state in TOUCHED]
 
     def _undone(self) -> list[Step]:
-        """Put back, except what never was there by us: refused at once, left out, or there before."""
+        """Put back, except what never was there by us: refused at once, left out, there before, or never sent."""
         return [
             step
             for step in self._journal.steps("call")
-            if step.state is StepState.UNDONE and step.reply.get("verdict") == "undone" and not ignored(step)
+            if step.state is StepState.UNDONE and step.reply.get("verdict") == "undone" and not _not_ours(step)
         ]
 
     def _unsettled(self, services: set[str]) -> bool:
@@ -96,7 +96,7 @@ class Compensation:
         for step in reversed(steps):
             task, name = self._saga.course.task(step.request["service"]), _kind_name(step)
             kind, section = KINDS[name], (task.service_id, name)
-            if ignored(step):
+            if _not_ours(step):
                 yield Unit(task.place, (), (step,))
             elif kind.restore is None or section in foreign:
                 yield Unit(task.place, kind.undo(_change(task, step), task.place), (step,))
@@ -107,11 +107,16 @@ class Compensation:
 
 def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step]) -> Unit:
     members = tuple(
-        step for step in steps if (step.request["service"], _kind_name(step)) == section and not ignored(step)
+        step for step in steps if (step.request["service"], _kind_name(step)) == section and not _not_ours(step)
     )
     assert kind.restore is not None
     changes = [_change(task, step) for step in members]
     return Unit(task.place, kind.restore(task.before(), task.place, changes), members)
+
+
+def _not_ours(step: Step) -> bool:
+    """Whether the call certainly changed nothing: the region ignored it, or never got it."""
+    return bool(ignored(step) or step.request.get("idle"))
 
 
 def _change(task: Task, step: Step) -> ItemChange:

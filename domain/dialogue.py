@@ -14,7 +14,7 @@ from typing import Any
 from domain.breaker import Breakers
 from domain.classify import Answer, Verdict, classify
 from domain.contracts import Clock, Watch
-from domain.errors import LeaseLost, RegionUnavailable
+from domain.errors import LeaseLost, Postponed, RegionUnavailable, ShuttingDown
 from domain.failpoint import failpoint
 from domain.journal import Journal
 from domain.region import Call, Place, Region, Repeat, Reply, Trouble
@@ -59,8 +59,20 @@ class Dialogue:
         self._breakers, self._clock, self._count = breakers, clock, count
         self._sealed: set[tuple[str, int]] = set()
 
-    def send(self, place: Place, call: Call, *, sent_before: bool = False, undoing: bool = False) -> Said:
-        """Send until the answer is definite, or tries and time are used up. LeaseLost when fenced out."""
+    def send(
+        self,
+        place: Place,
+        call: Call,
+        *,
+        sent_before: bool = False,
+        undoing: bool = False,
+        unsent: Callable[[], None] | None = None,
+    ) -> Said:
+        """Send until the answer is definite, or tries and time are used up. LeaseLost when fenced out.
+
+        `unsent()` is called when something else than a reply ends it (the breaker, a seal, a stop) before any byte of
+        the call can have arrived.
+        """
         said = Said(Answer(Verdict.NOT_SENT), Reply(), unknown=sent_before)
 
         def once() -> Answer:
@@ -78,7 +90,12 @@ class Dialogue:
                     self._journal.bump()
             return answer
 
-        self._retrying(place, call.repeat)(once)
+        try:
+            self._retrying(place, call.repeat)(once)
+        except (RegionUnavailable, Postponed, ShuttingDown):
+            if unsent is not None and not said.unknown:
+                unsent()
+            raise
         return said
 
     def seal(self, place: Place) -> None:

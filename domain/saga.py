@@ -87,7 +87,8 @@ class Saga:
     def _call(self, step: Step) -> None:
         place = self.course.task(step.request["service"]).place
         call = Call.load(step.request["call"])
-        said = self.dialogue.send(place, call, sent_before=step.ordinal in self.inherited)
+        inherited = step.ordinal in self.inherited
+        said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
         verdict = said.answer.verdict
         if verdict is Verdict.APPLIED:
             self._conclude(step, StepState.DONE, said)
@@ -113,16 +114,20 @@ class Saga:
         self.journal.end(step, state, said.record(), following=following if _is_pending(following) else None)
 
     def not_now(self, step: Step, said: Said) -> RegionUnavailable:
-        """The region is busy or away: the operation waits in its row. What certainly did not arrive is noted,
-        so that a later 400 is not mistaken for the echo of a first try."""
-        if not said.unknown and not step.request.get("idle"):
-            self.journal.start(dataclasses.replace(step, request=step.request | {"idle": True}))
+        """The region is busy or away: the operation waits in its row."""
+        if not said.unknown:
+            self.unsent(step)
         place = self.course.task(step.request["service"]).place
         return RegionUnavailable(
             f"region {place.region} did not take {step.request['call']['name']} of service {place.service_id}: "
             f"{said.answer.sentence}",
             code=said.answer.code,
         )
+
+    def unsent(self, step: Step) -> None:
+        """Note what certainly did not arrive, so that a later 400 is not mistaken for the echo of a first try."""
+        if not step.request.get("idle"):
+            self.journal.start(dataclasses.replace(step, request=step.request | {"idle": True}))
 
     def refuse(self, step: Step, said: Said) -> StepRefused:
         """Why the course cannot go on. A step that certainly had no effect needs no undoing."""

@@ -174,6 +174,28 @@ def test_a_region_that_does_not_take_the_fence_is_no_judgement_on_the_operation(
     assert caught.value.code == "not-sealed"
 
 
+@pytest.mark.parametrize(("tries", "certain"), [([], [True]), ([AWAY], [True]), ([CUT], [])])
+def test_what_is_held_back_is_told_from_what_may_have_been_sent(tries: list[Reply], certain: list[bool]) -> None:
+    """The breaker opens before the first try, or after one that left, or did not leave."""
+    stage = Stage(limits=Limits(window=60.0, least=1 + len(tries), share=0.5, rest=15.0))
+    stage.region.replies = [Reply(503, retry_after=1.0), *tries]
+    stage.dialogue.send(PLACE, BUILD)
+    told: list[bool] = []
+    with pytest.raises(Postponed):
+        stage.fresh().send(PLACE, ENV, unsent=lambda: told.append(True))
+    assert told == certain
+
+
+def test_a_call_that_was_sent_before_is_never_told_as_unsent() -> None:
+    stage = Stage(limits=Limits(window=60.0, least=1, share=0.5, rest=15.0))
+    stage.region.replies = [Reply(503, retry_after=1.0)]
+    stage.dialogue.send(PLACE, BUILD)
+    told: list[bool] = []
+    with pytest.raises(Postponed):
+        stage.fresh().send(PLACE, ENV, sent_before=True, unsent=lambda: told.append(True))
+    assert told == []
+
+
 def test_without_fences_an_end_waits_until_nothing_can_land_and_keeps_its_lease() -> None:
     stage = Stage()
     before = stage.clock.boottime()
