@@ -125,23 +125,21 @@ def _put_back(saga: Saga, services: set[str]) -> None:
     rollout = Rollout(saga)
     for task in reversed(saga.course.tasks):
         if task.service_id in services:
-            _put_data_back(saga, task)
-            rollout.put_back(task, max(task.effect, Effect.UPDATE))
+            ran = rollout.may_have_run(task)
+            _put_data_back(saga, task, ran=ran)
+            if ran:
+                rollout.put_back(task, max(task.effect, Effect.UPDATE))
 
 
-def _put_data_back(saga: Saga, task: Task) -> None:
+def _put_data_back(saga: Saga, task: Task, *, ran: bool) -> None:
     context, journal = saga.context, saga.journal
     for step in journal.steps("data"):
         if step.request["service"] == task.service_id:
             data.give_back(context, step)
             _put_sources_back(saga, task, step.request["snapshot"])
-    deployed = any(
-        step.request["service"] == task.service_id and step.state in (StepState.INTENT, StepState.DONE)
-        for step in journal.steps("deploy")
-    )
-    if saga.course.purpose != "upgrade" or not task.protect_data or not deployed or task.protect is None:
+    if saga.course.purpose != "upgrade" or not task.protect_data or not ran or task.protect is None:
         return
-    # The new version ran on the data: it goes back with the rest.
+    # The new version may have run on the data: it goes back with the rest.
     name = f"data-back:{task.service_id}"
     if not journal.steps(name):
         journal.plan([(name, {"service": task.service_id, "snapshot": task.protect})])

@@ -6,7 +6,7 @@ its result is an event that has to be asked for. An event that says "timeout" sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,7 @@ from domain.changeset import Effect
 from domain.configuration import Configuration
 from domain.identity import derived_id
 from domain.region import Call, Place, Repeat, Reply, Scope
+from domain.upgrade_record import Status, UpgradeRecord
 
 
 class Progress(StrEnum):
@@ -87,6 +88,13 @@ def taken_as(reply: Reply, asked: str) -> str:
     """The id under which the region works on the deployment: its own when it gives one."""
     bean = reply.bean if isinstance(reply.bean, dict) else {}
     return str(bean.get("event_id") or asked)
+
+
+def keeps_ids(records: Iterable[UpgradeRecord]) -> bool:
+    """Whether the newest deployment of a service that went well did so under the id that it was asked for."""
+    held = [found for found in records if found.event_id and found.status in (Status.UPGRADED, Status.ROLLBACK)]
+    newest = max(held, key=lambda found: found.seq, default=None)
+    return newest is not None and newest.event_id == event_id(newest.op_id, newest.service_id, newest.kind)
 
 
 def event_call(event: str) -> Call:

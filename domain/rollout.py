@@ -20,6 +20,7 @@ from domain.deployment import (
     deploy_call,
     event_call,
     event_id,
+    keeps_ids,
     sight,
     status_call,
     taken_as,
@@ -62,27 +63,31 @@ class Rollout:
 
     # ------------------------------------------------------------ sending
     def _send(self, step: Step) -> None:
-        task = self._saga.course.task(step.request["service"])
-        handed_over = step.ordinal in self._saga.inherited
-        step = self._saga.begun(step)
+        saga, task = self._saga, self._saga.course.task(step.request["service"])
+        handed_over = step.ordinal in saga.inherited
+        step = saga.begun(step)
         if handed_over and self.arrived(task, step.request["event"]):
             self._taken(step, step.request["event"], unknown=True)
             return
-        said = self._saga.dialogue.send(task.place, Call.load(step.request["call"]))
+        call, lost = Call.load(step.request["call"]), handed_over and not self._keeps_ids(task)
+        said = saga.dialogue.send(task.place, call, sent_before=lost, unsent=lambda: saga.unsent(step))
         verdict = said.answer.verdict
         if verdict is Verdict.APPLIED:
             self._taken(step, taken_as(said.reply, step.request["event"]), unknown=said.unknown, tries=said.tries)
         elif verdict is Verdict.UNKNOWN:
             if not self.arrived(task, step.request["event"]):
-                raise self._saga.not_now(step, replace(said, unknown=False))
+                raise saga.not_now(step, replace(said, unknown=not self._keeps_ids(task)))
             self._taken(step, step.request["event"], unknown=True, tries=said.tries)
         elif verdict in (Verdict.BUSY, Verdict.NOT_SENT):
-            raise self._saga.not_now(step, said)
+            raise saga.not_now(step, said)
         else:
             why = said.answer.sentence or f"status {said.reply.status}"
-            refused = [said.answer.code, why, {"status": said.reply.status}]
-            self._journal.end(step, StepState.UNDONE, said.record() | {"refused": refused})
-            self._fail(step, said.answer.code, why, {"status": said.reply.status})
+            refused = (said.answer.code, why, {"status": said.reply.status})
+            if lost:  # an earlier try may run all the same
+                self._journal.end(step, StepState.DONE, said.record() | self._lost(step) | {"failed": refused})
+            else:
+                self._journal.end(step, StepState.UNDONE, said.record() | {"refused": refused})
+            self._fail(step, *refused)
 
     def _taken(self, step: Step, event: str, *, unknown: bool, tries: list[dict[str, Any]] | None = None) -> None:
         self._journal.end(
@@ -98,6 +103,24 @@ class Rollout:
         if self._saga.dialogue.settle([task.place], unsettled=True):
             return self._look(task, event).progress is not Progress.UNKNOWN_EVENT
         return False
+
+    def _keeps_ids(self, task: Task) -> bool:
+        """Whether the region is known to work under the ids that it is asked with. One that gives its own never finds
+        ours, so that what it does not find may run all the same."""
+        for step in self._journal.steps():
+            if step.kind == "deploy" or step.kind.startswith("redeploy:"):
+                same = self._saga.course.task(step.request["service"]).place.region == task.place.region
+                if same and "event" in step.reply and not step.reply.get("lost"):
+                    return bool(step.reply["event"] == step.request["event"])
+        records = self._context.records
+        return keeps_ids(
+            [found for kind in ("upgrade", "rollback") for found in records.history(task.service_id, kind)]
+        )
+
+    @staticmethod
+    def _lost(step: Step) -> dict[str, Any]:
+        """The reply of a deployment of which nobody knows whether it runs, and nobody can find out."""
+        return {"event": step.request["event"], "unknown": True, "lost": True}
 
     # ------------------------------------------------------------ waiting
     def _await(self) -> None:
@@ -194,19 +217,33 @@ class Rollout:
         return current_status(said.reply)
 
     # ------------------------------------------------------------ the way back
+    def may_have_run(self, task: Task) -> bool:
+        """Whether the new state may have been deployed and the old one is not back yet.
+
+        Found out once and written down (DONE or UNDONE), because the data and what runs on it go back together or
+        not at all, also when whoever puts them back dies between the two.
+        """
+        step = self._deploy_step(task)
+        if step is None or step.state is not StepState.INTENT:
+            return step is not None and step.state is StepState.DONE
+        reply: dict[str, Any] = {}
+        if not step.request.get("idle"):
+            if self.arrived(task, step.request["event"]):
+                reply = {"event": step.request["event"], "unknown": True}
+            elif not self._keeps_ids(task):
+                reply = self._lost(step)
+        self._journal.end(step, StepState.DONE if reply else StepState.UNDONE, reply)
+        return bool(reply)
+
     def put_back(self, task: Task, undo_effect: Effect) -> None:
-        """Deploy the old state again if the new one may have been deployed; wait for its success."""
-        step = next((s for s in self._journal.steps("deploy") if s.request["service"] == task.service_id), None)
-        if step is None or step.state in (StepState.PENDING, StepState.UNDONE):
-            return
-        if step.state is StepState.INTENT:
-            # Where the region gives deployments ids of its own, ours is never found; then there is no telling.
-            sent = not step.request.get("idle")
-            if not (sent and self.arrived(task, step.request["event"])):
-                self._journal.end(step, StepState.UNDONE, {"unknown": sent})
-                return
+        """Deploy the old state again, where `may_have_run`, and wait for its success."""
+        step = self._deploy_step(task)
+        assert step is not None, "what was never to be deployed cannot have run"
         self._redeploy(task, undo_effect)
         self._journal.end(step, StepState.UNDONE, step.reply)
+
+    def _deploy_step(self, task: Task) -> Step | None:
+        return next((s for s in self._journal.steps("deploy") if s.request["service"] == task.service_id), None)
 
     def _redeploy(self, task: Task, effect: Effect) -> None:
         context = self._context

@@ -55,6 +55,8 @@ def meaning(step: Step) -> str:
         return "ignored a 400: it existed before" if exists else "ignored a 400: the item is left out"
     if step.state is StepState.UNDONE:
         return _undone(step)
+    if step.state is StepState.DONE and step.reply.get("lost"):
+        return "sent, and not to be found: the region may work on it under an id of its own"
     if step.state is StepState.INTENT and step.request.get("idle"):
         return "the region was busy or away; it certainly did not arrive"
     if step.state is StepState.INTENT and name in _OURS:

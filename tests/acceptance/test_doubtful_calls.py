@@ -60,16 +60,16 @@ def installed(stage: Stage) -> Names:
     return names
 
 
-def begun(stage: Stage, names: Names, *rules: dict[str, Any]) -> str:
-    """An upgrade with data which these rules keep waiting for its deployment, while the service writes; its message."""
-    stage.region.script(*rules, stage.fail("POST", "/build$", BUSY))
+def begun(stage: Stage, names: Names, *rules: dict[str, Any], path: str = "/build$") -> str:
+    """An upgrade with data that waits for the region there, while the service writes; its message."""
+    stage.region.script(*rules, stage.fail("POST", path, BUSY))
     message = stage.platform.publish("upgrade-service", {"version": "v2.0", "include_data": True}, service=names.web)
 
     def waits() -> bool:
         found = stage.platform.find(message)
         return found is not None and found.error_code == "region-busy"
 
-    eventually(waits, what="the upgrade waits for its deployment")
+    eventually(waits, what="the upgrade waits for the region")
     (stage.platform.apps("web-1") / names.web / "written").write_text("meanwhile")
     return message
 
@@ -117,6 +117,12 @@ def test_a_call_that_was_held_back_counts_as_one_that_was_never_sent(stage: Stag
         (f"{names.web}/env/CACHE_URL", "left-out")
     ]
     stage.agree(names, names.web)
+
+
+def test_what_was_never_sent_is_not_put_back(stage: Stage) -> None:
+    names = installed(stage)
+    assert cancelled(stage, begun(stage, names, path="/env$")).state is State.ROLLED_BACK
+    assert set(stage.calls(names, names.web)) == {"POST /env"}
 
 
 def test_data_stays_when_the_deployment_was_never_taken(stage: Stage) -> None:

@@ -68,6 +68,12 @@ def test_a_step_that_waits_for_its_region_is_not_told_as_sent() -> None:
     assert "nobody knows yet" in story([call(StepState.INTENT, {})])[0].meaning
 
 
+def test_a_deployment_that_nobody_can_find_is_not_told_as_done() -> None:
+    request = {"service": SERVICE, "effect": "BUILD", "event": "e1"}
+    line = story([Step(9, "deploy", StepState.DONE, request, {"event": "e1", "unknown": True, "lost": True})])[0]
+    assert line.meaning.startswith("sent, and not to be found")
+
+
 def test_a_step_that_was_not_begun_has_no_end() -> None:
     assert story([call(StepState.PENDING, {})])[0].ended_at == 0
 
