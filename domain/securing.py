@@ -1,8 +1,8 @@
 """The snapshot of a service's sources that a restore takes before it replaces them: its way back when it fails later.
 
 Apart from `protection.py`, which refuses to change anything without a way back: a database may be restored because it
-is broken, and what cannot be saved any more must not keep anybody from that. Such a restore goes on without, and then
-a failure after the first source is for a person.
+is broken, and what refuses to be saved must not keep anybody from that. Such a restore goes on without, and then a
+failure after the first source is for a person. What only asks for patience is waited for, as everywhere.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _secure(context: Context, service: Service, sources: tuple[Source, ...]) -> 
         abandon(context, service, step, {"failed": str(error)})
     except (SourceUnavailable, StoreUnavailable) as error:
         sentence = f"what is to be replaced cannot be saved now: {error}"
-        raise type(error)(f'{sentence}; a restore with "safety_snapshot": false does not save it') from error
+        way_out = 'a restore with "safety_snapshot": false does not save it'
+        raise type(error)(f"{sentence}; {way_out}", code=error.code) from error
 
 
 def give_back(context: Context, service: Service) -> None:
