@@ -12,6 +12,9 @@ TEST_WORKERS ?= 3
 SECONDS ?= 60
 MINUTES ?= 60
 
+# Set in many images to keep them small; here it would make thousands of short processes compile the same modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test simulate prove soak audit sbom fuzz lint format types bench release-golden whats-here reference lock clean
 
 help: ## this list
