@@ -126,7 +126,7 @@ def program(arguments: Sequence[str], environment: dict[str, str], **options: An
     )
 
 
-def finished(process: subprocess.Popen[str], seconds: float = 60.0) -> Answer:
+def finished(process: subprocess.Popen[str], seconds: float = 180.0) -> Answer:
     """What a program left; it must end within `seconds`."""
     try:
         out, err = process.communicate(timeout=seconds)

@@ -17,7 +17,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.01
 
 
-def eventually(predicate: Callable[[], T], seconds: float = 60.0, what: str = "the condition holds") -> T:
+def eventually(predicate: Callable[[], T], seconds: float = 180.0, what: str = "the condition holds") -> T:
     """The first true value of `predicate`, asked every 10 ms; the test fails with `what` after `seconds`.
 
     It is asked at least once, also after the deadline, so that a slow machine never fails a condition that

@@ -35,6 +35,7 @@ from domain.operation import Budget, Operation, State
 from domain.outcome import Outcome
 from domain.retry import backoff_ms, within_call
 from domain.subscription import Subscription
+from domain.turned_back import reason_of
 from workers.attempt import (
     Attempt,
     Ports,
@@ -44,7 +45,7 @@ from workers.attempt import (
     was_settled,
     with_rows,
 )
-from workers.giving_up import given_up, not_put_back, poison_of, reason_of, stuck, words_of
+from workers.giving_up import given_up, not_put_back, poison_of, stuck, words_of
 from workers.room import check_room
 
 log = structlog.get_logger("executor")

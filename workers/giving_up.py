@@ -1,7 +1,6 @@
-"""When an operation cannot go on: why, in words; what a person is told; and what is remembered for a retry.
+"""When an operation cannot go on: why, in words, and what a person is told.
 
-Apart from the executor, which decides that it is so. What got STUCK keeps the reason why it was put back at all: once
-a retry has put it back, that reason is its outcome, and nothing of what was in the way meanwhile.
+Apart from the executor, which decides that it is so.
 """
 
 from __future__ import annotations
@@ -13,10 +12,7 @@ from domain.errors import BackstayError, Refused
 from domain.journal import TOUCHED, Journal, is_neutral
 from domain.operation import Operation, State
 from domain.outcome import Item, Outcome
-
-#: The figure of a STUCK outcome that says why it was put back, and what of a reason it has.
-TURNED_BACK_FOR = "turned_back_for"
-_OF_A_REASON = ("code", "sentence", "next_step", "items")
+from domain.turned_back import with_reason
 
 
 def not_put_back(journal: Journal) -> tuple[Item, ...]:
@@ -65,18 +61,5 @@ def stuck(operation: Operation, told: Outcome, reason: Outcome | None = None) ->
         f"`backstay operations explain {operation.op_id}` tells what is open; put the cause right, then "
         f"`backstay operations resolve {operation.op_id} --retry`"
     )
-    figures = told.figures
-    if reason is not None:
-        document = reason.document()
-        figures = figures | {TURNED_BACK_FOR: {name: document[name] for name in _OF_A_REASON if document[name]}}
-    return replace(told, state=State.STUCK, next_step=way_out, figures=figures)
-
-
-def reason_of(operation: Operation) -> Outcome:
-    """Why an operation is put back; also after it was STUCK, which says something else."""
-    kept = Outcome.turned_back(operation.outcome)
-    reason = kept.figures.get(TURNED_BACK_FOR)
-    if reason is None:
-        return kept
-    figures = {name: value for name, value in kept.figures.items() if name != TURNED_BACK_FOR}
-    return replace(Outcome.turned_back(reason), figures=figures)
+    ended = replace(told, state=State.STUCK, next_step=way_out)
+    return ended if reason is None else with_reason(ended, reason)

@@ -7,7 +7,6 @@ either the claim is seen here and nothing is moved, or the claim comes later and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, literal_column, select, update
@@ -19,6 +18,7 @@ from domain.moving import check_bound, check_home, check_lost, check_move, check
 from domain.node import NodeSeen, unknown
 from domain.operation import Operation, State, StepState
 from domain.outcome import Item, Outcome
+from domain.turned_back import reason_of, with_reason
 from storage.sql import audit
 from storage.sql.letters import keep_operation
 from storage.sql.nodes import SqlNodes
@@ -191,15 +191,15 @@ def _open_steps(connection: Connection, op_id: str) -> tuple[Item, ...]:
 
 
 def _lost(asked: Operation, node: str, by: str, reason: str, items: tuple[Item, ...]) -> Outcome:
-    before = asked.outcome or {}
-    return replace(
-        Outcome.turned_back(before),
-        state=State.STUCK,
-        code="node-lost",
-        sentence=f"{by} gave it up: node {node} is lost, and the operation may have changed files there "
+    """What a person is told; beneath it the reason why it was being put back, if it was."""
+    told = Outcome(
+        State.STUCK,
+        f"{by} gave it up: node {node} is lost, and the operation may have changed files there "
         f"({reason or 'no reason given'})",
+        code="node-lost",
         next_step=f"`backstay operations explain {asked.op_id}`, see to its services, for example by restoring a "
         "snapshot on another node afterwards, then `backstay operations resolve`",
         items=items,
         complete=False,
     )
+    return with_reason(told, reason_of(asked)) if asked.state is State.COMPENSATING else told

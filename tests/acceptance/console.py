@@ -34,7 +34,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 #: Milliseconds after which what is awaited has not come: longer than any load of the machine.
-PATIENCE = 30_000
+PATIENCE = 120_000
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 

@@ -84,7 +84,7 @@ class Platform:
         """The operation of a message, if it is accepted."""
         return self.system.database.find_by_message(SOURCE, message_id)
 
-    def outcome(self, message_id: str, seconds: float = 60.0) -> Operation:
+    def outcome(self, message_id: str, seconds: float = 180.0) -> Operation:
         """Wait for the operation of a message to end."""
 
         def ended() -> Operation | None:

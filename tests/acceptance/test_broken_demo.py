@@ -18,8 +18,6 @@ from workers.demo.breakages import BREAKAGES
 from workers.demo.broken import healed
 from workers.demo.premises import LOST_NODE, NODE, Site
 
-pytestmark = pytest.mark.timeout(180)
-
 site = pytest.fixture(scope="module")(broken_site)
 cli = pytest.fixture(command_line)
 

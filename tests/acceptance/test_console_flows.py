@@ -26,7 +26,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 def succeeded(page: Page) -> None:
     """The page of an operation comes to its end by itself."""
-    expect(page.locator(".title .state").first).to_have_text("✓succeeded", timeout=20_000)
+    expect(page.locator(".title .state").first).to_have_text("✓succeeded")
 
 
 def press(page: Page, name: str) -> None:
@@ -96,7 +96,7 @@ def test_a_restore_shows_what_it_would_do_and_wants_the_name_before_it_does_it(s
         page.get_by_role("link", name="Restore …").click()
         press(page, "Dry run: what would change?")
         would = page.get_by_role("region", name="What would change")
-        expect(would).to_contain_text("new.txt", timeout=20_000)
+        expect(would).to_contain_text("new.txt")
         assert (tree / "new.txt").exists()
         page.get_by_label("Type files to confirm").fill("flies")
         press(page, "Restore now")
@@ -207,7 +207,7 @@ def test_what_is_stuck_is_put_back_once_the_cause_is_gone(scene: Scene) -> None:
         assert page.locator("summary", has_text="by hand").count() == 0, "an operator states nothing"
         page.get_by_label("Reason").fill("the region is mended")
         press(page, "Try again")
-        expect(page.locator(".title .state").first).to_have_text("↺rolled back", timeout=20_000)
+        expect(page.locator(".title .state").first).to_have_text("↺rolled back")
     scene.stage.agree(names, names.web)
 
 
@@ -394,12 +394,12 @@ def test_a_group_is_replayed_with_a_canary_that_fails_is_mended_and_goes_through
         assert "4 safe" in page.get_by_role("region", name="What replaying them would do now").inner_text()
         page.get_by_label("Reason").fill("is it mended?")
         press(page, "Replay 4 that are safe")
-        expect(page.locator("main")).to_contain_text("It has stopped", timeout=20_000)
+        expect(page.locator("main")).to_contain_text("It has stopped")
         expect(page.locator(".tile", has_text="left as dead letters")).to_contain_text("3")
         mend(scene, "album")
         open_group(page, scene, letters[0])
         page.get_by_role("button", name="that are safe").click()
-        expect(page.locator("main")).to_contain_text("Every letter has been dealt with", timeout=30_000)
+        expect(page.locator("main")).to_contain_text("Every letter has been dealt with")
     eventually(lambda: len(scene.platform.listed("album")) == 4, what="every replay has succeeded")
     left = scene.database.dead_letters.list(resolved=False, limit=100, before=None)
     assert not [one for one in left if one.subject == "tenant/acme/service/album"]

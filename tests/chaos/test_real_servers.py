@@ -60,7 +60,6 @@ def ended(system: System, message_ids: list[str]) -> bool:
 
 @pytest.mark.parametrize("border_url", ["amqp"], indirect=True)
 @pytest.mark.parametrize("store_url", ["s3-rgw"], indirect=True)
-@pytest.mark.timeout(240)
 def test_a_killed_worker_s_operation_is_finished_by_the_next_on_real_servers(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -113,7 +113,7 @@ def test_the_scenarios_reach_every_kind_of_effect(fenced: dict[str, Matrix], pla
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.timeout(1800 if ALL else 300)
+@pytest.mark.timeout(1800)
 def test_whoever_is_killed_wherever_another_brings_it_to_its_one_end(
     fenced: dict[str, Matrix], name: str, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
@@ -125,7 +125,7 @@ def test_whoever_is_killed_wherever_another_brings_it_to_its_one_end(
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.timeout(1800 if ALL else 300)
+@pytest.mark.timeout(1800)
 def test_a_region_without_fences_ends_as_well(
     plain: dict[str, Matrix], name: str, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
@@ -139,7 +139,7 @@ def test_a_region_without_fences_ends_as_well(
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.timeout(1800 if ALL else 300)
+@pytest.mark.timeout(1800)
 def test_the_one_that_takes_over_may_die_too(
     fenced: dict[str, Matrix], name: str, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
@@ -189,7 +189,6 @@ class Databases:
         self._engine.dispose()
 
 
-@pytest.mark.timeout(300)
 def test_on_postgresql_another_worker_brings_it_to_its_one_end_too(
     fresh_postgres_url: str, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:

@@ -11,8 +11,9 @@ from domain.contracts import Claim
 from domain.errors import LeaseLost, NotFound, Refused
 from domain.node import AWAY_MS
 from domain.operation import Operation, State
-from domain.outcome import SaveService
+from domain.outcome import Outcome, SaveService
 from domain.service import Service
+from domain.turned_back import reason_of
 from tests.contract.sql_bench import LEASE, Bench
 
 ROOT = Actor("root@ops", "cli")
@@ -154,6 +155,20 @@ def test_what_only_a_lost_node_could_finish_becomes_stuck_and_is_told_once(bench
     with pytest.raises(Refused):
         bench.database.moves.give_up(begun.op_id, ROOT, "")
     assert bench.database.ledger.resolve_stuck(begun.op_id, "accept", ROOT, "restored") is State.ROLLED_BACK
+
+
+def test_what_is_given_up_while_it_is_put_back_still_knows_why_it_was(bench: Bench) -> None:
+    """A retry that puts it back, once its node is there again, ends with that reason."""
+    op_id = _local(bench)
+    (claim,) = bench.claim(node="n1", owner="n1|b|ns|1|1")
+    bench.database.ledger.intend(claim, 0, "swap", {}, (), LEASE)
+    bench.database.ledger.turn_back(claim, Outcome(State.FAILED, "the hook refused", code="hook-refused"))
+    bench.now += LEASE + 1
+    bench.database.moves.give_up(op_id, ROOT, "")
+    stuck = bench.get(op_id)
+    assert stuck.error_code == "node-lost"
+    reason = reason_of(stuck)
+    assert (reason.state, reason.code, reason.sentence) == (State.ROLLED_BACK, "hook-refused", "the hook refused")
 
 
 def test_a_lost_node_that_comes_back_writes_nothing_to_what_was_given_up(bench: Bench) -> None:

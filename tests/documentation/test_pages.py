@@ -27,7 +27,6 @@ from workers.demo.breakages import BREAKAGES
 from workers.demo.premises import NODE, Site
 from workers.runtime import NodeProcess
 
-pytestmark = pytest.mark.timeout(180)
 BLOG, WIKI, DOCS, MAIL, SHOP, SCHEDULE, LETTERS = range(len(BREAKAGES))
 
 site = pytest.fixture(scope="module")(broken_site)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -202,3 +203,22 @@ def test_a_seat_that_was_removed_before_it_was_locked_is_made_again(
     taken = Seat(place)
     assert removed and place.is_dir()
     taken.leave(tmp_path)
+
+
+def test_what_a_failing_disk_keeps_from_going_back_is_free_for_whoever_looks_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, place = tmp_path / "new", tmp_path / "seat"
+    new.mkdir()
+    taken = Seat(place)
+    (place / "message").touch()
+
+    def failing(source: Path, target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "rename", failing)
+        with pytest.raises(OSError, match="Input/output error"):
+            taken.leave(new)
+    vacate(place, new)
+    assert [file.name for file in new.iterdir()] == ["message"]

@@ -26,7 +26,7 @@ from workers.bootstrap import System
 from workers.judge import judge_with
 
 #: Both releases start, work and end within this on a machine that has other things to do.
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,10 @@ def explain(operation_id: Id, as_json: AsJson = False) -> None:
 @group.command()
 def resolve(
     operation_id: Id,
-    retry: Annotated[bool, typer.Option("--retry", help="Put it back once more, with a new budget.")] = False,
+    retry: Annotated[
+        bool,
+        typer.Option("--retry", help="Go on with it once more: put back, or delete to the end."),
+    ] = False,
     accept: Annotated[bool, typer.Option("--accept", help="I have put it back by hand: it is as before.")] = False,
     force: Annotated[bool, typer.Option("--force", help="I have finished it by hand: the target holds.")] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the operation.")] = "",
@@ -81,7 +84,7 @@ def resolve(
         changes = stated_rows(database, operation_id, chosen[0])
         state = database.ledger.resolve_stuck(operation_id, chosen[0], operator(), reason, changes)
         here.screen.document(operation_document(find(database, operation_id), None) | {"resolved": chosen[0]})
-        ends = {"retry": "is being put back once more", "accept": "is as before", "force": "holds its target"}
+        ends = {"retry": "is tried once more", "accept": "is as before", "force": "holds its target"}
         here.screen.line(f"operation {operation_id} {ends[chosen[0]]}, by your word; it is {state}")
 
 

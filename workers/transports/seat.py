@@ -21,9 +21,12 @@ class Seat:
         self._handle = _taken(folder)
 
     def leave(self, new: Path) -> None:
-        """Move what is still in the folder to `new`, and give the folder up."""
-        _give_back(self.folder, new)
-        os.close(self._handle)
+        """Move what is still in the folder to `new`, and give the folder up; what a failing disk keeps there is free
+        for whoever looks next."""
+        try:
+            _give_back(self.folder, new)
+        finally:
+            os.close(self._handle)
 
 
 def vacate(folder: Path, new: Path) -> None:

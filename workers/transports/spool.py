@@ -22,7 +22,7 @@ import re
 import stat
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -117,10 +117,11 @@ class SpoolChannel(PolledChannel):
 
     def close(self) -> None:
         """Put back what was taken and not acknowledged."""
-        while self._seats:
-            queue, seat = self._seats.popitem()
-            seat.leave(self._root / queue / "new")
-        super().close()
+        with ExitStack() as left:
+            left.callback(super().close)
+            for queue, seat in self._seats.items():
+                left.callback(seat.leave, self._root / queue / "new")
+            self._seats = {}
 
     # ------------------------------------------------------------ taking
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from tests.unit.storage_archive.workshop import Workshop, describe, row_of
 
 MIB = 1 << 20
 #: Whoever waits for a thread that has failed hangs.
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)

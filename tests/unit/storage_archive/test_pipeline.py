@@ -12,7 +12,6 @@ from domain import pulse
 from storage.archive.pipeline import Channel, Crew, LeftEarly, StreamAborted
 
 #: Whoever waits for the other end in vain hangs.
-pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,6 @@ import pytest
 
 from workers.signals import stop_requests
 
-pytestmark = pytest.mark.timeout(30)  # what this suite is about hangs
-
 
 @pytest.fixture(autouse=True)
 def handlers_of_before() -> Iterator[None]:

@@ -70,8 +70,8 @@ def _cancel(base: str, operation: Operation) -> Decision:
 
 def _retry(base: str) -> Decision:
     return Decision(
-        "Put it back once more",
-        "A worker tries again to put everything back, with a new budget. Do this when the cause is gone: "
+        "Go on with it once more",
+        "A worker tries again to put everything back, or to delete to the end. Do this when the cause is gone: "
         "the region answers, the disk has room, the key is there.",
         "Try again",
         f"{base}/resolve",
