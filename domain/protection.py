@@ -80,7 +80,7 @@ def _take(context: Context, task: Task, step: Step) -> None:
     retried = step.state is StepState.INTENT
     step = step if retried else context.journal.start(step)
     directory = live_directory(service, context) if with_data else None
-    parent = context.catalogue.newest(service.service_id) if with_data else None
+    parent = context.catalogue.parent(service.service_id) if with_data else None
     sources = context.sources.of(service, _sources_to_save(context, service, task)) if with_data else ()
     with resting(context, "snapshot", service) if with_data else nullcontext():
         row = publish(context, service, step, directory, container.pack(service, task.plan.before), parent, sources)

@@ -43,7 +43,7 @@ def _secure(context: Context, service: Service, sources: tuple[Source, ...]) -> 
         _PROTECT,
         {"service": service.service_id, "snapshot": _way_back(context, service), "data": True},
     )
-    parent = context.catalogue.newest(service.service_id, "sources")
+    parent = context.catalogue.parent(service.service_id, "sources")
     try:
         row = publish(context, service, step, None, None, parent, sources)
         adopt(context, step, row, retried=known is not None)

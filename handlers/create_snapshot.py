@@ -74,7 +74,7 @@ def handle(command: CreateSnapshot, context: Context) -> Outcome:
         configuration=packed,
         labels=tuple(Label.parse(text) for text in command.labels),
         exclude=command.exclude,
-        parent=context.catalogue.newest(service.service_id, "data" if "data" in command.include else "sources"),
+        parent=context.catalogue.parent(service.service_id, "data" if "data" in command.include else "sources"),
         sources=sources,
     )
     rest: AbstractContextManager[list[Item]] = resting(context, "snapshot", service) if reads else nullcontext([])

@@ -60,7 +60,7 @@ def handle(command: ImportSnapshot, context: Context) -> Outcome:
         directory=None,
         configuration=None,
         labels=tuple(Label.parse(text) for text in command.labels),
-        parent=context.catalogue.newest(service.service_id),
+        parent=context.catalogue.parent(service.service_id),
         taken_at=taken_at,
     )
     chain = [partial(context.places.open, command.place, key, operation.tenant_id) for key in command.keys]

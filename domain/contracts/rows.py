@@ -66,6 +66,10 @@ class Catalogue(Protocol):
     def newest(self, service_id: str, part: str = "data") -> Snapshot | None:
         """The newest available snapshot of the service that includes that part, with its packs."""
 
+    def parent(self, service_id: str, part: str = "data") -> Snapshot | None:
+        """What the next snapshot of the service may take over unread: as `newest`, but nothing of it is in a pack that
+        a corrupt snapshot of the service has. Which of those packs are damaged is not known."""
+
     def newest_at(self, service_id: str, at: int) -> Snapshot | None:
         """The newest available snapshot with data that was begun at or before that time, UTC milliseconds."""
 

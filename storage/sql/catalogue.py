@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, exists, func, literal_column, select
 
 from domain.contracts import Garbage
 from domain.snapshot import Export, Label, Snapshot
@@ -48,6 +48,10 @@ class SqlCatalogue:
     def newest(self, service_id: str, part: str = "data") -> Snapshot | None:
         """See the port."""
         return self._newest(part, snapshot.c.service_id == service_id)
+
+    def parent(self, service_id: str, part: str = "data") -> Snapshot | None:
+        """See the port."""
+        return self._newest(part, snapshot.c.service_id == service_id, ~_shares_with_corrupt(service_id))
 
     def newest_at(self, service_id: str, at: int) -> Snapshot | None:
         """See the port."""
@@ -172,3 +176,21 @@ def _labels(connection: Connection, snapshot_ids: list[str]) -> dict[str, list[L
     for row in rows:
         found[row.snapshot_id].append(Label(row.name, row.value))
     return found
+
+
+def _shares_with_corrupt(service_id: str) -> ColumnElement[bool]:
+    """Whether a pack of the snapshot is one of a corrupt snapshot of the service."""
+    bad, mine, theirs = snapshot.alias(), snapshot_pack.alias(), snapshot_pack.alias()
+    return exists(
+        select(literal_column("1"))
+        .select_from(
+            bad.join(theirs, theirs.c.snapshot_id == bad.c.snapshot_id).join(mine, mine.c.pack_key == theirs.c.pack_key)
+        )
+        .where(
+            bad.c.service_id == service_id,
+            bad.c.state == literal_column("'corrupt'"),
+            bad.c.state != literal_column("'deleting'"),  # which the index of a service's snapshots is about
+            mine.c.snapshot_id == snapshot.c.snapshot_id,
+        )
+        .correlate(snapshot)
+    )

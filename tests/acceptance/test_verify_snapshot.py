@@ -161,3 +161,18 @@ def test_another_service_s_or_an_unknown_snapshot_is_refused(platform: Platform)
         "verify-snapshot", {"snapshot_id": "0192f0c1-0000-7000-8000-000000000000"}, service="vs-mine"
     )
     assert code(unknown) == (State.FAILED, "snapshot-not-found")
+
+
+def test_the_next_snapshot_does_not_build_on_what_is_damaged(
+    platform: Platform, damaged: tuple[str, Snapshot, Path]
+) -> None:
+    """I15: an earlier snapshot still says available and has the damaged pack as well; only its size is looked at."""
+    name, _, pack = damaged
+    second = platform.snapshot(name)
+    data = bytearray(pack.read_bytes())
+    data[20] ^= 1
+    pack.write_bytes(data)
+    assert verdict(platform, look(platform, name, second), second) is SnapshotState.CORRUPT
+    third = platform.snapshot(name)
+    assert look(platform, name, third).state is State.SUCCEEDED
+    assert platform.run("restore-snapshot", {"snapshot_id": third.snapshot_id}, service=name).state is State.SUCCEEDED

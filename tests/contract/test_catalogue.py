@@ -62,6 +62,32 @@ def test_the_newest_snapshot_of_a_service_is_one_that_has_data(bench: Bench) -> 
     assert bench.database.catalogue.newest("none") is None
 
 
+def test_no_snapshot_builds_on_a_pack_of_a_corrupt_one(bench: Bench) -> None:
+    """Reading one has shown that something in it is damaged, and the others that have the pack still say available."""
+    shared, apart = pack_key("s1", "shared"), pack_key("s0", "apart")
+    bench.make(
+        AddSnapshot(snapshot("s0", (apart,), taken_at=1)),
+        AddSnapshot(snapshot("s1", (shared,), taken_at=2)),
+        AddSnapshot(snapshot("s2", (shared, pack_key("s2", "own")), taken_at=3)),
+        AddSnapshot(snapshot("o1", (pack_key("o1", "own"),), taken_at=4, service_id="other")),
+    )
+
+    def parent() -> str:
+        found = bench.database.catalogue.parent("web")
+        assert found is not None
+        return found.snapshot_id
+
+    assert parent() == "s2"
+    bench.make(MarkCorrupt("o1", "a pack is missing"))
+    assert parent() == "s2"
+    bench.make(MarkCorrupt("s2", "a pack is damaged"))
+    assert parent() == "s0"
+    newest = bench.database.catalogue.newest("web")
+    assert newest is not None and newest.snapshot_id == "s1", "it may still be restored"
+    bench.make(MarkSound("s2", "hash", bench.now + 1))
+    assert parent() == "s2"
+
+
 def test_a_snapshot_that_is_being_deleted_is_neither_newest_nor_found(bench: Bench) -> None:
     bench.make(AddSnapshot(snapshot("s1")))
     bench.make(MarkDeleting("s1"))
