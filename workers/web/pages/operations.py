@@ -23,6 +23,7 @@ from workers.web.entry import Who
 from workers.web.pages.deciding import Places, decisions
 from workers.web.pages.frame import Here, mistake, part, scope, shown
 from workers.web.pages.operation_view import ENDED, facts, row, view
+from workers.web.pages.restore_choice import looked_at
 from workers.web.pages.wording import state as worded
 
 PAGE = 50
@@ -176,12 +177,10 @@ def _waits(here: Desk, operation: Operation) -> str:
 def _links(operation: Operation, letters: list[DeadLetter]) -> list[dict[str, str]]:
     """Where to go on: the snapshot that was made, the dry run's restore, dead letters about it."""
     found, figures = [], (operation.outcome or {}).get("figures") or {}
-    if figures.get("dry_run") and operation.data.get("snapshot_id"):
-        asked = {"dry": operation.op_id, "service": operation.service_id}
-        asked |= {"mode": str(operation.data["mode"])} if "mode" in operation.data else {}
-        found.append(
-            {"href": f"/snapshots/{operation.data['snapshot_id']}/restore?{urlencode(asked)}", "title": "Restore it so"}
-        )
+    snapshot_id = str(operation.data.get("snapshot_id") or "")
+    if figures.get("dry_run") and (choice := looked_at(operation, snapshot_id)) is not None:
+        asked = urlencode([*choice.pairs(), ("dry", operation.op_id)])
+        found.append({"href": f"/snapshots/{snapshot_id}/restore?{asked}", "title": "Restore it so"})
     elif figures.get("snapshot_id"):
         found.append({"href": f"/snapshots/{figures['snapshot_id']}", "title": "The snapshot"})
     own = [letter for letter in letters if letter.op_id == operation.op_id]

@@ -6,13 +6,13 @@ and in hidden fields, and each page works by itself. Skipping the dry run is pos
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Refused
 from domain.identity import Subject
 from domain.restore import RestoreMode
 from domain.service import Service
@@ -24,6 +24,7 @@ from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, part, shown
 from workers.web.pages.operation_view import View, view
+from workers.web.pages.restore_choice import Choice, looked_at
 from workers.web.pages.services import send_about
 
 MODES = (
@@ -53,36 +54,6 @@ def routes() -> APIRouter:
     return made
 
 
-class Choice:
-    """What was chosen so far, from an address or a form."""
-
-    def __init__(self, service: str, mode: str, include: list[str], paths: str, verify: bool, clone: bool) -> None:
-        self.service = service
-        self.mode = mode if mode in {one.value for one in RestoreMode} else RestoreMode.REPLACE.value
-        self.include = [name for name, _, _ in PARTS if name in include]
-        self.paths = [line.strip() for line in paths.splitlines() if line.strip()]
-        self.verify, self.clone = verify, clone
-
-    def data(self, snapshot: Snapshot) -> dict[str, Any]:
-        """The payload of the command; what is as the handler would have it is left out."""
-        found: dict[str, Any] = {"snapshot_id": snapshot.snapshot_id, "mode": self.mode}
-        if self.include and set(self.include) != set(snapshot.include) and not self.paths:
-            found["include"] = self.include
-        if self.paths:
-            found["paths"] = self.paths
-        if self.verify:
-            found["verify"] = True
-        if self.clone:
-            found["profile"] = "clone"
-        return found
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """As fields of an address or a form."""
-        found = [("service", self.service), ("mode", self.mode), *(("include", one) for one in self.include)]
-        found += [("paths", "\n".join(self.paths))] if self.paths else []
-        return found + [(name, "true") for name, on in (("verify", self.verify), ("clone", self.clone)) if on]
-
-
 def wizard(
     request: Request, here: Here, who: Who, snapshot_id: str, service: str = "", mode: str = "",
     include: Annotated[list[str], Query()] = [], paths: str = "", verify: bool = False, clone: bool = False,  # noqa: B006
@@ -92,9 +63,9 @@ def wizard(
     snapshot = visible.snapshot(here, who, snapshot_id)
     who.require(Action.SNAPSHOTS_RESTORE, snapshot.tenant_id)
     choice = Choice(service or snapshot.service_id, mode, include or list(snapshot.include), paths, verify, clone)
-    seen = _dry_run(here, who, dry) if dry else None
+    seen = _dry_run(here, who, dry, snapshot, choice) if dry else None
     if piece == "now":
-        return part(here, "restore_dry.html", dry=seen, refreshing=True, counts=_counts(seen), most=MOST)
+        return part(here, "restore_dry.html", dry=seen, refreshing=True, counts=_counts(seen), most=MOST, choice=choice)
     return shown(
         request, here, who, "restore.html", section="snapshots", title=f"Restore a snapshot of {snapshot.service_id}",
         snapshot=snapshot, choice=choice, modes=MODES, parts_of=[one for one in PARTS if one[0] in snapshot.include],
@@ -114,10 +85,13 @@ def dry_run(
     """Ask what would happen, and wait for it on the next page."""
     snapshot = visible.snapshot(here, who, snapshot_id)
     target = _target(here, who, service)
-    choice = Choice(service, mode, include, paths, verify, clone)
-    asked = {name: value for name, value in choice.data(snapshot).items() if name not in ("include", "verify")}
+    choice = Choice(target.service_id, mode, include or snapshot.include, paths, verify, clone)
+    if "data" not in choice.parts:  # a dry run compares directories, and nothing else
+        onwards = urlencode([*choice.pairs(), ("sure", "true")])
+        return RedirectResponse(f"/snapshots/{snapshot_id}/restore?{onwards}", status_code=303)
     subject = Subject(target.tenant_id, target.service_id)
-    done = here.submit(who, "restore-snapshot", subject, asked | {"dry_run": True}, message_id)
+    asked = choice.data(snapshot_id) | {"dry_run": True}
+    done = here.submit(who, "restore-snapshot", subject, asked, message_id)
     onwards = urlencode([*choice.pairs(), ("dry", done.operation_id)])
     return RedirectResponse(f"/snapshots/{snapshot_id}/restore?{onwards}", status_code=303)
 
@@ -129,11 +103,11 @@ def restore(
     verify: Annotated[bool, Form()] = False, clone: Annotated[bool, Form()] = False,
 ) -> Response:  # fmt: skip
     """Do it."""
-    snapshot = visible.snapshot(here, who, snapshot_id)
+    visible.snapshot(here, who, snapshot_id)
     target = _target(here, who, service)
     if typed.strip() != target.service_id:
         raise mistake(f"to restore service {target.service_id}, type its id", "typed")
-    data = Choice(service, mode, include, paths, verify, clone).data(snapshot)
+    data = Choice(service, mode, include, paths, verify, clone).data(snapshot_id)
     return send_about(here, who, "restore-snapshot", target.tenant_id, target.service_id, data, message_id)
 
 
@@ -145,8 +119,16 @@ def _target(here: Desk, who: Caller, service_id: str) -> Service:
         raise mistake(str(error), "service") from None
 
 
-def _dry_run(here: Desk, who: Who, operation_id: str) -> View:
+def _dry_run(here: Desk, who: Caller, operation_id: str, snapshot: Snapshot, choice: Choice) -> View:
+    """The dry run of exactly that choice: what it has not looked at must not be restored on its word."""
     operation = visible.operation(here, who, operation_id)
+    known = looked_at(operation, snapshot.snapshot_id, snapshot.include)
+    if known is None or (known.service, known.data("")) != (choice.service, choice.data("")):
+        raise Refused(
+            f"operation {operation_id} is no dry run of what is chosen here",
+            code="other-dry-run",
+            next_step="choose again on the page of the snapshot, and ask for a dry run of that",
+        )
     return view(operation, (), "" if operation.outcome else here.database.waits_for(operation))
 
 
