@@ -77,7 +77,7 @@ class Replaying:
                 raise Refused(
                     f"dead letter {letter.dead_letter_id} is {advice.verdict}: {advice.why}",
                     code="not-safe",
-                    next_step=f"discard it, or insist with --include {advice.verdict}",
+                    next_step=f"discard it, or insist: name {advice.verdict} in `include` (--include {advice.verdict})",
                 )
         return self.replay(letter, by)
 
@@ -149,6 +149,13 @@ class Replaying:
         if letter.op_id is None:
             return (letter.raw or b"").decode("utf-8", "backslashreplace")
         return json.dumps(self._database.dead_letters.payload(letter.op_id), indent=2, ensure_ascii=False) + "\n"
+
+    def command(self, letter: DeadLetter) -> tuple[str, dict[str, Any]] | None:
+        """Type and data of what replaying it would run; None when its message cannot be accepted now either."""
+        if letter.op_id is not None:
+            return letter.kind or "", self._database.dead_letters.payload(letter.op_id)
+        verdict = self._judged(letter)
+        return None if isinstance(verdict, Rejected) else (verdict.command.kind, verdict.command.data)
 
     def edited(self, letter: DeadLetter, text: str) -> Accepted:
         """The command that the edited text is; InvalidMessage, naming the field, when it is none."""

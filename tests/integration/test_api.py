@@ -506,7 +506,9 @@ def test_many_are_replayed_canaries_first_and_a_canary_that_fails_stops_the_rest
     operator = here.token("o", acme="operator")
     wanted = {"tenant_id": "acme", "canary": 2, "reason": "the disk is back"}
     begun = here.ask("POST", "/api/v1/replays", operator, data=wanted)
-    assert (begun.status, begun.document["letters"], begun.document["waiting"]) == (202, 5, 3)
+    assert (begun.status, begun.document["letters"], begun.document["waiting"]) == (202, 5, 5)
+    assert here.system.database.inbox.backlog() == 0, "the request waits for no letter"
+    assert replaying_of(here.system).carry_on_all() == 2
     claim = here.claim()
     here.system.database.ledger.settle(claim, Outcome(State.FAILED, "it is not back", code="directory-not-found"))
     replaying_of(here.system).carry_on_all()

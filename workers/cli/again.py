@@ -97,7 +97,8 @@ def replay(
         begun = replaying(here).begin(
             operator(), safe, canary=canary, per_minute=rate, reason=reason, chosen_by=filters
         )
-        left_out = [one for one in advice if one.dead_letter_id not in set(safe)]
+        taken = set(safe)
+        left_out = [one for one in advice if one.dead_letter_id not in taken]
         replaying(here).carry_on(begun.replay_id)
         _follow(here, begun.replay_id, wait, timeout, left_out)
 

@@ -22,6 +22,7 @@ from workers.web.api.description import DocumentRoute
 from workers.web.api.inputs import ID, NAME, Before, Here, Limit, OfTenant, Why, across
 from workers.web.desk import Desk
 from workers.web.entry import Who
+from workers.web.rerunning import require_edited, require_replay
 from workers.wiring import replaying_of
 
 routes = APIRouter(route_class=DocumentRoute, prefix="/dead-letters", tags=["dead letters"])
@@ -134,8 +135,9 @@ def replay_dead_letter(here: Here, who: Who, dead_letter_id: LetterId, again: Ag
     """Run it again as a new operation: once, whoever asks. 409 when the plan says that it is not safe, unless that
     verdict is included."""
     letter = visible.dead_letter(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_REPLAY, visible.tenant_of(letter))
-    made = None if letter.resolution else replaying_of(here.system).replay_if(letter, who.actor, again.include)
+    work = replaying_of(here.system)
+    require_replay(work, who, letter)
+    made = None if letter.resolution else work.replay_if(letter, who.actor, again.include)
     letter = visible.dead_letter(here, who, dead_letter_id)
     if made is None and letter.resolution != "replayed":
         raise _resolved(letter)
@@ -151,9 +153,7 @@ def edit_dead_letter(here: Here, who: Who, dead_letter_id: LetterId, correction:
     if letter.resolution is not None:
         raise _resolved(letter)
     item = replaying_of(here.system).edited(letter, correction.text)
-    tenant = item.command.subject.tenant_id
-    if letter.op_id is None and tenant != visible.tenant_of(letter):
-        who.require(Action.DEAD_LETTERS_EDIT, tenant)
+    require_edited(who, letter, item)
     if correction.dry_run:
         return letter_document(letter) | {"replayed_now": False}
     made = here.database.dead_letters.replay_edited(dead_letter_id, who.actor, item, correction.reason)

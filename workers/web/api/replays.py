@@ -21,6 +21,7 @@ from workers.web.api.description import DocumentRoute
 from workers.web.api.inputs import ID, Here, Limit, Why
 from workers.web.desk import Desk
 from workers.web.entry import Who
+from workers.web.rerunning import require_replays
 from workers.wiring import replaying_of
 
 routes = APIRouter(route_class=DocumentRoute, prefix="/replays", tags=["dead letters"])
@@ -39,8 +40,9 @@ class Wanted(Chosen):
 
 @routes.post("", status_code=202)
 def begin_replay(here: Here, who: Who, wanted: Wanted) -> dict[str, Any]:
-    """Freeze the list and begin. Only letters whose verdict is safe, or included, are in it; `left_out` has the
-    others. Without ids and without a tenant it takes a role everywhere."""
+    """Freeze the list; the nodes replay it, and this waits for none of them. Only letters whose verdict is safe, or
+    included, are in it; `left_out` has the others. Without ids and without a tenant it takes a role everywhere. Sent
+    again it makes a list of its own, in which each letter is replayed once all the same."""
     allowed(here, who, Action.DEAD_LETTERS_REPLAY, wanted)
     replaying = replaying_of(here.system)
     safe, advice = replaying.choose(wanted.wanted(), wanted.include, wanted.dead_letter_ids)
@@ -50,13 +52,13 @@ def begin_replay(here: Here, who: Who, wanted: Wanted) -> dict[str, Any]:
             code="nothing-to-replay",
             next_step="POST /api/v1/dead-letters/plan says why; name in `include` what is wanted all the same",
         )
+    require_replays(replaying, who, safe)
     chosen_by: dict[str, Any] = {**wanted.wanted().document()} or {"ids": len(wanted.dead_letter_ids)}
     begun = replaying.begin(
         who.actor, safe, canary=wanted.canary, per_minute=wanted.per_minute, reason=wanted.reason, chosen_by=chosen_by
     )
-    replaying.carry_on(begun.replay_id)
-    here.wake()
-    left_out = [one for one in advice if one.dead_letter_id not in set(safe)]
+    taken = set(safe)
+    left_out = [one for one in advice if one.dead_letter_id not in taken]
     return _whole(here, _seen(here, who, begun.replay_id)) | {"left_out": advice_documents(left_out)}
 
 

@@ -21,6 +21,7 @@ from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, part, scope, shown
 from workers.web.pages.letters import VERDICTS, note_opened, replaying
+from workers.web.rerunning import require_edited, require_replay, require_replays
 
 #: Letters of a group that one form replays.
 MOST = 2000
@@ -79,6 +80,7 @@ def begin(
     names = work.choose(wanted, insisted, looked_at)[0] if looked_at else []
     if not names:
         raise mistake("none of these letters can be replayed as it was asked for", "include")
+    require_replays(work, who, names)
     chosen_by = wanted.document() | {"include": [one.value for one in insisted]}
     made = work.begin(
         who.actor, names, canary=min(canary, len(names)), per_minute=per_minute, reason=reason.strip(),
@@ -123,11 +125,12 @@ def replay_one(
 ) -> Response:
     """Replay a single letter; what is not safe only when somebody insists."""
     letter = visible.dead_letter(here, who, dead_letter_id)
-    who.require(Action.DEAD_LETTERS_REPLAY, visible.tenant_of(letter))
+    work = replaying(here)
+    require_replay(work, who, letter)
     if letter.resolution is not None:
         return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
     insisted = [Verdict(one) for one in insist if one in {verdict.value for verdict in INSISTABLE}]
-    made = replaying(here).replay_if(letter, who.actor, insisted)
+    made = work.replay_if(letter, who.actor, insisted)
     here.wake()
     if made is None:
         return RedirectResponse(f"/dead-letters/{dead_letter_id}?told=before", status_code=303)
@@ -161,7 +164,7 @@ def edit(
         raise mistake(str(error), "text") from None
     if not reason.strip():
         raise mistake("reason: say what was wrong", "reason")
-    who.require(Action.DEAD_LETTERS_EDIT, item.command.subject.tenant_id)
+    require_edited(who, letter, item)
     made = here.database.dead_letters.replay_edited(dead_letter_id, who.actor, item, reason.strip())
     here.wake()
     if made is None:

@@ -1,0 +1,55 @@
+"""What running a dead letter again takes of a caller: one decision for the API and for the console.
+
+Apart from access.py, which knows roles and no letters. A letter is not a way around the roles of commands: whoever
+runs one, as it was or edited, may give that command in that tenant, and an edited one comes from whom the original
+came from, because its source decides whom its outcome is told to be from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.contracts import Accepted, DeadLetter
+from workers.replaying import Replaying
+from workers.web import visible
+from workers.web.access import COMMANDS, Action, Caller, NotAllowed, action_of
+
+#: What any command takes, whatever its data are.
+_ALL = frozenset({*COMMANDS.values(), Action.SNAPSHOTS_PLACE})
+
+
+def require_replay(work: Replaying, who: Caller, letter: DeadLetter) -> None:
+    """NotAllowed unless they may replay it and give what it asks for."""
+    tenant = visible.tenant_of(letter)
+    who.require(Action.DEAD_LETTERS_REPLAY, tenant)
+    asked = work.command(letter)
+    if asked is not None:  # else it is refused for its own mistake
+        who.require(action_of(*asked), tenant)
+
+
+def require_replays(work: Replaying, who: Caller, dead_letter_ids: Sequence[str]) -> None:
+    """The same for each of many. The letters are opened only for somebody who may not give every command."""
+    if all(who.may(action, None) for action in _ALL):
+        return
+    for dead_letter_id in dead_letter_ids:
+        try:
+            require_replay(work, who, work.find(dead_letter_id))
+        except NotAllowed as error:
+            raise NotAllowed(
+                f"dead letter {dead_letter_id}: {error}",
+                next_step="leave it out, by its id or by the type of command, or ask somebody with that role",
+            ) from None
+
+
+def require_edited(who: Caller, letter: DeadLetter, item: Accepted) -> None:
+    """NotAllowed unless they may edit it, and give what it has become."""
+    command, tenant = item.command, item.command.subject.tenant_id
+    for place in (visible.tenant_of(letter), tenant):
+        who.require(Action.DEAD_LETTERS_EDIT, place)
+    who.require(action_of(command.kind, command.data), tenant)
+    if command.source != letter.source and not who.may(Action.DEAD_LETTERS_EDIT, None):
+        raise NotAllowed(
+            f"the source of a message is {letter.source or 'not known'}, and naming another one takes the role admin "
+            "for the whole installation",
+            next_step="leave `source` as it is, or ask somebody with that role",
+        )
