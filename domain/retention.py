@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from domain.errors import InvalidMessage
 from domain.snapshot import Consistency, Snapshot, SnapshotState
-from domain.verification import READ_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def _newest(alike: Sequence[Snapshot]) -> list[tuple[str, Snapshot]]:
     whole = next((one for one in alike if one.consistency is not Consistency.PARTIAL), None)
     if whole is not None and whole is not alike[0]:
         found.append((" that is whole", whole))
-    if read_back := next((one for one in alike if one.verified_level in READ_BACK), None):
+    if read_back := next((one for one in alike if one.read_back), None):
         found.append((" that was read back", read_back))
     return found
 

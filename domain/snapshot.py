@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from domain.errors import InvalidMessage
+from domain.verification import READ_BACK
 
 
 class SnapshotState(StrEnum):
     """A snapshot is invisible until it is AVAILABLE."""
 
-    AVAILABLE = "available"  # every byte is stored and was read back; it can be restored
+    AVAILABLE = "available"  # every pack is stored with its size, the manifest was read back; it can be restored
     CORRUPT = "corrupt"  # a restore found stored bytes missing or wrong; listed, never a parent, may be tried again
     DELETING = "deleting"  # its objects are being removed; it can no longer be restored
 
@@ -85,6 +86,11 @@ class Snapshot:
     def protects(self) -> bool:
         """Whether it was taken as the way back from a change, and so holds what was to be changed."""
         return any(label.name == PROTECTS for label in self.labels)
+
+    @property
+    def read_back(self) -> bool:
+        """Whether a verification or a restore has read every byte of it since it was made."""
+        return self.verified_level in READ_BACK
 
 
 @dataclass(frozen=True, slots=True)

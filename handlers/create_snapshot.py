@@ -3,7 +3,8 @@
     {"labels": ["owner:42", "reason:nightly"], "include": ["configuration", "data", "sources"],
      "exclude": ["*.log", "cache/"]}
 
-Succeeds only when every object has been stored and read back; the snapshot's id is the operation's id.
+Succeeds only when every pack was found in the store with its size, and the manifest read back; `verify-snapshot`
+reads all of it. The snapshot's id is the operation's id.
 Files that kept changing while they were read are named in the outcome, which is then not complete.
 """
 
