@@ -28,7 +28,9 @@ UNREADABLE = frozenset(
 )
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
-#: Row in the parent, size, mtime, ctime, inode.
+#: Size, mtime, ctime, inode.
+Seen = tuple[int, int, int, int]
+#: Row in the parent, and what that one had.
 Fact = tuple[int, int, int, int, int]
 
 
@@ -62,7 +64,10 @@ class Walker:
         self._settled_before = former.settled_before if former is not None else 0
         self._root_status = os.fstat(root)
         self._directories = Directories(root, entries.parent, entries.name)
-        self._first_name: dict[tuple[int, int], int] = {}  # device and inode of files with several names
+        #: Of device and inode of files with several names: the first name's row, and the file as it was seen there.
+        self._first_name: dict[tuple[int, int], tuple[int, Seen]] = {}
+        # Apart from the directory in hand, whose handle must stay open while a first name is looked up.
+        self._first_directories = Directories(root, entries.parent, entries.name)
         self._pending: list[tuple[int, int, int]] = []  # row, the parent's row or -1, depth
         #: Files taken over from the parent: row here, row there.
         self.unchanged = array("q")
@@ -78,6 +83,7 @@ class Walker:
                 self._directory(*self._pending.pop())
         finally:
             self._directories.close()
+            self._first_directories.close()
 
     def _append(self, parent: int, name: bytes, status: os.stat_result) -> int:
         entries = self._entries
@@ -169,12 +175,13 @@ class Walker:
         entries = self._entries
         row = self._append(parent, name, status)
         several = status if status.st_nlink > 1 else None
+        seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         if several is not None:
-            first = self._first_name.setdefault((status.st_dev, status.st_ino), row)
-            if first != row:
+            first, seen_there = self._first_name.setdefault((status.st_dev, status.st_ino), (row, seen))
+            if first != row and (seen == seen_there or self._is_still(first, status)):
                 entries.twin[row] = first
                 return
-        seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            self._first_name[status.st_dev, status.st_ino] = row, seen
         if fact is not None and fact[1:] == seen and status.st_ctime_ns < self._settled_before:
             entries.size[row] = status.st_size
             entries.ctime[row] = status.st_ctime_ns
@@ -184,6 +191,15 @@ class Walker:
         elif not self._read(row, handle, name, several) and several is not None:
             # Another file has taken the name since it was listed, so the next name is the first of this one.
             del self._first_name[status.st_dev, status.st_ino]
+
+    def _is_still(self, row: int, status: os.stat_result) -> bool:
+        """Whether that name is this file. An inode that was given up is soon another file's."""
+        entries = self._entries
+        try:
+            there = self._first_directories.handle(entries.parent[row])
+            return os.path.samestat(os.stat(entries.name[row], dir_fd=there, follow_symlinks=False), status)
+        except OSError:
+            return False
 
     def _link(self, parent: int, handle: int, name: bytes, status: os.stat_result) -> None:
         try:
