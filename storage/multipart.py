@@ -1,16 +1,21 @@
-"""One object whose bytes are made while it is uploaded: a multipart upload with bounded memory.
+"""One object whose bytes are made while it is uploaded: a multipart upload with bounded memory; and uploads left over.
 
 Apart from `s3`, which can send a whole body again; here every part is sent until it has arrived, and when anything
-fails the upload is given up, so that nothing of it stays and nothing of it is ever seen.
+fails the upload is given up, so that nothing of it stays and nothing of it is ever seen. What a killed process leaves
+is given up once nothing has come to it for long.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
 from domain.errors import BackstayError, ObjectMissing, StoreUnavailable
+from domain.failpoint import failpoint
+from storage.s3_errors import is_missing
 
 #: S3 takes at most 10 000 parts: with this an object may have 312 GiB.
 PART_BYTES = 32 << 20
@@ -32,7 +37,10 @@ def put_stream(call: Call, bucket: str, name: str, pieces: Iterable[bytes], size
     try:
         done, total = [], 0
         for number, body in enumerate(_chain(first, second, parts), 1):
-            tag = call(f"store part {number} of {name}", partial(_send, where, upload, number, body))
+            try:
+                tag = call(f"store part {number} of {name}", partial(_send, where, upload, number, body))
+            except ObjectMissing:
+                raise given_up(name) from None
             done.append({"PartNumber": number, "ETag": tag})
             total += len(body)
         try:
@@ -40,10 +48,29 @@ def put_stream(call: Call, bucket: str, name: str, pieces: Iterable[bytes], size
         except ObjectMissing:
             # There is no such upload any more: an attempt before this one has finished it, or somebody gave it up.
             if size() != total:
-                raise StoreUnavailable(f"the upload of {name} was given up before it was finished") from None
+                raise given_up(name) from None
     except BaseException:  # also when interrupted; what a killed process leaves, the sweeper aborts
         _abort(call, where, upload)
         raise
+
+
+def abort_stale(bucket: str, prefix: str, older_than_seconds: int, s3: Any) -> int:
+    """Give up the uploads beneath the prefix to which nothing has come for so long; how many. One that is fed is not
+    touched, however long ago it began."""
+    aborted = 0
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+        oldest = _date_of(page) - timedelta(seconds=older_than_seconds)
+        for upload in page.get("Uploads", []):
+            where = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+            try:
+                if upload["Initiated"] <= oldest and _last_fed(where, upload["Initiated"], s3) <= oldest:
+                    failpoint("object.before-abort")
+                    s3.abort_multipart_upload(**where)
+                    aborted += 1
+            except s3.exceptions.ClientError as error:
+                if not is_missing(error):  # finished, or given up by another node, since it was listed
+                    raise
+    return aborted
 
 
 def parts_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -58,6 +85,31 @@ def parts_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
             del held[:PART_BYTES]
     if held or not made:
         yield bytes(held)
+
+
+def _last_fed(where: dict[str, str], began: datetime, s3: Any) -> datetime:
+    """When the newest part came, or the upload began."""
+    newest = began
+    for page in s3.get_paginator("list_parts").paginate(**where):
+        _date_of(page)
+        newest = max([newest, *(part["LastModified"] for part in page.get("Parts", []))])
+    return newest
+
+
+def _date_of(page: dict[str, Any]) -> datetime:
+    """The store's time; raises StoreUnavailable for a listing that was cut."""
+    date = page["ResponseMetadata"]["HTTPHeaders"].get("date")
+    if "IsTruncated" not in page or date is None:
+        raise StoreUnavailable("a listing of uploads came without its end")
+    return parsedate_to_datetime(date)
+
+
+def given_up(name: str) -> StoreUnavailable:
+    """Never that something is missing: whoever reads while it is sent would take that for damage of what is read."""
+    return StoreUnavailable(
+        f"the upload of {name} was given up before it was finished",
+        next_step="look whether a rule of the bucket gives up uploads after a shorter time than they take",
+    )
 
 
 def _send(where: dict[str, str], upload: str, number: int, body: bytes, s3: Any) -> Any:

@@ -12,7 +12,12 @@ from domain.errors import BackstayError, Damaged, ObjectMissing, Refused, StoreU
 
 _WEATHER = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _WEATHER_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable"})
-RIGHTS = "give the worker's credentials GetObject, PutObject, DeleteObject, ListBucket and AbortMultipartUpload"
+#: What the store itself says of what is not there. Any other 404 is that of a proxy, or of another server.
+_MISSING_CODES = frozenset({"NoSuchKey", "NoSuchUpload"})
+RIGHTS = (
+    "give the worker's credentials GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload, "
+    "ListBucketMultipartUploads and ListMultipartUploadParts"
+)
 
 
 def explain(error: Exception, doing: str, bucket: str) -> BackstayError:
@@ -49,13 +54,18 @@ def _explain_answer(error: Any, doing: str, bucket: str) -> BackstayError:
         return Refused(
             f"bucket {bucket} does not exist", code="bucket-missing", next_step="create it, or correct the store URL"
         )
-    if status == 404:
+    if status == 404 and is_missing(error):
         return ObjectMissing(f"the store has no object to {doing}")
     if status == 416:
         return Damaged(f"an object is shorter than a request to {doing} expected", code="object-short")
-    if status in _WEATHER or code in _WEATHER_CODES or status >= 500:
+    if status == 404 or status in _WEATHER or code in _WEATHER_CODES or status >= 500:
         return StoreUnavailable(sentence)
     return Refused(sentence, code="store-denied" if status in (401, 403) else "store-refused", next_step=RIGHTS)
+
+
+def is_missing(error: Any) -> bool:
+    """Whether the store says that there is no such object or upload."""
+    return str(error.response.get("Error", {}).get("Code", "")) in _MISSING_CODES
 
 
 def status_of(error: Any) -> int:

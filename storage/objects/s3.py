@@ -9,7 +9,6 @@ those of `storage/s3_address.py`.
 
 from __future__ import annotations
 
-import email.utils
 import io
 import os
 import secrets
@@ -26,7 +25,7 @@ from domain.failpoint import failpoint
 from domain.retry import within_call
 from storage import s3_questions
 from storage.backend import Backend
-from storage.multipart import put_stream
+from storage.multipart import abort_stale, given_up, put_stream
 from storage.object_keys import KeyRule, check_key, check_prefix
 from storage.s3_address import S3Address, parse
 from storage.s3_errors import RIGHTS, explain, status_of
@@ -60,7 +59,10 @@ class S3Store:
         if len(body) <= SINGLE_PUT:
             self._call(f"store {key}", lambda s3: s3.put_object(Bucket=self._place.bucket, Key=name, Body=body))
         else:
-            self._call(f"store {key}", lambda s3: self._upload(s3, name, body))
+            try:
+                self._call(f"store {key}", lambda s3: self._upload(s3, name, body))
+            except ObjectMissing:
+                raise given_up(name) from None
         failpoint("object.after-put")
 
     def put_stream(self, key: str, pieces: Iterable[bytes]) -> None:
@@ -140,9 +142,9 @@ class S3Store:
             )
             for item in page.get("Contents", []):
                 yield ObjectInfo(item["Key"][len(self._place.prefix) :], item["Size"])
-            token = page.get("NextContinuationToken")
-            if not page.get("IsTruncated") or not token:
+            if not page["IsTruncated"]:
                 return
+            token = page["NextContinuationToken"]
 
     def delete(self, keys: Iterable[str]) -> None:
         """See the port. A thousand keys per request; the store's answer is checked key by key."""
@@ -153,8 +155,9 @@ class S3Store:
             failpoint("object.after-delete")
 
     def sweep(self, older_than_seconds: int) -> int:
-        """Abort multipart uploads that began long ago, by the store's own clock."""
-        return self._call("sweep uploads", lambda s3: self._abort_uploads(s3, older_than_seconds))
+        """Abort multipart uploads to which nothing has come for so long, by the store's own clock."""
+        place = self._place
+        return self._call("sweep uploads", partial(abort_stale, place.bucket, place.prefix, older_than_seconds))
 
     def verifies_checksums(self, key: str) -> bool:
         """Whether an object that does not arrive as it was sent is refused."""
@@ -189,6 +192,8 @@ class S3Store:
         page: dict[str, Any] = s3.list_objects_v2(Bucket=self._place.bucket, Prefix=name, **more)
         if "IsTruncated" not in page:  # a reply that was cut in its head reads like a page without objects
             raise StoreUnavailable("a listing came without its end")
+        if page["IsTruncated"] and not page.get("NextContinuationToken"):
+            raise StoreUnavailable("a listing came without the way to its next page")
         return page
 
     def _upload(self, s3: Client, name: str, body: bytes) -> None:
@@ -211,21 +216,6 @@ class S3Store:
             if first.get("Code") in ("AccessDenied", "MethodNotAllowed"):
                 raise Refused(sentence, code="store-denied", next_step=RIGHTS)
             raise StoreUnavailable(sentence)
-
-    def _abort_uploads(self, s3: Client, older_than_seconds: int) -> int:
-        aborted = 0
-        bucket, prefix = self._place.bucket, self._place.prefix
-        for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
-            date = page["ResponseMetadata"]["HTTPHeaders"].get("date")
-            if "IsTruncated" not in page or date is None:
-                raise StoreUnavailable("a listing of uploads came without its end")
-            now = email.utils.parsedate_to_datetime(date)
-            for upload in page.get("Uploads", []):
-                if (now - upload["Initiated"]).total_seconds() >= older_than_seconds:
-                    failpoint("object.before-abort")
-                    s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-                    aborted += 1
-        return aborted
 
     def _client(self) -> Client:
         """The client of this process; a child after a fork makes its own."""

@@ -15,9 +15,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 
-from domain.operation import Operation, State
+from domain.operation import Budget, Operation, State
 from domain.snapshot import Snapshot, SnapshotState
+from storage import multipart
 from storage.archive import compression
 from storage.archive import export as export_module
 from storage.archive.tenant_keys import TenantKeys
@@ -393,3 +395,38 @@ def test_an_archive_that_has_vanished_is_not_there_and_one_that_no_id_can_name_n
     status, body, _ = fetch(url)
     assert (status, b"ask for a new one" in body) == (404, True)
     assert fetch(f"http://{web}/exports/a%00b?until=1&signature=00")[0] == 403
+
+
+@pytest.mark.parametrize("store_url", ["s3-moto"], indirect=True)
+def test_an_upload_that_is_given_up_half_way_is_begun_again_and_the_snapshot_stays_sound(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a rule of the bucket, say. A store that knows the upload no more was taken for one that lacks a pack."""
+    monkeypatch.setattr(multipart, "PART_BYTES", 5 << 20)
+    tries: list[int] = []
+
+    def send(where: dict[str, str], upload: str, number: int, body: bytes, s3: Any) -> Any:
+        tries.append(number)
+        if len(tries) == 2:
+            s3.abort_multipart_upload(**where, UploadId=upload)
+            said: Any = {"Error": {"Code": "NoSuchUpload"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+            raise ClientError(said, "UploadPart")  # moto breaks down instead
+        return sound(where, upload, number, body, s3)
+
+    sound = multipart._send
+    monkeypatch.setattr(multipart, "_send", send)
+    platform = Platform(tmp_path / "home", BACKSTAY_STORE_URL=store_url)
+    platform.start("web-1", Budget(backoff_base=0.01))
+    try:
+        tree = platform.service("ex-again")
+        (tree / "noise").write_bytes(os.urandom(6 << 20))
+        snapshot = platform.snapshot("ex-again")
+        operation = export(platform, "ex-again", snapshot)
+
+        assert operation.state is State.SUCCEEDED, operation.outcome
+        assert tries == [1, 2, 1, 2]
+        found = platform.system.database.catalogue.get(snapshot.snapshot_id)
+        assert found is not None and found.state is SnapshotState.AVAILABLE
+        assert digest(unpacked(archive_of(platform, snapshot), tmp_path / "out")) == digest(tree)
+    finally:
+        platform.close()
