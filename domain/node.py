@@ -127,9 +127,9 @@ def check_forget(node: NodeSeen) -> None:
         raise Refused(
             f"{node.services} services live on node {node.node}, and {node.bound} unfinished operations wait for it",
             code="busy",
-            next_step=f"`backstay nodes show {node.node}` lists them; restore the services on another node "
-            "(`backstay snapshots restore --service S --target-node NODE`), or move their operations with them "
-            "(`backstay operations move ID --to NODE`)",
+            next_step=f"`backstay nodes show {node.node}` lists them; `backstay nodes evacuate {node.node} --to OTHER` "
+            "restores the services on another node, `backstay operations move ID --to OTHER` gives it an operation "
+            "with its service",
         )
 
 

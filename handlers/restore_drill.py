@@ -104,7 +104,7 @@ def _snapshot(command: RestoreDrill, context: Context) -> Snapshot:
         raise NotFound(
             f"service {service.service_id} has no snapshot that could be restored",
             code="snapshot-not-found",
-            next_step=f"`backstay snapshots create {service.service_id}` makes one",
+            next_step=f"`backstay snapshots create --service {service.service_id}` makes one",
         )
     snapshot = context.snapshot(chosen, Use.VERIFY)
     if snapshot.service_id != service.service_id:
