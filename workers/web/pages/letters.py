@@ -23,7 +23,7 @@ from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, scope, shown
 from workers.web.pages.operation_view import view
-from workers.web.pages.wording import moment, size
+from workers.web.pages.wording import moment, of_tenant, size
 
 #: Letters on a page of the list of all, and replays beneath the groups.
 PAGE, FEW = 50, 5
@@ -110,7 +110,8 @@ def replaying(here: Desk) -> Replaying:
 
 def facts(letter: DeadLetter) -> list[tuple[str, str, str]]:
     """(name, value, link) of what is known of it; nothing that is empty, and no byte of the message."""
-    same = "" if letter.resolution else f"/dead-letters/groups/{letter.fingerprint}"
+    group = of_tenant(f"/dead-letters/groups/{letter.fingerprint}", visible.tenant_of(letter))
+    same = "" if letter.resolution else group
     told = [
         ("operation", letter.op_id or "", f"/operations/{letter.op_id}"),
         ("replayed as", letter.replay_op_id or "", f"/operations/{letter.replay_op_id}"),

@@ -21,7 +21,7 @@ from workers.web.entry import Who
 from workers.web.pages import waiting
 from workers.web.pages.frame import Here, part, scope, shown
 from workers.web.pages.operation_view import row
-from workers.web.pages.wording import number, sentence, short, span
+from workers.web.pages.wording import number, of_tenant, sentence, short, span
 
 #: How many of each kind the page shows.
 FEW = 8
@@ -54,7 +54,8 @@ def overview(
     chosen = scope(who, Action.OPERATIONS_READ, tenant)
     letters = waiting.letters(here, chosen) if who.tenants(Action.DEAD_LETTERS_READ) != [] else []
     stuck = waiting.stuck(here, chosen)
-    away = [f"{one.node} ({span(one.age_ms)})" for one in waiting.away(here, who)]
+    nodes = waiting.away(here, who)
+    away = None if nodes is None else [f"{one.node} ({span(one.age_ms)})" for one in nodes]
     late = waiting.late(here, chosen)
     seen = _now(here, chosen, stuck, letters, away, late)
     if piece == "now":
@@ -62,12 +63,12 @@ def overview(
     headline, lead = summary(len(stuck), len(letters), away, len(late))
     return shown(
         request, here, who, "overview.html", section="overview", title="Overview", headline=headline, lead=lead,
-        tenant=chosen, **seen,
+        **seen,
     )  # fmt: skip
 
 
-def summary(stuck: int, letters: int, away: list[str], late: int = 0) -> tuple[str, str]:
-    """Whether anything is wrong, in words, and what to begin with."""
+def summary(stuck: int, letters: int, away: list[str] | None, late: int = 0) -> tuple[str, str]:
+    """Whether anything is wrong, in words, and what to begin with. `away` is None for whoever may not see nodes."""
     waiting = []
     if stuck:
         waiting.append(f"{_many(stuck)} operation{'s' * (stuck > 1)} {'are' if stuck > 1 else 'is'} stuck")
@@ -78,6 +79,8 @@ def summary(stuck: int, letters: int, away: list[str], late: int = 0) -> tuple[s
     if late:
         waiting.append(f"{_many(late)} service{'s' * (late > 1)} {'are' if late > 1 else 'is'} saved too long ago")
     if not waiting:
+        if away is None:
+            return "Nothing needs you", "No operation is stuck, and no dead letter waits."
         return "Nothing needs you", "No operation is stuck, no dead letter waits, and every node has been seen."
     text = " and ".join([", ".join(waiting[:-1]), waiting[-1]]) if len(waiting) > 1 else waiting[0]
     if stuck:
@@ -94,29 +97,31 @@ def _now(
     tenant: str | None,
     stuck: list[Operation],
     letters: list[DeadLetter],
-    away: list[str],
+    away: list[str] | None,
     late: list[RecoveryPoint],
 ) -> dict[str, Any]:
     database = here.database
     going = database.list_operations(tenant_id=tenant, states=UNDER_WAY, limit=100)
     ended = database.list_operations(tenant_id=tenant, states=[*TERMINAL, State.STUCK], limit=FEW)
     running = sum(one.state is not State.QUEUED for one in going)
+    nodes = [] if away is None else [_tile(len(away), "nodes away", "/nodes", "warn")]
     return {
         "tiles": [
-            _tile(len(stuck), "stuck", "/operations?state=STUCK", "bad"),
-            _tile(len(letters), "dead letters", "/dead-letters", "warn"),
-            _tile(running, "running", "/operations?state=RUNNING", "", "run"),
-            _tile(len(going) - running, "queued", "/operations?state=QUEUED", ""),
-            _tile(len(away), "nodes away", "/nodes", "warn"),
-            _tile(len(late), "goals missed", "/services", "bad"),
+            _tile(len(stuck), "stuck", of_tenant("/operations?state=STUCK", tenant), "bad"),
+            _tile(len(letters), "dead letters", of_tenant("/dead-letters", tenant), "warn"),
+            _tile(running, "running", of_tenant("/operations?state=RUNNING", tenant), "", "run"),
+            _tile(len(going) - running, "queued", of_tenant("/operations?state=QUEUED", tenant), ""),
+            *nodes,
+            _tile(len(late), "goals missed", of_tenant("/services", tenant), "bad"),
         ],
-        "needs": _needs(stuck, letters) + [_late(point) for point in late[:FEW]],
+        "tenant": tenant,
+        "needs": _needs(stuck, letters, tenant) + [_late(point) for point in late[:FEW]],
         "under_way": [row(one, database.waits_for(one)) for one in going[:FEW]],
         "ended": [row(one, "") for one in ended],
     }
 
 
-def _needs(stuck: list[Operation], letters: list[DeadLetter]) -> list[Need]:
+def _needs(stuck: list[Operation], letters: list[DeadLetter], tenant: str | None) -> list[Need]:
     found = [
         Need(
             f"{one.kind} is stuck",
@@ -140,7 +145,7 @@ def _needs(stuck: list[Operation], letters: list[DeadLetter]) -> list[Need]:
                 same[0].reason,
                 same[0].sentence,
                 "look at the group, put the cause right, and replay",
-                f"/dead-letters/groups/{fingerprint}",
+                of_tenant(f"/dead-letters/groups/{fingerprint}", tenant),
                 min(letter.created_at for letter in same),
             )
         )

@@ -33,7 +33,7 @@ def environment() -> Environment:
     )
     words = (
         *(wording.state, wording.span, wording.moment, wording.machine_time, wording.size),
-        *(wording.number, wording.short, wording.visible, wording.share, wording.sentence),
+        *(wording.number, wording.short, wording.visible, wording.share, wording.sentence, wording.of_tenant),
     )
     made.filters |= {word.__name__: word for word in words}
     made.globals["asset"] = asset

@@ -29,9 +29,9 @@ def letters(here: Desk, tenant: str | None, limit: int = MOST) -> list[DeadLette
     return here.database.dead_letters.list(resolved=False, limit=limit, before=None, wanted=wanted)
 
 
-def away(here: Desk, who: Caller) -> list[NodeSeen]:
-    """Nodes that have not been seen for long."""
-    return [one for one in here.database.nodes.list() if one.away] if who.may(Action.NODES_READ, None) else []
+def away(here: Desk, who: Caller) -> list[NodeSeen] | None:
+    """Nodes that have not been seen for long; None for whoever may not know."""
+    return [one for one in here.database.nodes.list() if one.away] if who.may(Action.NODES_READ, None) else None
 
 
 def late(here: Desk, tenant: str | None) -> list[RecoveryPoint]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 #: state or verdict -> (word, tone, sign). Tones are colours of the style sheet: ok, run, warn, bad, quiet.
 STATES = {
@@ -35,6 +36,13 @@ STATES = {
     "edited": ("edited", "ok", "✓"),
 }
 _UNITS = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def of_tenant(address: str, tenant: str | None) -> str:
+    """The address of a list, of that tenant's rows: who looks after several would get those of the first one."""
+    if not tenant:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}tenant={quote(tenant, safe='')}"
 
 
 def state(value: object) -> tuple[str, str, str]:
