@@ -10,10 +10,12 @@ import pytest
 import handlers
 from domain.errors import BackstayError
 from tests.fakes.region import RegionDouble
-from tests.prove.audit import audit, orphans
+from tests.prove import listener
+from tests.prove.audit import audit, ends, orphans
 from tests.prove.bench import Bench
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, held
+from workers.border import Publisher
 
 
 def _made(home: Path) -> Iterator[Matrix]:
@@ -81,6 +83,17 @@ def test_the_audit_of_a_soak_sees_what_is_left_over_and_what_is_missing(untouche
         audit(bench, messages, [service], [])
     assert orphans(bench) == ["nothing refers to tenants/acme/packs/nobody/0", f"missing: {known.packs[0]}"]
     assert audit(bench, ["never/sent"], [], [])[0] == "never/sent became 0 operations"
+
+
+def test_an_event_that_is_called_told_and_never_comes_is_noticed(
+    untouched: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I5: the outbox alone would believe the node."""
+    monkeypatch.setattr(Publisher, "event", lambda self, event, routing_key: None)  # of the node, which is forked
+    monkeypatch.setattr(listener, "PATIENCE", 0.0)
+    (message,) = untouched.bench.asked(untouched.ready("retention"))
+    heard = "and what a listener has heard is []"
+    assert ends(untouched.bench, [message]) == [f"{message} ended as SUCCEEDED, {heard}"]
 
 
 def test_the_bench_would_find_a_secret(matrix: Matrix, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from domain.operation import TERMINAL, State
 from domain.restore import RestoreMode
 from tests.fakes.trees import digest, grow
+from tests.prove.listener import Listener
 from workers.bootstrap import System
 from workers.config import Settings, load
 
@@ -114,6 +115,7 @@ def publish_the_run(world: World, zeroth_snapshot: str, first_snapshot: str) -> 
     """A snapshot, its repeat, a restore of the first one, a delete, a retention policy that removes another, an
     unreadable message and a faulty one."""
     home = world.home
+    Listener(settings_of(home).broker_url)  # its queue is copied with the world
     grow(world.tree, seed=2, files=10)
     (world.tree / "static" / "new.txt").write_text("made after the first snapshot")
     second = encoded(command("create-snapshot", "second", {"labels": ["step:second"]}))
@@ -149,11 +151,15 @@ def check(world: World, system: System) -> None:
 
 
 def _one_outcome_each(world: World, system: System) -> None:
-    """I1, I2, I5: one operation per message, all succeeded, told by exactly one event each."""
+    """I1, I2, I5: one operation per message, all succeeded, told by exactly one event each, which has arrived."""
+    listener = Listener(settings_of(world.home).broker_url)
     for message_id in world.messages:
         operation = system.database.find_by_message(SOURCE, message_id)
         assert operation is not None, f"{message_id} was lost"
         assert operation.state is State.SUCCEEDED, f"{message_id} ended as {operation.state}: {operation.outcome}"
+        listener.misses({operation.op_id})
+        heard = listener.ends(operation.op_id)
+        assert heard == ["succeeded"], f"what a listener has heard of the end of {message_id} is {heard}"
     kept = [o.message_id for o in system.database.list_operations(limit=100)]
     assert sorted(kept) == sorted({"register", "zeroth", "first", *world.messages}), f"operations: {kept}"
     letters = system.database.dead_letters.list(resolved=False, limit=100, before=None)

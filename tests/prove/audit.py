@@ -31,7 +31,7 @@ def audit(bench: Bench, messages: list[str], services: list[str], installed: lis
 
 
 def ends(bench: Bench, messages: list[str]) -> list[str]:
-    """I1, I2, I5: what a broker has confirmed became one operation, which has one end, told once."""
+    """I1, I2, I5: what a broker has confirmed became one operation, which has one end, told once and heard."""
     bad, counted = [], bench.operations_of(messages)
     for message in messages:
         found = bench.system.database.find_by_message(SOURCE, message)
@@ -43,7 +43,7 @@ def ends(bench: Bench, messages: list[str]) -> list[str]:
             bad.append(f"the end of {message} was told {len(told)} times: {told}")
         elif found.error_code == "internal-error":
             bad.append(f"{message} ended by a bug: {found.outcome}")
-    return bad
+    return bad + bench.unheard(messages)
 
 
 def _service(bench: Bench, service: str) -> list[str]:

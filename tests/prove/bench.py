@@ -19,14 +19,13 @@ from tests.acceptance.terms import REGION_TENANT
 from tests.chaos.victim import PATIENCE, Death, End, end_of, run_node, start_node
 from tests.chaos.world import SECRET, SOURCE, TENANT, command, settings_of
 from tests.fakes.region import RegionDouble
+from tests.prove.listener import ENDS, Listener
 from workers.bootstrap import System
 from workers.border import Publisher
 from workers.config import Settings
 
 #: How messages end that wait for a node that does not exist.
 WAITING = "/waiting"
-#: Ends of a topic that say how an operation has ended.
-ENDS = ("succeeded", "rolled-back", "failed", "cancelled", "stuck")
 
 
 class Bench:
@@ -53,6 +52,7 @@ class Bench:
         self.system = System(self.settings)
         self.system.database.migrate()
         self.publisher = Publisher(self.settings.broker_url)
+        self.listener = Listener(self.settings.broker_url, "bench.heard")
         self.notes: dict[str, Any] = {}  # what a scenario wants to know of a service when it checks it
         self.cancelled: set[str] = set()
         self._asked: dict[str, list[str]] = {}
@@ -149,6 +149,19 @@ class Bench:
         with self._engine.connect() as connection:
             topics = connection.scalars(select(outbox.c.topic).where(outbox.c.op_id == op_id)).all()
         return [topic for topic in topics if topic.split(".")[-2] in ENDS]
+
+    def unheard(self, messages: list[str]) -> list[str]:
+        """I5: of these, ends that have not arrived at a listener, or have arrived as something else."""
+        find = partial(self.system.database.find_by_message, SOURCE)
+        found = {message: operation for message in messages if (operation := find(message)) is not None}
+        ended = {message: one for message, one in found.items() if one.state in (*TERMINAL, State.STUCK)}
+        self.listener.misses({one.op_id for one in ended.values()})
+        bad = []
+        for message, one in ended.items():
+            heard, how = self.listener.ends(one.op_id), one.state.lower().replace("_", "-")
+            if heard != [how] and not self.listener.lost(one.op_id):
+                bad.append(f"{message} ended as {one.state}, and what a listener has heard is {heard}")
+        return bad
 
     def operations_of(self, messages: list[str]) -> Counter[str]:
         """How many operations each message has become."""

@@ -27,7 +27,7 @@ def broken(bench: Bench, scenario: Scenario, service: str, wanted: dict[str, Sta
 
 
 def _ends(bench: Bench, wanted: dict[str, State]) -> list[str]:
-    """I1, I2, I5: one operation for each message, the right end, told once."""
+    """I1, I2, I5: one operation for each message, the right end, told once and heard by a listener."""
     bad, counted = [], bench.operations_of(list(wanted))
     for message, state in wanted.items():
         found = bench.system.database.find_by_message(SOURCE, message)
@@ -37,7 +37,7 @@ def _ends(bench: Bench, wanted: dict[str, State]) -> list[str]:
             bad.append(f"{message} ended as {found.state}, not {state}: {found.outcome}")
         elif len(topics := bench.ends_told(found.op_id)) != 1:
             bad.append(f"the end of {message} was told {len(topics)} times")
-    return bad
+    return bad or bench.unheard(list(wanted))
 
 
 def whole(bench: Bench, service: str) -> list[str]:
