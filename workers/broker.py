@@ -110,7 +110,7 @@ class SqlBroker(dramatiq.Broker):
         """A thread of ours hangs in it and has lost its lease: a second one would only hang beside it."""
         sentence = "the same operation still runs in this process"
         try:
-            self.ledger.retry_later(claim, STILL_RUNNING_MS, "still-running", sentence)
+            self.ledger.postpone(claim, STILL_RUNNING_MS, "still-running", sentence)  # nothing was tried
         except (DatabaseUnavailable, LeaseLost) as error:
             # Its lease ends by itself; raising would lose what was claimed with it, which only this loop knows of.
             log.warning("claim.not-postponed", operation=claim.operation.op_id, detail=str(error))

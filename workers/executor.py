@@ -24,6 +24,7 @@ from domain.errors import (
     Cancelled,
     Damaged,
     DeadlineExceeded,
+    KeyUnavailable,
     LeaseLost,
     Postponed,
     Refused,
@@ -31,7 +32,7 @@ from domain.errors import (
     Weather,
 )
 from domain.lease import Lease
-from domain.operation import Budget, Operation, State
+from domain.operation import Budget, State
 from domain.outcome import Outcome
 from domain.retry import backoff_ms, within_call
 from domain.subscription import Subscription
@@ -45,7 +46,8 @@ from workers.attempt import (
     was_settled,
     with_rows,
 )
-from workers.giving_up import given_up, not_put_back, poison_of, stuck, words_of
+from workers.giving_up import given_up, not_put_back, poison_of, stuck, tell_bug, unreadable, words_of
+from workers.placement import elsewhere
 from workers.room import check_room
 
 log = structlog.get_logger("executor")
@@ -113,17 +115,15 @@ class Executor:
         ledger = self._ports.ledger
         attempt: Attempt | None = None
         try:
-            node = self._misplaced(claim)
-            if node is not None:
-                ledger.reroute(claim, node)
-                return "rerouted"
             subscription = self._subscriptions.get(claim.operation.kind)
             if subscription is None:
                 return self._pass_on(claim)
+            node = elsewhere(claim, subscription, self._parse, self._ports.services, self._node, self._lease_ms)
+            if node is not None:
+                ledger.reroute(claim, node)
+                return "rerouted"
             attempt = self._prepare(claim, asked_at, subscription)
-            with pulse.during(attempt.keep):
-                outcome = self._decide(attempt)
-            return self._finish(attempt, outcome) if outcome else "retry"
+            return self._left_by(attempt)
         except ShuttingDown:
             ledger.release(claim)
             return "released"
@@ -133,33 +133,26 @@ class Executor:
         except (LeaseLost, Weather):
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours or of a library: bounded retries, then a person
+            return self._unprepared(claim, attempt, error)
+
+    def _left_by(self, attempt: Attempt) -> str:
+        """What was decided, written down; a bug becomes a retry or an end, before which all is put back."""
+        try:
+            with pulse.during(attempt.keep):
+                outcome = self._decide(attempt)
+            return self._finish(attempt, outcome) if outcome else "retry"
+        except (LeaseLost, ShuttingDown, Weather):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
             unplanned = error
-        return self._unplanned(claim, attempt, unplanned)
+        return self._unplanned(attempt, unplanned)
 
     # ------------------------------------------------------------ prepare
-    def _misplaced(self, claim: Claim) -> str | None:
-        """The node that should do this instead, when the service lives elsewhere than was thought."""
-        operation = claim.operation
-        subscription = self._subscriptions.get(operation.kind)
-        if subscription is None or operation.node is not None or not self._is_local(subscription, operation):
-            return None
-        late = 0 < operation.deadline_at <= operation.lease_until - self._lease_ms
-        if operation.cancel_requested or late:
-            return None  # any node can end it
-        service = self._ports.services.get(operation.service_id)
-        return service.node if service and service.node != self._node else None
-
-    def _is_local(self, subscription: Subscription, operation: Operation) -> bool:
-        try:
-            return subscription.local(self._parse(subscription, operation.data))
-        except Refused:
-            return False  # the attempt itself will say what is wrong with it
-
     def _pass_on(self, claim: Claim) -> str:
         """A type of another version: leave it to a worker that knows it; not for ever, unless one has begun it."""
         operation = claim.operation
         sentence = f"no worker knows the message type {operation.kind}"
-        if operation.attempts + 1 < self._budget.max_attempts or self._ports.ledger.steps(operation.op_id):
+        if operation.attempts + 1 < self._budget.max_attempts or self._ports.ledger.has_steps(operation.op_id):
             self._ports.ledger.retry_later(claim, 30_000, "unknown-type", sentence)
             return "retry"
         self._ports.ledger.settle(claim, Outcome.failed(Refused(sentence, code="unknown-type")))
@@ -200,19 +193,27 @@ class Executor:
         except Weather as error:
             return self._later(attempt, error, self._budget.max_attempts)
 
-    def _unplanned(self, claim: Claim, attempt: Attempt | None, error: Exception) -> str:
-        # The message may quote values, so only the sealed dead letter has it.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error("operation.bug", error=type(error).__name__, frames=frames)
-        if attempt is None:
-            delay = backoff_ms(self._budget, claim.operation.attempts, self._draw)
-            self._ports.ledger.retry_later(claim, delay, "internal-error", f"unexpected {type(error).__name__}")
-            return "retry"
+    def _unplanned(self, attempt: Attempt, error: Exception) -> str:
+        tell_bug(error)
         if attempt.undoing:
-            outcome = self._undo_failed(attempt, reason_of(claim.operation), error)
+            outcome = self._undo_failed(attempt, reason_of(attempt.claim.operation), error)
         else:
             outcome = self._later(attempt, error, self._budget.max_bugs)
         return self._finish(attempt, outcome) if outcome else "retry"
+
+    def _unprepared(self, claim: Claim, attempt: Attempt | None, error: Exception) -> str:
+        """No handler can be asked: the service or the journal cannot be read, or a bug met another one."""
+        operation, ledger = claim.operation, self._ports.ledger
+        tell_bug(error)
+        code, sentence = words_of(error)
+        waits = isinstance(error, KeyUnavailable) and not operation.cancel_requested
+        if attempt is not None or waits or operation.attempts + 1 < self._budget.max_bugs:
+            delay = backoff_ms(self._budget, operation.attempts, self._draw)
+            (ledger.postpone if waits else ledger.retry_later)(claim, delay, code, sentence)
+            return "retry"
+        ended = unreadable(operation, error, begun=ledger.has_steps(operation.op_id))
+        ledger.settle(claim, ended)
+        return ended.event_name()
 
     def _later(self, attempt: Attempt, error: Exception, most: int) -> Outcome | None:
         operation = attempt.claim.operation
@@ -240,7 +241,8 @@ class Executor:
         try:
             attempt.payload = attempt.payload or self._parse(subscription, operation.data)
             if subscription.undo is not None:
-                subscription.undo(attempt.payload, attempt.context)
+                with pulse.during(attempt.keep):
+                    subscription.undo(attempt.payload, attempt.context)
             return replace(reason, state=State.ROLLED_BACK)
         except (LeaseLost, ShuttingDown, Postponed):
             raise

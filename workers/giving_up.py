@@ -8,11 +8,15 @@ from __future__ import annotations
 import traceback
 from dataclasses import replace
 
+import structlog
+
 from domain.errors import BackstayError, Refused
 from domain.journal import TOUCHED, Journal, is_neutral
 from domain.operation import Operation, State
 from domain.outcome import Item, Outcome
-from domain.turned_back import with_reason
+from domain.turned_back import reason_of, with_reason
+
+log = structlog.get_logger("executor")
 
 
 def not_put_back(journal: Journal) -> tuple[Item, ...]:
@@ -63,3 +67,17 @@ def stuck(operation: Operation, told: Outcome, reason: Outcome | None = None) ->
     )
     ended = replace(told, state=State.STUCK, next_step=way_out)
     return ended if reason is None else with_reason(ended, reason)
+
+
+def unreadable(operation: Operation, error: Exception, *, begun: bool) -> Outcome:
+    """The end of what no handler could be asked about, as often as its budget allows; `begun` if it has a journal."""
+    ended = given_up(operation, error)
+    if operation.state is State.COMPENSATING:
+        return stuck(operation, ended, reason_of(operation))
+    return stuck(operation, ended) if begun else ended
+
+
+def tell_bug(error: Exception) -> None:
+    """For the log: where it happened. Its message may quote values, so only the sealed dead letter has it."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("operation.bug", error=type(error).__name__, frames=frames)

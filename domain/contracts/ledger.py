@@ -56,6 +56,9 @@ class Ledger(Protocol):
     def steps(self, op_id: str) -> list[Step]:
         """The journal so far, by ordinal."""
 
+    def has_steps(self, op_id: str) -> bool:
+        """Whether the journal has anything, also when it cannot be read."""
+
     def bump(self, claim: Claim, lease_ms: int) -> None:
         """A new, higher fence for every service that the operation holds; the claim carries it from now on."""
 

@@ -27,11 +27,10 @@ from storage.sql.states import is_exclusive, literal_state, state_is
 from storage.sql.tables import operation, service_fence
 from storage.sql.transactions import Conflict, Transactions
 from storage.sql.turns import Turns
+from storage.sql.unopened import set_aside
 
 #: What stands in `operation.node` for work that every node can do.
 ANY_NODE = ""
-#: How long an operation rests whose data cannot be opened with the present keys.
-UNREADABLE_REST_MS = 5 * 60_000
 
 
 def claim(
@@ -60,7 +59,7 @@ def claim(
             candidates = [row for row in candidates if not row.exclusive or row.service_id in free]
             seqs = [row.seq for row in candidates]
             taken = connection.execute(TAKE, {"seqs": seqs, "holder": owner, "until": now + lease_ms, "at": now}).all()
-            return _claims(connection, vault, taken, {row.seq: row for row in candidates}, now)
+            return _claims(tx, connection, vault, taken, {row.seq: row for row in candidates}, now)
     except Conflict:
         return []  # another node was faster with an operation of the same service
 
@@ -155,29 +154,18 @@ def _raise_fences(tx: Transactions, connection: Connection, rows: Sequence[Row[A
 
 
 def _claims(
-    connection: Connection, vault: Vault, taken: Sequence[Row[Any]], before: Mapping[int, Row[Any]], now: int
+    tx: Transactions,
+    connection: Connection,
+    vault: Vault,
+    taken: Sequence[Row[Any]],
+    before: Mapping[int, Row[Any]],
+    now: int,
 ) -> list[Claim]:
     claims = []
     for row in sorted(taken, key=lambda row: row.seq):
+        was = before[row.seq]
         try:
-            was = before[row.seq]
             claims.append(Claim(read_operation(row, vault), takeover=was.fence > 0, abandoned=was.lease_until > 0))
         except BackstayError as error:
-            _rest(connection, row, error, now)
+            set_aside(tx, connection, vault, row, State(was.state), error, now)
     return claims
-
-
-def _rest(connection: Connection, row: Row[Any], error: BackstayError, now: int) -> None:
-    """Set one operation aside whose data does not open: a missing key must neither stop the queue nor
-    fail what works again as soon as the key is back."""
-    connection.execute(
-        update(operation)
-        .where(operation.c.seq == row.seq)
-        .values(
-            lease_until=0,
-            next_attempt_at=now + UNREADABLE_REST_MS,
-            claims_no_progress=operation.c.claims_no_progress - 1,
-            error_code="data-unreadable",
-            error_sentence=f"its data cannot be opened with the present keys: {error}",
-        )
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, exists, insert, select, update
 
 from domain.contracts import Claim
 from domain.operation import State, Step, StepState
@@ -43,6 +43,12 @@ def steps(tx: Transactions, vault: Vault, op_id: str) -> list[Step]:
     with tx.read() as connection:
         found = connection.execute(select(step).where(step.c.op_id == op_id).order_by(step.c.ordinal)).all()
     return [read_step(row, vault) for row in found]
+
+
+def has_steps(tx: Transactions, op_id: str) -> bool:
+    """Whether the journal has anything."""
+    with tx.read() as connection:
+        return bool(connection.scalar(select(exists().where(step.c.op_id == op_id))))
 
 
 def intend(

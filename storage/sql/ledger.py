@@ -68,6 +68,10 @@ class SqlLedger:
         """The journal so far, by ordinal."""
         return journal.steps(self._tx, self._vault, op_id)
 
+    def has_steps(self, op_id: str) -> bool:
+        """See the port."""
+        return journal.has_steps(self._tx, op_id)
+
     def intend(
         self, claim: Claim, ordinal: int, kind: str, request: dict[str, Any], changes: Sequence[Change], lease_ms: int
     ) -> None:

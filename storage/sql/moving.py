@@ -164,11 +164,12 @@ def _take_along(connection: Connection, name: str, to: str, now: int) -> None:
 
 
 def _follow(connection: Connection, name: str, node: str, to: str, now: int) -> None:
-    """What waits for the directory. After the service's row is locked: what is accepted meanwhile is seen too."""
+    """What waits for the directory. After the service's row is locked: what is accepted meanwhile is seen too. A lease
+    that has ended no longer counts: whoever held it must not go on where the service was."""
     connection.execute(
         update(operation)
         .where(claimable(operation), operation.c.service_id == name, _goes_along(node))
-        .values(node=to, next_attempt_at=0, updated_at=now)
+        .values(node=to, lease_until=0, next_attempt_at=0, updated_at=now)
     )
 
 

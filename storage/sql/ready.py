@@ -70,7 +70,14 @@ def _in_turn(mine: FromClause) -> ColumnElement[bool]:
 def _chosen(mine: FromClause, *which: ColumnElement[bool], first: Sequence[ColumnElement[Any]] = ()) -> Select[Any]:
     return (
         select(
-            mine.c.seq, mine.c.op_id, mine.c.service_id, mine.c.exclusive, mine.c.fence, mine.c.kind, mine.c.lease_until
+            mine.c.seq,
+            mine.c.op_id,
+            mine.c.service_id,
+            mine.c.exclusive,
+            mine.c.fence,
+            mine.c.kind,
+            mine.c.state,
+            mine.c.lease_until,
         )
         .where(_bound(mine), _due(mine), *which)
         .order_by(*first, mine.c.created_at, mine.c.seq)

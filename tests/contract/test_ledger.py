@@ -147,6 +147,50 @@ def test_data_that_does_not_open_rests_and_stops_nobody(bench: Bench) -> None:
     assert _ids(bench.claim()) == ["closed"]
 
 
+def _listed(bench: Bench, op_id: str) -> State:
+    """As lists show it, which open nothing."""
+    return next(one.state for one in bench.database.list_operations(limit=10) if one.op_id == op_id)
+
+
+def test_a_cancel_ends_what_does_not_open_and_its_service_goes_on(bench: Bench) -> None:
+    """I2"""
+    closed, following = bench.accept_one("closed", "a"), bench.accept_one("following", "a")
+    bench.sealer.lost_rows.add(closed)
+    assert bench.claim() == []
+    assert bench.database.ledger.request_cancel(closed) is State.CANCELLED
+    assert bench.claim_one().operation.op_id == following
+
+
+def test_a_deadline_ends_what_does_not_open(bench: Bench) -> None:
+    """I2"""
+    closed = bench.accept_one("closed", "a", deadline_ms=bench.now + 10)
+    bench.sealer.lost_rows.add(closed)
+    assert bench.claim() == []
+    bench.now += 11
+    assert bench.database.ledger.expire() == 1
+    assert _listed(bench, closed) is State.CANCELLED
+
+
+@pytest.mark.parametrize(("begun", "end"), [(False, State.CANCELLED), (True, State.STUCK)])
+def test_a_cancel_ends_what_no_longer_opens_once_its_journal_allows(bench: Bench, begun: bool, end: State) -> None:
+    """I2: what it has begun cannot be put back without its data, so that a person is told."""
+    op_id = bench.accept_one("closed", "a")
+    claim = bench.claim_one()
+    if begun:
+        bench.database.ledger.intend(claim, 0, "swap", {}, (), LEASE)
+    bench.database.ledger.retry_later(claim, 1_000, "store-unavailable", "no answer")
+    bench.sealer.lost_rows.add(op_id)
+    bench.now += 1_000
+    assert bench.claim() == []
+    assert _listed(bench, op_id) is State.RUNNING, "it waits for its key"
+    assert bench.database.ledger.request_cancel(op_id) is State.RUNNING
+    assert bench.claim() == []
+    assert _listed(bench, op_id) is end
+    assert bench.letters() == (["data-unreadable"] if begun else [])
+    told = [event.topic for event in bench.database.outbox.take(10, 0)]
+    assert told == [f"create-snapshot.{end.value.lower()}.acme"]
+
+
 # ---------------------------------------------------------------- lease, progress, journal
 def test_renewing_extends_the_lease_and_keeps_the_progress(bench: Bench) -> None:
     claim = bench.running()

@@ -141,6 +141,25 @@ def test_a_node_that_is_away_is_given_nothing(bench: Bench) -> None:
     assert _refused(bench, op_id) == "node-away"
 
 
+def test_who_wakes_after_the_move_writes_nothing_more(bench: Bench) -> None:
+    """I7: nobody has claimed it on the other node yet, and the service must not be changed where it was."""
+    op_id = _local(bench)
+    (claim,) = bench.claim(node="n1", owner="n1|b|ns|1|1")
+    bench.now += LEASE + 1
+    bench.database.nodes.beat("n2", "boot", "1.0")
+    _move(bench, op_id)
+    ledger = bench.database.ledger
+    for write in (
+        lambda: ledger.renew(claim, LEASE),
+        lambda: ledger.intend(claim, 0, "swap", {}, (), LEASE),
+        lambda: bench.succeed(claim),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    (taken,) = bench.claim(node="n2", owner="n2|b|ns|1|1")
+    assert taken.operation.op_id == op_id
+
+
 # ---------------------------------------------------------------- giving up
 def test_what_only_a_lost_node_could_finish_becomes_stuck_and_is_told_once(bench: Bench) -> None:
     """I5, I2"""

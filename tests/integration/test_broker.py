@@ -43,6 +43,10 @@ def test_what_still_runs_here_after_its_lease_is_offered_again_later(bench: Benc
     assert claimed(broker) == []
     assert bench.get(hangs).error_code == "still-running"
     assert broker.free() == 4
+    for _ in range(5):
+        bench.now += LEASE + 1
+        assert claimed(broker) == []
+    assert bench.get(hangs).attempts == 0, "nothing was tried meanwhile"
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), LeaseLost("somebody else has it")])
@@ -61,6 +65,6 @@ def test_what_was_claimed_with_something_that_cannot_be_postponed_is_run_all_the
     bench.database.ledger.release(first)
     younger = bench.accept_one(service="younger")
     bench.now += LEASE + 1
-    monkeypatch.setattr(bench.database.ledger, "retry_later", fails)
+    monkeypatch.setattr(bench.database.ledger, "postpone", fails)
     assert claimed(broker) == sorted([older, younger])
     assert broker.free() == 2

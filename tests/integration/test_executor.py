@@ -23,6 +23,7 @@ from domain.errors import (
     Cancelled,
     Damaged,
     DatabaseUnavailable,
+    KeyUnavailable,
     LeaseLost,
     Postponed,
     Refused,
@@ -42,6 +43,7 @@ from storage.sealing import KeyRing
 from storage.sources import open_hooks, open_sources
 from storage.sql import Database, open_database
 from storage.sql.tables import operation as operation_table
+from storage.sql.tables import step as step_table
 from tests.fakes.even_calendar import EvenCalendar
 from workers.attempt import Ports
 from workers.clock import SystemClock
@@ -548,7 +550,8 @@ def test_a_bug_s_message_is_sealed_in_the_letter_and_not_in_the_log(
 ) -> None:
     """I18: an exception's message may quote a secret value."""
     heard = Heard()
-    monkeypatch.setattr("workers.executor.log", heard)
+    for module in ("executor", "giving_up"):
+        monkeypatch.setattr(f"workers.{module}.log", heard)
     bench.accept()
     bench.handle = _raises(KeyError("canary-77"))
     bench.run_once()
@@ -608,3 +611,91 @@ def test_a_type_that_is_not_known_any_more_is_never_given_up_once_somebody_has_b
         bench.run_once()
     operation = bench.operation(op_id)
     assert (operation.state, operation.error_code) == (State.RUNNING, "unknown-type")
+
+
+# ---------------------------------------------------------------- before and after the handler
+@pytest.mark.parametrize("error", [KeyError("x"), Damaged("a sealed value is torn"), Refused("no")])
+def test_a_service_that_cannot_be_read_is_tried_as_often_as_a_bug_and_then_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """I2: no handler was asked."""
+
+    def unreadable(service_id: str) -> None:
+        raise error
+
+    op_id = bench.accept()
+    bench.low_on_room = "so that it is local"
+    monkeypatch.setattr(bench.database.services, "get", unreadable)
+    for _ in range(BUDGET.max_bugs):
+        bench.now_ready()
+        bench.run_once()
+    assert bench.operation(op_id).state is State.FAILED
+    assert (len(bench.letters()), bench.events()) == (1, ["act.failed.acme"])
+
+
+def test_a_key_that_is_away_is_waited_for_until_somebody_cancels(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unopened(service_id: str) -> None:
+        raise KeyUnavailable("key k1 is not in the ring")
+
+    op_id = bench.accept()
+    bench.low_on_room = "so that it is local"
+    with monkeypatch.context() as away:
+        away.setattr(bench.database.services, "get", unopened)
+        for _ in range(3 * BUDGET.max_bugs):
+            bench.now_ready()
+            bench.run_once()
+    assert (bench.operation(op_id).state, bench.operation(op_id).attempts) == (State.RUNNING, 0)
+    bench.database.ledger.request_cancel(op_id, OPS)
+    bench.run_once()
+    assert bench.operation(op_id).state is State.CANCELLED
+
+
+def test_a_journal_that_cannot_be_read_is_a_matter_for_a_person_in_the_end(bench: Bench) -> None:
+    """I2: what it has begun is not known, so that nobody may say that nothing changed."""
+    op_id = bench.accept()
+    bench.handle = _touches_then(StoreUnavailable("away"))
+    bench.run_once()
+    with bench.database._engine.begin() as connection:
+        connection.execute(update(step_table).values(request=b"garbage"))
+    bench.now_ready()
+    bench.run_once()
+    assert bench.operation(op_id).state is State.STUCK
+    assert bench.events() == ["act.stuck.acme"] and len(bench.letters()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "how"), [(ShuttingDown("stop"), "released"), (Postponed("the region rests", delay=5), "postponed")]
+)
+def test_undoing_after_the_last_bug_is_interrupted_as_any_work_is(bench: Bench, error: Exception, how: str) -> None:
+    op_id = bench.accept()
+    bench.handle = _touches_then(ZeroDivisionError())
+
+    def undo(payload: Any, context: Context) -> None:
+        raise error
+
+    bench.undo = undo
+    for _ in range(BUDGET.max_bugs):
+        bench.now_ready()
+        bench.run_once()
+    assert bench.ends[-1] == how
+    operation = bench.operation(op_id)
+    assert (operation.state, operation.lease_until) == (State.COMPENSATING, 0)
+
+
+def test_a_bug_while_the_last_bug_is_undone_is_tried_again_as_undoing(bench: Bench) -> None:
+    op_id = bench.accept()
+    bench.handle = _touches_then(ZeroDivisionError())
+
+    def undo(payload: Any, context: Context) -> None:
+        raise KeyError("another")
+
+    bench.undo = undo
+    for _ in range(BUDGET.max_bugs):
+        bench.now_ready()
+        bench.run_once()
+    assert bench.operation(op_id).state is State.COMPENSATING
+    for _ in range(BUDGET.max_undo_attempts):
+        if bench.operation(op_id).state is State.COMPENSATING:
+            bench.now_ready()
+            bench.run_once()
+    assert (bench.operation(op_id).state, bench.operation(op_id).error_code) == (State.STUCK, "undo-failed")

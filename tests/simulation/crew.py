@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import Any
 
 import handlers
 from domain.breaker import Breakers
@@ -21,7 +20,7 @@ from storage.sql import Database
 from tests.fakes.even_calendar import EvenCalendar
 from tests.simulation.archive import MemoryArchive
 from tests.simulation.network import Network
-from workers.attempt import Ports
+from workers.attempt import Attempt, Ports
 from workers.executor import Executor
 
 LEASE_MS = 60_000
@@ -34,13 +33,20 @@ class Watched(Executor):
 
     bugs: list[str]
 
-    def _unplanned(self, claim: Claim, attempt: Any, error: Exception) -> str:
+    def _unplanned(self, attempt: Attempt, error: Exception) -> str:
+        self._note(error)
+        return super()._unplanned(attempt, error)
+
+    def _unprepared(self, claim: Claim, attempt: Attempt | None, error: Exception) -> str:
+        self._note(error)
+        return super()._unprepared(claim, attempt, error)
+
+    def _note(self, error: Exception) -> None:
         frame = error.__traceback__
         while frame is not None and frame.tb_next is not None:
             frame = frame.tb_next
         where = f"{frame.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.tb_lineno}" if frame else ""
         self.bugs.append(f"{type(error).__name__}: {error} at {where}")
-        return super()._unplanned(claim, attempt, error)
 
 
 def executor(ports: Ports, node: str, draw: random.Random, bugs: list[str]) -> Executor:
