@@ -18,6 +18,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 # Rainbond and others use 32 hex digits as service ids: allowed by _NAME already.
 _SUBJECT = re.compile(r"tenant/([^/]+)/service/([^/]+)\Z")
+_OF_TENANT = re.compile(r"tenant/([a-z0-9][a-z0-9._-]{0,62})/")
 
 
 def check_name(value: str, what: str) -> str:
@@ -61,6 +62,12 @@ class Subject:
 
     def __str__(self) -> str:
         return f"tenant/{self.tenant_id}/service/{self.service_id}"
+
+
+def tenant_named(subject: str | None) -> str | None:
+    """The tenant that a subject names, whatever is wrong behind that: whose a message is that cannot be accepted."""
+    found = _OF_TENANT.match(subject or "")
+    return found[1] if found else None
 
 
 def derived_id(op_id: str, name: str) -> str:

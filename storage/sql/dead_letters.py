@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from domain.audit import Actor
 from domain.contracts import Accepted, DeadLetter
-from domain.errors import InvalidMessage, Refused
-from domain.identity import Subject
+from domain.errors import Refused
+from domain.identity import tenant_named
 from domain.letters import LetterFilter
 from domain.operation import State
 from storage.sql import audit
@@ -41,14 +41,6 @@ RESOLUTIONS = {"replayed": "replayed", "discarded": "discarded", "edited": "repl
 #: A letter's place in a replay of many: its id, and the line of its list.
 Part = tuple[str, int]
 EVERY = LetterFilter()
-
-
-def tenant_of(subject: str | None) -> str:
-    """The tenant that a letter is about; "" when its subject cannot be read."""
-    try:
-        return Subject.parse(subject or "").tenant_id
-    except InvalidMessage:
-        return ""
 
 
 def _still_stuck(failed: Row[Any]) -> Refused:
@@ -205,7 +197,7 @@ class SqlDeadLetters:
             entry = by.entry(
                 f"dead-letter.{ACTS[resolution]}",
                 f"dead-letter/{dead_letter_id}",
-                tenant_id=tenant_of(found.subject),
+                tenant_id=tenant_named(found.subject) or "",
                 reason=more.get("resolved_note", ""),
                 detail={name: value for name, value in detail.items() if value},
             )

@@ -84,7 +84,8 @@ def narrowed(statement: Select[Any], wanted: LetterFilter) -> Select[Any]:
         if value is not None:
             statement = statement.where(column == value)
     if wanted.tenant_id is not None:
-        statement = statement.where(dead_letter.c.subject.startswith(f"tenant/{wanted.tenant_id}/", autoescape=True))
+        mine = f"tenant/{wanted.tenant_id}/"  # as `tenant_named` reads it; LIKE takes SQLite's letters for equal
+        statement = statement.where(func.substr(dead_letter.c.subject, 1, len(mine)) == mine)
     if wanted.service_id is not None:
         statement = statement.where(dead_letter.c.subject.endswith(f"/service/{wanted.service_id}", autoescape=True))
     return statement

@@ -82,6 +82,7 @@ def test_groups_count_what_nobody_resolved_by_its_cause(bench: Bench) -> None:
         (LetterFilter(service_id="a_b"), ["a_b"]),
         (LetterFilter(service_id="b"), ["b"]),
         (LetterFilter(tenant_id="other"), ["b"]),
+        (LetterFilter(tenant_id="othe_"), []),
         (LetterFilter(reason="no-key"), ["a_b"]),
         (LetterFilter(kind="verify-snapshot"), ["a"]),
         (LetterFilter(kind="verify-snapshot", service_id="b"), []),

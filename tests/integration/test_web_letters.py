@@ -115,6 +115,25 @@ def test_replaying_takes_what_the_command_itself_takes(here: Site) -> None:
     assert reply.document["replayed_now"] is True
 
 
+def test_a_message_whose_subject_is_wrong_behind_its_tenant_is_that_tenant_s(here: Site) -> None:
+    """What is listed can be opened and put aside; what is not cannot."""
+    for number, subject in enumerate(("tenant/acme/services/web", "tenant/Acme/service/web", "tenant/acme", None)):
+        rejected = Rejected(b"%d" % number, "invalid", f"subject {number}", "/platform", subject=subject)
+        here.system.database.inbox.accept([rejected])
+    operator, path = here.token("own", acme="operator"), "/api/v1/dead-letters"
+    (listed,) = here.ask("GET", path, operator).document["dead_letters"]
+    (group,) = here.ask("GET", f"{path}/groups", operator).document["groups"]
+    assert (listed["sentence"], group["letters"], group["newest_id"]) == ("subject 0", 1, listed["dead_letter_id"])
+    assert here.ask("GET", f"{path}/{listed['dead_letter_id']}", operator).status == 200
+    for letter in here.system.database.dead_letters.list(resolved=False, limit=9, before=None):
+        status = 200 if letter.dead_letter_id == listed["dead_letter_id"] else 404
+        reply = here.ask("POST", f"{path}/{letter.dead_letter_id}/discard", operator, data={"reason": "a typo"})
+        assert reply.status == status, letter.subject
+    assert here.ask("GET", path, operator).document["dead_letters"] == []
+    (entry,) = here.system.database.audit.list(action="dead-letter.discard")
+    assert entry.tenant_id == "acme"
+
+
 def test_what_would_not_be_safe_says_how_one_insists_whichever_way_one_came(here: Site) -> None:
     letter = failed(here, "back", "restore-snapshot", {"snapshot_id": SNAP})
     reply = here.ask("POST", f"/api/v1/dead-letters/{letter}/replay", here.token("op", acme="operator"), data={})

@@ -7,8 +7,8 @@ may not look at are the same NotFound in the same words, so that nobody learns w
 from __future__ import annotations
 
 from domain.contracts import DeadLetter
-from domain.errors import InvalidMessage, NotFound
-from domain.identity import Subject
+from domain.errors import NotFound
+from domain.identity import tenant_named
 from domain.operation import Operation
 from domain.service import Service
 from domain.snapshot import Snapshot
@@ -51,10 +51,7 @@ def dead_letter(here: Desk, who: Caller, dead_letter_id: str) -> DeadLetter:
 
 def tenant_of(letter: DeadLetter) -> str | None:
     """Whose it is, as far as its message says; None: nobody's, so that it takes a role everywhere."""
-    try:
-        return Subject.parse(letter.subject or "").tenant_id
-    except InvalidMessage:
-        return None
+    return tenant_named(letter.subject)
 
 
 def changes(here: Desk, service_id: str) -> list[UpgradeRecord]:

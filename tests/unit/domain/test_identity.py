@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.errors import InvalidMessage
-from domain.identity import Subject, check_id, check_name
+from domain.identity import Subject, check_id, check_name, tenant_named
 
 HOSTILE = [
     "",
@@ -62,6 +62,24 @@ def test_a_subject_with_a_hostile_service_is_refused_by_its_field() -> None:
 def test_the_subject_reads_back_as_it_was_written() -> None:
     text = "tenant/acme/service/web"
     assert str(Subject.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "tenant"),
+    [
+        ("tenant/acme/service/web", "acme"),
+        ("tenant/acme/services/web", "acme"),
+        ("tenant/acme/", "acme"),
+        ("tenant/acme", None),
+        ("tenant/Acme/service/web", None),
+        ("tenant/../service/web", None),
+        ("x/tenant/acme/service/web", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_whose_a_subject_is_can_be_told_when_the_rest_is_wrong(text: str | None, tenant: str | None) -> None:
+    assert tenant_named(text) == tenant
 
 
 @pytest.mark.parametrize("text", ["", "../../etc", "0192F0C1-7C9A-7C3F-B7A5-D5E2C1A0B9F8", "0192f0c1", "x" * 36])
