@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 import handlers
 from domain.errors import BackstayError
@@ -98,8 +99,10 @@ def test_an_event_that_is_called_told_and_never_comes_is_noticed(
 
 def test_the_bench_would_find_a_secret(matrix: Matrix, tmp_path: Path) -> None:
     """A scan that finds nothing must be able to find something."""
-    leak = matrix.bench.home / "leak.log"
+    leak, packed = matrix.bench.home / "leak.log", matrix.bench.home / "packed"
     leak.write_text("password=pa55word-canary-7f3a")
+    packed.write_bytes(zstandard.compress(b"password=pa55word-canary-7f3a"))
     found = matrix.bench.secrets_found()
     leak.unlink()
-    assert found == ["file leak.log"]
+    packed.unlink()
+    assert found == ["marked secret in file leak.log", "marked secret in file packed"]

@@ -1,6 +1,6 @@
 """A sample of the search for secrets: the scanner finds what is planted, and the embedded node tells nothing.
 
-The whole of it is `python -m tests.prove.secrets`, on every stack.
+The whole of it is in `make prove`, and `python -m tests.prove.secrets` on every stack.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from urllib.parse import quote
 import pytest
 import zstandard
 
+from tests.prove.bench import SECRET as MARK
 from tests.prove.scanner import Scanner, files
+from tests.prove.secrets import searched
 
 SECRET = 'Sesame/"Öffne+dich"~4711'
 WAYS: dict[str, Callable[[bytes], bytes]] = {
@@ -44,3 +46,12 @@ def test_the_scanner_finds_a_planted_secret_however_it_was_written(tmp_path: Pat
     (tmp_path / "object").write_bytes(b"before\0" + WAYS[way](SECRET.encode()) + b"\0after")
     (tmp_path / "clean").write_bytes(b"before\0" + WAYS[way](b"nothing of the kind is in here") + b"\0after")
     assert scanner.places(files(tmp_path)) == ["env in file object"]
+
+
+def test_an_embedded_node_that_logs_all_it_can_tells_no_secret_but_the_planted_one(tmp_path: Path) -> None:
+    """I18: an upgrade, refused messages and every route; the command line and the other stacks are in `make prove`."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "planted").write_bytes(gzip.compress(MARK.encode()))
+    places, found = searched("embedded", tmp_path, ["upgrade"], whole=False)
+    assert found == ["variable in file planted"]
+    assert places > 100

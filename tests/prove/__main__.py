@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tests.prove.hosts import hosts
 from tests.prove.proofs import Line, disks, faults, kills, outages, simulated, tried
+from tests.prove.secrets import secrets
 from tests.prove.stacks import STACKS
 
 PAGE = Path("docs/reliability.md")
@@ -61,6 +62,7 @@ def _proofs() -> dict[str, Callable[[float], list[Line]]]:
         "outages": outages,
         "disk": disks,
         "hosts": hosts,
+        "secrets": secrets,
     }
 
 

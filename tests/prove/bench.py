@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.chaos.victim import PATIENCE, Death, End, end_of, run_node, start_nod
 from tests.chaos.world import SECRET, SOURCE, TENANT, command, settings_of
 from tests.fakes.region import RegionDouble
 from tests.prove.listener import ENDS, Listener
+from tests.prove.scanner import Scanner, files
 from workers.bootstrap import System
 from workers.border import Publisher
 from workers.config import Settings
@@ -194,19 +196,20 @@ class Bench:
             connection.execute(snapshot.delete().where(snapshot.c.snapshot_id == snapshot_id))
 
     def secrets_found(self) -> list[str]:
-        """Where the marked secret can be read: rows, objects, files, logs. The region is told it and is left out."""
-        places = []
+        """Where the marked secret can be read, however it was written: rows, objects, files, logs. The region is told
+        it and is left out."""
+        return Scanner({"marked secret": SECRET}).places(self._kept())
+
+    def _kept(self) -> Iterator[tuple[str, bytes]]:
         with self._engine.connect() as connection:
             for name, table in self._tables.items():
                 for row in connection.execute(select(table)):
-                    values = [bytes(v) if isinstance(v, memoryview | bytes) else str(v).encode() for v in row]
-                    places += [f"table {name}"] * any(SECRET.encode() in value for value in values)
+                    for value in row:
+                        plain = bytes(value) if isinstance(value, memoryview | bytes) else str(value).encode()
+                        yield f"table {name}", plain
         for info in self.system.store.list("tenants/"):
-            places += [f"object {info.key}"] * (SECRET.encode() in self.system.store.get(info.key))
-        for path in self.home.rglob("*"):
-            if path.is_file() and not path.is_symlink() and SECRET.encode() in path.read_bytes():
-                places.append(f"file {path.relative_to(self.home)}")
-        return places
+            yield f"object {info.key}", self.system.store.get(info.key)
+        yield from files(self.home)
 
 
 __all__ = ["PATIENCE", "SECRET", "SOURCE", "TENANT", "Bench"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,22 +36,20 @@ class Scanner:
                 found |= self.names(inner, deep - 1)
         return found
 
-    def places(self, told: Mapping[str, bytes | str]) -> list[str]:
+    def places(self, told: Iterable[tuple[str, bytes | str]]) -> list[str]:
         """What was found where, as sentences."""
         return [
             f"{secret} in {place}"
-            for place, data in told.items()
+            for place, data in told
             for secret in sorted(self.names(data if isinstance(data, bytes) else data.encode("utf-8", "replace")))
         ]
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Every file beneath a folder, by its name there."""
-    found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            found[f"file {path.relative_to(folder)}"] = path.read_bytes()
-    return found
+            yield f"file {path.relative_to(folder)}", path.read_bytes()
 
 
 def _forms(secret: str) -> Iterator[bytes]:
@@ -74,20 +72,20 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
     for magic, unpack in ((_GZIP, _deflated), (_ZSTD, _zstandard), *((magic, _deflated) for magic in _ZLIB)):
         at = data.find(magic)
         while at >= 0:
-            inner = unpack(data[at:])
+            inner = unpack(memoryview(data)[at:])
             if len(inner) > 8:
                 yield inner
             at = data.find(magic, at + 1)
 
 
-def _deflated(data: bytes) -> bytes:
+def _deflated(data: memoryview) -> bytes:
     try:
         return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(data, MOST)
     except zlib.error:
         return b""
 
 
-def _zstandard(data: bytes) -> bytes:
+def _zstandard(data: memoryview) -> bytes:
     try:
         return zstandard.ZstdDecompressor().decompressobj().decompress(data)
     except zstandard.ZstdError:

@@ -12,6 +12,7 @@ import http.client
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -36,6 +37,7 @@ from tests.integration.test_tracing import listening
 from tests.integration.test_web_tenants import ROUTES
 from tests.prove.bench import SECRET, TENANT, Bench
 from tests.prove.commands import SCENARIOS
+from tests.prove.proofs import Line
 from tests.prove.scanner import Scanner, files
 from tests.prove.stacks import STACKS, stack
 from tests.servers.ports import free_ports
@@ -84,8 +86,9 @@ class Search:
         )
 
     # ------------------------------------------------------------ what is done
-    def work(self, names: Iterable[str]) -> None:
-        """Every scenario to its end, and a service that has every kind of secret."""
+    def work(self, names: Iterable[str], *, whole: bool) -> None:
+        """These scenarios to their ends, and a service that has every kind of secret; then the questions, only those
+        that the node itself answers unless it is the `whole` search."""
         with (self.bench.home / "node.log").open("ab") as log:
             node = subprocess.Popen(self._line("serve"), env=os.environ | self.environment, stdout=log, stderr=log)
             try:
@@ -93,6 +96,8 @@ class Search:
                 self._scenarios(list(names))
                 self._marked()
                 self._asked()
+                if whole:
+                    self._asked_by_commands()
             finally:
                 node.send_signal(signal.SIGTERM)
                 node.wait(60)
@@ -136,7 +141,7 @@ class Search:
 
     # ------------------------------------------------------------ what is asked
     def _asked(self) -> None:
-        """Every route, every question of the command line, a bundle; and credentials of servers that are not there."""
+        """Every route of the node."""
         names = self._names()
         for method, path in ROUTES:
             if path.endswith(SHOWN):
@@ -146,6 +151,9 @@ class Search:
             self.told[f"{method} {path} ({status})"] = text
         self.told["/metrics"] = self._ask("GET", "/metrics")[1]
         self.told["/readyz"] = self._ask("GET", "/readyz")[1]
+
+    def _asked_by_commands(self) -> None:
+        """Every question of the command line, a bundle; and credentials of servers that are not there."""
         for words in _questions():
             self._run(*words, "--json")
         self._run("support-bundle", "--output", str(self.bench.home / "bundle.tar.gz"), "--log",
@@ -216,13 +224,13 @@ class Search:
         """How many places, and what was found in them."""
         self._queued()
         self.told |= {f"span {number}": body for number, body in enumerate(spans)}
-        self.told |= files(self.bench.home)
+        self.told.update(files(self.bench.home))
         self.told["dump of the database"] = _dump(self.bench.settings.database_url)
         for info in self.bench.system.store.list("tenants/"):
             self.told[f"object {info.key}"] = self.bench.system.store.get(info.key)
         scanner = Scanner(self.marks)
         assert "variable" in scanner.names(json.dumps(self.bench.region.root()).encode()), "the region was not told it"
-        return len(self.told), scanner.places(self.told)
+        return len(self.told), scanner.places(self.told.items())
 
 
 def _questions() -> list[tuple[str, ...]]:
@@ -259,7 +267,7 @@ def _with_password(url: str, password: str) -> str:
     return re.sub(r"//([^:@/]+)@", rf"//\1:{password}@", url, count=1)
 
 
-def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS) -> tuple[int, list[str]]:
+def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS, *, whole: bool = True) -> tuple[int, list[str]]:
     """How many places were searched on that stack, and what was found."""
     with stack(name, home) as (given, _), RegionDouble(fenced=True) as region, listening() as (collector, requests):
         marks, environment = dict(MARKS), dict(given)
@@ -271,10 +279,26 @@ def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS) -> tuple[i
         made = Search(Bench(home / "run", region, environment), marks, collector)
         try:
             made.listen()
-            made.work(names)
+            made.work(names, whole=whole)
             return made.search(request.body for request in requests)
         finally:
             made.bench.close()
+
+
+def secrets(seconds: float) -> list[Line]:
+    """The whole search on one stack after the other, in a drawn order, until the time is over; on one at least."""
+    until, lines = time.monotonic() + seconds, list[Line]()
+    for name in random.sample(list(STACKS), len(STACKS)):
+        home = Path(tempfile.mkdtemp(prefix="secrets-"))
+        try:
+            places, found = searched(name, home)
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+        done = "every command, route and question; objects, rows, logs, queues, spans, pages, bundles"
+        lines.append(Line(f"search for secrets: {STACKS[name]}", done, 0, tuple(found), f"{places} places"))
+        if time.monotonic() > until:
+            break
+    return lines
 
 
 def main() -> int:
@@ -292,7 +316,7 @@ def main() -> int:
     return 1 if bad else 0
 
 
-__all__ = ["searched"]
+__all__ = ["searched", "secrets"]
 
 if __name__ == "__main__":
     sys.exit(main())
