@@ -1,7 +1,8 @@
 """What somebody must do now and then, on any node: every duty is idempotent, so nobody is elected.
 
 Correctness never waits for it: expired leases are claimable by themselves. It tells that the node is
-alive, frees leases of processes that died on this host, and removes what interrupted work left.
+alive, frees leases of processes that died on this host, and removes what interrupted work left. What others wait for
+has a thread of its own, because removing may take hours and a node that is silent for a minute is called away.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from domain.contracts import Archive, Catalogue, Clock, History, Ledger, Nodes, 
 from domain.errors import BackstayError
 from domain.node import NodeReport
 from domain.operation import TERMINAL
+from workers.collecting import Collecting
 from workers.daily import Daily
-from workers.loop import Loop
 from workers.metrics import Metrics
 from workers.owner import Owner
 from workers.replaying import Replaying
+from workers.rounds import Duty, Rounds
 
 log = structlog.get_logger("sweeper")
 
@@ -59,7 +61,7 @@ class Duties:
 
 
 class Sweeper:
-    """One thread of one process. `start()`, `stop()`; each duty fails alone and is tried again."""
+    """Two threads of one process. `start()`, `stop()`; each duty fails alone and is tried again."""
 
     def __init__(
         self,
@@ -72,53 +74,48 @@ class Sweeper:
         report: Callable[[], NodeReport] = NodeReport,
     ) -> None:
         """`wake` says that there may be new work; `report` is what the node says of itself with each beat."""
-        self._duties, self._owner, self._clock, self._version, self._wake = duties, owner, clock, version, wake
+        self._duties, self._owner, self._version, self._wake = duties, owner, version, wake
         self._metrics, self._report, self._drained = metrics, report, False
         self._stopping = threading.Event()
-        self._loop = Loop("sweeper", self._sweep)
-        self._due: dict[str, float] = {}
+        self._collecting = Collecting(duties.catalogue, duties.archive, clock)
+        self._pulse = Rounds("pulse", self._short(), BEAT_SECONDS, clock, metrics)
+        self._tidying = Rounds("sweeper", self._long(), BEAT_SECONDS, clock, metrics)
+
+    def _short(self) -> tuple[Duty, ...]:
+        """What others wait for: one statement or two each."""
+        return (
+            Duty("beat", 0.0, self._beat),
+            Duty("release-dead", 0.0, self._release_dead),
+            Duty("expire", EXPIRE_SECONDS, self._expire),
+        )
+
+    def _long(self) -> tuple[Duty, ...]:
+        """What lasts for as long as there is something left."""
+        return (
+            Duty("garbage", TIDY_SECONDS, self.collect_garbage),
+            Duty("staging", TIDY_SECONDS, self.discard_staging),
+            Duty("daily", DAILY_SECONDS, self._ask_for_daily_work),
+            Duty("uploads", UPLOADS_SECONDS, self._sweep_uploads),
+            Duty("replays", 0.0, self._carry_on_replays),
+            Duty("history", HISTORY_SECONDS, self._prune_history),
+        )
 
     def start(self) -> None:
         """Begin; the first round runs at once, so a restarted node frees its predecessor's leases."""
-        self._loop.start()
+        self._pulse.start()
+        self._tidying.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End after the duty in hand."""
+        """End after the duties in hand."""
         self._stopping.set()
-        self._loop.stop(timeout)
-
-    def alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._loop.alive()
-
-    def _sweep(self, stopping: threading.Event) -> None:
-        self.round()
-        stopping.wait(BEAT_SECONDS)
+        self._tidying.ask_to_stop()
+        self._pulse.stop(timeout)
+        self._tidying.stop(timeout)
 
     def round(self) -> None:
         """Do whatever is due."""
-        for name, seconds, duty in (
-            ("beat", 0.0, self._beat),
-            ("release-dead", 0.0, self._release_dead),
-            ("expire", EXPIRE_SECONDS, self._expire),
-            ("garbage", TIDY_SECONDS, self.collect_garbage),
-            ("staging", TIDY_SECONDS, self.discard_staging),
-            ("daily", DAILY_SECONDS, self._ask_for_daily_work),
-            ("uploads", UPLOADS_SECONDS, self._sweep_uploads),
-            ("replays", 0.0, self._carry_on_replays),
-            ("history", HISTORY_SECONDS, self._prune_history),
-        ):
-            now = self._clock.boottime()
-            if now < self._due.get(name, 0.0) or self._stopping.is_set():
-                continue
-            self._due[name] = now + seconds
-            try:
-                duty()
-            except (BackstayError, OSError) as error:
-                log.warning("sweep.failed", duty=name, detail=str(error))
-                self._metrics.duty_failed(name)
-            else:
-                self._metrics.duty_done(name)
+        self._pulse.round()
+        self._tidying.round()
 
     def _beat(self) -> None:
         drained = self._duties.nodes.beat(self._owner.node, self._owner.boot_id, self._version, self._report())
@@ -148,27 +145,30 @@ class Sweeper:
 
     def collect_garbage(self) -> int:
         """Remove objects that no snapshot needs; how many rows were finished."""
-        done = 0
         self._duties.catalogue.expire_exports()
-        while rows := self._duties.catalogue.garbage(500):
-            gone = self._duties.archive.collect(rows, self._duties.catalogue.live_packs)
-            self._duties.catalogue.forget_garbage(gone)
-            done += len(gone)
-            if len(gone) < len(rows):
-                break
+        done = self._collecting.collect(self._stopping)
         if done:
             log.info("sweep.garbage-removed", rows=done)
         return done
 
     def discard_staging(self) -> int:
-        """Remove trees that ended operations left beside the live ones; how many."""
-        done = 0
+        """Remove trees that ended operations left beside the live ones; how many. Raises, at the end, why the first
+        that stays could not."""
+        done, trouble = 0, list[Exception]()
         for op_id in self._duties.trees.staged_operations():
-            operation = self._duties.ledger.get(op_id)
+            if self._stopping.is_set():
+                break
             # An unknown id may be a restore of another database that shares this apps root: not ours.
-            if operation is not None and operation.state in TERMINAL:
+            if self._duties.ledger.state(op_id) not in TERMINAL:
+                continue
+            try:
                 self._duties.trees.discard(op_id)
                 done += 1
+            except (BackstayError, OSError) as error:
+                log.warning("sweep.tree-stays", operation=op_id, detail=str(error))
+                trouble.append(error)
+        if trouble:
+            raise trouble[0]
         return done
 
     def _ask_for_daily_work(self) -> None:

@@ -136,3 +136,6 @@ class Ledger(Protocol):
 
     def get(self, op_id: str) -> Operation | None:
         """One operation by id."""
+
+    def state(self, op_id: str) -> State | None:
+        """How far it is, also of one whose data does not open; None if unknown."""

@@ -122,3 +122,4 @@ class Garbage:
     key: str
     is_prefix: bool
     created_at: int
+    first: bool = False  # a manifest: what it names must not go before it

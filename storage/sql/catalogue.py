@@ -135,7 +135,7 @@ class SqlCatalogue:
                 .order_by(garbage.c.turn, garbage.c.created_at, garbage.c.object_key)
                 .limit(limit)
             ).all()
-        return [Garbage(row.object_key, bool(row.is_prefix), row.created_at) for row in rows]
+        return [Garbage(row.object_key, bool(row.is_prefix), row.created_at, row.turn == 0) for row in rows]
 
     def live_packs(self, prefix: str) -> set[str]:
         """See the port."""

@@ -159,3 +159,9 @@ class SqlLedger:
         with self._tx.read() as connection:
             row = connection.execute(select(operation).where(operation.c.op_id == op_id)).first()
         return None if row is None else read_operation(row, self._vault)
+
+    def state(self, op_id: str) -> State | None:
+        """How far it is, also of one whose data does not open."""
+        with self._tx.read() as connection:
+            found = connection.scalar(select(operation.c.state).where(operation.c.op_id == op_id))
+        return None if found is None else State(found)
