@@ -19,13 +19,14 @@ GOOD = {"tenant": "acme", "name": "weekly", "kind": "create-snapshot", "cron": "
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """With one schedule, `nightly` of acme."""
+    """With two schedules of acme: `nightly`, and `prune`, which asks for what takes an admin."""
     with site(tmp_path_factory.mktemp("schedules") / "data") as made:
         path = "/api/v1/tenants/acme/services/web/create-snapshot"
         assert made.ask("POST", path, made.token("api", everywhere="admin"), data={}).status == 202
         nightly = Schedule("acme", "nightly", "create-snapshot", "30 2 * * *", zone="Europe/Berlin", next_at=1)
-        change = SaveSchedule(nightly)
-        made.system.database.ledger.settle(made.claim(), Outcome.succeeded("done", changes=(change,)))
+        prune = Schedule("acme", "prune", "apply-retention", "0 4 * * *", next_at=1)
+        changes = (SaveSchedule(nightly), SaveSchedule(prune))
+        made.system.database.ledger.settle(made.claim(), Outcome.succeeded("done", changes=changes))
         yield made
 
 
@@ -96,6 +97,19 @@ def test_an_operator_of_a_tenant_makes_one_there_only(here: Site) -> None:
     assert here.ask("POST", "/schedules/new", token, form=form).status == 303
     [entry] = here.system.database.audit.list(action="set-schedule")
     assert (entry.actor, entry.subject) == ("of-acme", "tenant/acme/service/weekly")
+
+
+def test_a_schedule_is_changed_by_whoever_may_make_one_of_its_kind(here: Site, anna: Person) -> None:
+    """The form of an operator has no `apply-retention` to choose: sent off, it would take snapshots instead."""
+    path = "/schedules/acme/prune/change"
+    assert path not in anna.get("/schedules/acme/prune").text and "Pause it" in anna.get("/schedules/acme/prune").text
+    assert anna.get(path).status == 403
+    before = here.system.database.inbox.backlog()
+    assert sent(anna, path, look="true").status == 403 and sent(anna, path).status == 403
+    assert here.system.database.inbox.backlog() == before
+    root = Person(here, "admin")
+    assert path in root.get("/schedules/acme/prune").text
+    assert '<option value="apply-retention" selected>' in root.get(path).text
 
 
 def test_removing_wants_the_name(anna: Person) -> None:

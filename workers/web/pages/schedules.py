@@ -1,7 +1,7 @@
 """Schedules on pages: what is asked for by itself, when next, what became of the last times; pausing and going on.
 
-Apart from services because a schedule may be about all services of a tenant. Making and changing one takes a file or a
-command; what an operator wants at night is to stop one for a while, and to see that it goes on again.
+Apart from services because a schedule may be about all services of a tenant. Making and changing one is a
+form of its own; what an operator wants at night is to stop one for a while, and to see that it goes on again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from domain.errors import NotFound
 from domain.schedule import Schedule
 from workers.command_event import uuid7
 from workers.cron import CronCalendar
-from workers.web.access import Action, Caller
+from workers.web.access import Action, Caller, action_of
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, scope, shown
@@ -56,6 +56,7 @@ def one(request: Request, here: Here, who: Who, tenant_id: str, name: str) -> Re
         paused=found.paused(here.clock.wall_ms()),
         times=following(found.cron, found.zone, found.next_at - 1) if found.next_at else [],
         may_change=who.may(Action.SCHEDULES_CHANGE, tenant_id),
+        may_replace=who.may(action_of("set-schedule", {"kind": found.kind}), tenant_id),
     )  # fmt: skip
 
 

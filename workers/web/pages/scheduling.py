@@ -22,7 +22,7 @@ from workers.cli.spans import seconds_of
 from workers.command_event import uuid7
 from workers.cron import MACROS, CronCalendar
 from workers.web import visible
-from workers.web.access import COMMANDS, Action, Caller
+from workers.web.access import COMMANDS, Action, Caller, action_of
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, shown
@@ -59,8 +59,7 @@ def blank(request: Request, here: Here, who: Who, tenant: str = "", service: str
 
 def filled(request: Request, here: Here, who: Who, tenant_id: str, name: str) -> Response:
     """The form of one that is."""
-    found = find(here, who, tenant_id, name)
-    who.require(Action.SCHEDULES_CHANGE, tenant_id)
+    found = _changeable(here, who, tenant_id, name)
     given = {
         "tenant": tenant_id, "name": name, "kind": found.kind, "service": found.service_id, "cron": found.cron,
         "zone": found.zone, "jitter": str(found.jitter_seconds), "catch_up": found.catch_up.value,
@@ -143,8 +142,7 @@ def change(
     message_id: Annotated[str, Form()],
 ) -> Response:  # fmt: skip
     """Replace its definition; its name, its pause and what it has asked for stay."""
-    found = find(here, who, tenant_id, name)
-    who.require(Action.SCHEDULES_CHANGE, tenant_id)
+    found = _changeable(here, who, tenant_id, name)
     data = read.command(here, who, tenant_id)
     if read.look:
         return _page(request, here, who, read.given(tenant_id, name), found, read)
@@ -166,6 +164,13 @@ def _page(
         services=[one.service_id for one in here.database.list_services(where)][:500] if where else [],
         times=following(read.cron, read.zone, now) if read is not None else [],
     )  # fmt: skip
+
+
+def _changeable(here: Desk, who: Caller, tenant_id: str, name: str) -> Schedule:
+    """The schedule, for whoever may make one of its kind: to others the form would offer another kind instead."""
+    found = find(here, who, tenant_id, name)
+    who.require(action_of("set-schedule", {"kind": found.kind}), tenant_id)
+    return found
 
 
 def _tenants(who: Caller) -> list[str] | None:
