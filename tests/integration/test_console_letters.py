@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from domain.audit import Actor
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
 from tests.integration.test_api import broken
@@ -72,3 +73,54 @@ def test_whoever_may_not_see_nodes_is_told_nothing_of_them(here: Site, both: str
     everywhere = here.token("everywhere", everywhere="viewer")
     told = here.ask("GET", "/?tenant=acme", everywhere).text
     assert "every node has been seen" in told and "nodes away" in told
+
+
+# ---------------------------------------------------------------- replays
+def begun(here: Site, by: Actor) -> str:
+    """The address of a replay of the letter of `umbrella` that is under way."""
+    [letter] = here.system.database.dead_letters.list(resolved=False, limit=9, before=None)
+    made = here.system.database.replays.create(
+        by, [letter.dead_letter_id], canary=0, per_minute=1, reason="", selection={}
+    )
+    return f"/dead-letters/replays/{made.replay_id}"
+
+
+def asked(here: Site, token: str, address: str) -> list[int]:
+    """What looking at it, and stopping it, answer: on the page, and over the API."""
+    api = address.replace("/dead-letters", "/api/v1")
+    return [
+        here.ask("GET", address, token).status,
+        here.ask("GET", api, token).status,
+        here.ask("POST", f"{address}/stop", token, form={"reason": "x"}).status,
+        here.ask("POST", f"{api}/stop", token, data={"reason": "x"}).status,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("role", "way", "answers"),
+    [
+        ({"umbrella": "operator"}, "cli", [404, 404, 404, 404]),
+        ({"umbrella": "operator"}, "api", [200, 200, 303, 200]),
+        ({"umbrella": "operator"}, "console", [200, 200, 303, 200]),
+        ({"umbrella": "viewer"}, "console", [200, 200, 403, 403]),
+        ({"acme": "admin"}, "console", [200, 200, 403, 403]),
+        ({"everywhere": "viewer"}, "cli", [200, 200, 403, 403]),
+        ({"everywhere": "operator"}, "cli", [200, 200, 303, 200]),
+    ],
+)
+def test_a_replay_is_stopped_by_whoever_may_replay_what_waits_in_it_and_a_name_alone_shows_none(
+    here: Site, role: dict[str, str], way: str, answers: list[int]
+) -> None:
+    """On a command line somebody else may have the name of a token."""
+    name = f"anna-{way}-{'-'.join(role)}-{'-'.join(role.values())}"
+    token = here.token(name, **role)
+    address = begun(here, Actor(name, way))
+    listed = address in here.ask("GET", "/dead-letters", token).text
+    assert asked(here, token, address) == answers and listed is (answers[0] == 200)
+
+
+@pytest.mark.parametrize(("role", "offered"), [("viewer", False), ("operator", True)])
+def test_stopping_a_replay_is_offered_to_whoever_may(here: Site, role: str, offered: bool) -> None:
+    token = here.token(f"bert-{role}", umbrella=role)
+    address = begun(here, Actor(f"bert-{role}", "console"))
+    assert ("Stop the replay" in here.ask("GET", address, token).text) is offered

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.contracts import Accepted, DeadLetter
+from domain.letters import LetterFilter
+from domain.replay import MOST_LETTERS, ItemState, Replay
 from workers.replaying import Replaying
 from workers.web import visible
-from workers.web.access import COMMANDS, Action, Caller, NotAllowed, action_of
+from workers.web.access import COMMANDS, LEAST, Action, Caller, NotAllowed, action_of
+from workers.web.desk import Desk
 
 #: What any command takes, whatever its data are.
 _ALL = frozenset({*COMMANDS.values(), Action.SNAPSHOTS_PLACE})
@@ -39,6 +42,29 @@ def require_replays(work: Replaying, who: Caller, dead_letter_ids: Sequence[str]
                 f"dead letter {dead_letter_id}: {error}",
                 next_step="leave it out, by its id or by the type of command, or ask somebody with that role",
             ) from None
+
+
+def may_stop(here: Desk, who: Caller, found: Replay) -> bool:
+    """Whether they may replay each of the letters that still wait in it."""
+    if who.may(Action.DEAD_LETTERS_REPLAY, None):
+        return True
+    waiting = [
+        one.dead_letter_id for one in here.database.replays.items(found.replay_id) if one.state is ItemState.WAITING
+    ]
+    letters = here.database.letter_questions.candidates(LetterFilter(), MOST_LETTERS, waiting)
+    tenants = {visible.tenant_of(letter) for letter in letters}
+    return who.tenants(Action.DEAD_LETTERS_REPLAY) != [] and all(
+        who.may(Action.DEAD_LETTERS_REPLAY, tenant) for tenant in tenants
+    )
+
+
+def require_stop(here: Desk, who: Caller, found: Replay) -> None:
+    """NotAllowed unless they may."""
+    if not may_stop(here, who, found):
+        raise NotAllowed(
+            f"stopping replay {found.replay_id} takes the role {LEAST[Action.DEAD_LETTERS_REPLAY].value} in the tenant "
+            f"of each letter that waits in it, which {who.name} has not"
+        )
 
 
 def require_edited(who: Caller, letter: DeadLetter, item: Accepted) -> None:

@@ -9,12 +9,17 @@ from __future__ import annotations
 from domain.contracts import DeadLetter
 from domain.errors import NotFound
 from domain.identity import tenant_named
+from domain.letters import Candidate
 from domain.operation import Operation
+from domain.replay import Replay
 from domain.service import Service
 from domain.snapshot import Snapshot
 from domain.upgrade_record import UpgradeRecord
 from workers.web.access import Action, Caller
 from workers.web.desk import Desk
+
+#: The ways by which a name is that of a token.
+OVER_HTTP = frozenset({"api", "console"})
 
 
 def operation(here: Desk, who: Caller, operation_id: str) -> Operation:
@@ -49,7 +54,22 @@ def dead_letter(here: Desk, who: Caller, dead_letter_id: str) -> DeadLetter:
     return found
 
 
-def tenant_of(letter: DeadLetter) -> str | None:
+def replay(here: Desk, who: Caller, replay_id: str) -> Replay:
+    """The replay; NotFound."""
+    found = here.database.replays.get(replay_id)
+    if found is None or not may_see_replay(who, found):
+        raise _absent("replay", replay_id, "unknown-replay")
+    return found
+
+
+def may_see_replay(who: Caller, found: Replay) -> bool:
+    """Whether they have begun it over HTTP, or may look at everybody's letters. A name is a token's only here: on a
+    command line somebody else may have it."""
+    own = found.actor == who.name and found.way in OVER_HTTP
+    return own or who.may(Action.DEAD_LETTERS_READ, None)
+
+
+def tenant_of(letter: DeadLetter | Candidate) -> str | None:
     """Whose it is, as far as its message says; None: nobody's, so that it takes a role everywhere."""
     return tenant_named(letter.subject)
 

@@ -11,17 +11,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from domain.errors import NotFound, Refused
+from domain.errors import Refused
 from domain.letters import Verdict
 from domain.replay import Replay
 from workers.letter_documents import advice_documents, replay_document, replay_item_document
-from workers.web.access import Action, Caller
+from workers.web import visible
+from workers.web.access import Action
 from workers.web.api.dead_letters import Chosen, allowed
 from workers.web.api.description import DocumentRoute
 from workers.web.api.inputs import ID, Here, Limit, Why
 from workers.web.desk import Desk
 from workers.web.entry import Who
-from workers.web.rerunning import require_replays
+from workers.web.rerunning import require_replays, require_stop
 from workers.wiring import replaying_of
 
 routes = APIRouter(route_class=DocumentRoute, prefix="/replays", tags=["dead letters"])
@@ -59,13 +60,13 @@ def begin_replay(here: Here, who: Who, wanted: Wanted) -> dict[str, Any]:
     )
     taken = set(safe)
     left_out = [one for one in advice if one.dead_letter_id not in taken]
-    return _whole(here, _seen(here, who, begun.replay_id)) | {"left_out": advice_documents(left_out)}
+    return _whole(here, visible.replay(here, who, begun.replay_id)) | {"left_out": advice_documents(left_out)}
 
 
 @routes.get("")
 def list_replays(here: Here, who: Who, limit: Limit = 50) -> dict[str, Any]:
     """Replays of many letters, newest first."""
-    found = [replay for replay in here.database.replays.list(limit) if _may_see(who, replay)]
+    found = [replay for replay in here.database.replays.list(limit) if visible.may_see_replay(who, replay)]
     documents = [replay_document(one, here.database.replays.items(one.replay_id)) for one in found]
     return {"replays": documents, "next": None}
 
@@ -73,32 +74,17 @@ def list_replays(here: Here, who: Who, limit: Limit = 50) -> dict[str, Any]:
 @routes.get("/{replay_id}")
 def show_replay(here: Here, who: Who, replay_id: ReplayId) -> dict[str, Any]:
     """One replay with each of its letters."""
-    return _whole(here, _seen(here, who, replay_id)) | {"left_out": []}
+    return _whole(here, visible.replay(here, who, replay_id)) | {"left_out": []}
 
 
 @routes.post("/{replay_id}/stop")
 def stop_replay(here: Here, who: Who, replay_id: ReplayId, why: Why) -> dict[str, Any]:
-    """What still waits in it stays a dead letter; what was replayed goes on."""
-    _seen(here, who, replay_id)
+    """What still waits in it stays a dead letter; what was replayed goes on. Takes the role in each waiting letter's
+    tenant."""
+    require_stop(here, who, visible.replay(here, who, replay_id))
     done = here.database.replays.stop(replay_id, who.actor, why.reason)
-    found = _seen(here, who, replay_id)
+    found = visible.replay(here, who, replay_id)
     return replay_document(found, here.database.replays.items(replay_id)) | {"stopped_now": done}
-
-
-def _seen(here: Desk, who: Caller, replay_id: str) -> Replay:
-    found = here.database.replays.get(replay_id)
-    if found is None or not _may_see(who, found):
-        raise NotFound(
-            f"replay {replay_id} does not exist",
-            code="unknown-replay",
-            next_step="GET /api/v1/replays shows the newest ones",
-        )
-    return found
-
-
-def _may_see(who: Caller, replay: Replay) -> bool:
-    own = (replay.actor, replay.way) == (who.actor.name, who.actor.way)
-    return own or who.may(Action.DEAD_LETTERS_REPLAY, None)
 
 
 def _whole(here: Desk, replay: Replay) -> dict[str, Any]:

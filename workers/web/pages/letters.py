@@ -69,8 +69,7 @@ def listed(
 def replays_of(here: Desk, who: Caller) -> list[Replay]:
     """The last replays that the caller may look at."""
     found = here.database.replays.list(FEW * 4)
-    everyones = who.may(Action.DEAD_LETTERS_READ, None)
-    return [one for one in found if everyones or one.actor == who.name][:FEW]
+    return [one for one in found if visible.may_see_replay(who, one)][:FEW]
 
 
 def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool = False) -> Response:

@@ -16,12 +16,12 @@ from domain.errors import InvalidMessage, NotFound
 from domain.letters import INSISTABLE, Advice, LetterFilter, Verdict
 from domain.replay import ItemState, Replay, ReplayState
 from workers.web import visible
-from workers.web.access import Action, Caller
+from workers.web.access import Action
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, part, scope, shown
 from workers.web.pages.letters import VERDICTS, note_opened, replaying
-from workers.web.rerunning import require_edited, require_replay, require_replays
+from workers.web.rerunning import may_stop, require_edited, require_replay, require_replays, require_stop
 
 #: Letters of a group that one form replays.
 MOST = 2000
@@ -96,21 +96,20 @@ def progress(
     request: Request, here: Here, who: Who, replay_id: str, piece: Annotated[str, Query(alias="part")] = ""
 ) -> Response:
     """How a replay goes on."""
-    found = _find(here, who, replay_id)
+    found = visible.replay(here, who, replay_id)
     seen = _seen(here, found)
     if piece == "now":
         return part(here, "replay_now.html", refreshing=True, **seen)
     return shown(
         request, here, who, "replay.html", section="dead-letters", title="Replay", refreshing=False,
-        may_stop=who.may(Action.DEAD_LETTERS_REPLAY, None) or found.actor == who.name, **seen,
+        may_stop=found.state is ReplayState.RUNNING and may_stop(here, who, found), **seen,
     )  # fmt: skip
 
 
 def stop(here: Here, who: Who, replay_id: str, reason: Annotated[str, Form()] = "") -> Response:
     """Leave what waits as it is."""
-    found = _find(here, who, replay_id)
-    if found.actor != who.name:
-        who.require(Action.DEAD_LETTERS_REPLAY, None)
+    found = visible.replay(here, who, replay_id)
+    require_stop(here, who, found)
     done = here.database.replays.stop(replay_id, who.actor, reason.strip())
     return RedirectResponse(
         f"/dead-letters/replays/{replay_id}?told={'changed' if done else 'before'}", status_code=303
@@ -176,13 +175,6 @@ def counted(advice: list[Advice]) -> list[tuple[Verdict, int]]:
     """How many letters have each verdict, in the order of the verdicts."""
     counts = Counter(one.verdict for one in advice)
     return [(verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict]]
-
-
-def _find(here: Desk, who: Caller, replay_id: str) -> Replay:
-    found = here.database.replays.get(replay_id)
-    if found is None or not (found.actor == who.name or who.may(Action.DEAD_LETTERS_READ, None)):
-        raise NotFound(f"there is no replay {replay_id[:80]}", code="unknown-replay")
-    return found
 
 
 def _seen(here: Desk, found: Replay) -> dict[str, Any]:
