@@ -6,12 +6,14 @@ the database and never the store. Each function takes the settings and answers w
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import os
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from domain.ability import Ability
 from domain.contracts import Archive, Hooks, ObjectStore, Places, Sources, Trees
@@ -101,9 +103,7 @@ class System:
     @cached_property
     def store(self) -> ObjectStore:
         """Where snapshots are kept."""
-        from storage.store import open_store
-
-        return open_store(self.settings.store_url)
+        return self._store_at(self.settings.store_url)
 
     def examine_store(self, replica: str | None = None) -> tuple[Ability, ...]:
         """Find out what the store, or a replica, can do; writes and removes some small objects."""
@@ -114,9 +114,18 @@ class System:
     @cached_property
     def replica_stores(self) -> dict[str, ObjectStore]:
         """Further stores of snapshots, by name."""
+        return {name: self._store_at(url) for name, url in (self.settings.replicas or {}).items()}
+
+    def _store_at(self, url: str) -> ObjectStore:
+        """The store; a folder as one that this node would know again."""
+        from storage.remembered import RememberedStore
         from storage.store import open_store
 
-        return {name: open_store(url) for name, url in (self.settings.replicas or {}).items()}
+        store, address = open_store(url), urlsplit(url)
+        if address.scheme != "file":
+            return store
+        memory = os.path.join(self.settings.data_dir, "stores", hashlib.sha256(url.encode()).hexdigest()[:16])
+        return RememberedStore(store, f"the folder {unquote(address.path)}", memory)
 
     @cached_property
     def archive(self) -> Archive:

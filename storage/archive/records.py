@@ -14,23 +14,20 @@ import binascii
 import dataclasses
 import hashlib
 import json
-import os
-import re
 from typing import Any
 
 from domain.contracts import ObjectStore, Watch
 from domain.errors import Damaged, ObjectMissing, Refused
-from domain.failpoint import failpoint
 from domain.record import SnapshotRecord
 from domain.restore import ManifestSummary
 from storage.archive import layout, published, verify
 from storage.archive.tenant_keys import TenantKeys
 from storage.sealing import KeyRing
+from storage.store_name import give_name, name_of
 
 FORMAT = 1
 #: Characters; a real one has about a thousand.
 LIMIT = 16 << 10
-_STORE_ID = re.compile(rb"[0-9a-f]{32}\Z")
 
 
 def make(store: ObjectStore, keys: TenantKeys, manifest_key: str) -> str:
@@ -38,7 +35,7 @@ def make(store: ObjectStore, keys: TenantKeys, manifest_key: str) -> str:
     blob = published.fetch_manifest(store, manifest_key)
     header = published.read_manifest(blob, manifest_key, keys).header
     record = SnapshotRecord(
-        store_id=_identity(store) or _named(store),
+        store_id=name_of(store) or give_name(store),
         tenant_id=header.tenant_id,
         service_id=header.service_id,
         snapshot_id=header.snapshot_id,
@@ -71,7 +68,7 @@ def read(store: ObjectStore, keyring: KeyRing, text: str) -> SnapshotRecord:
             next_step="import it with the version of Backstay that wrote it, or a later one",
         )
     record = _fields(_authentic(document, keyring))
-    if record.store_id != _identity(store):
+    if record.store_id != name_of(store):
         raise Refused(
             f"snapshot {record.snapshot_id} lies in another store than this node's",
             code="foreign-store",
@@ -147,26 +144,6 @@ def _fields(found: dict[str, Any]) -> SnapshotRecord:
 
 def _signed(inner: str) -> bytes:
     return b"backstay record %d|" % FORMAT + inner.encode("utf-8", "surrogatepass")
-
-
-def _identity(store: ObjectStore) -> str | None:
-    """What the store is called, if it has been named; a copy of the whole store has the same name."""
-    if store.size(layout.STORE_ID) is None:
-        return None
-    found = store.get(layout.STORE_ID)
-    if not _STORE_ID.match(found):
-        raise Damaged(f"the object {layout.STORE_ID}, which identifies the store, is damaged", code="store-id-damaged")
-    return found.decode("ascii")
-
-
-def _named(store: ObjectStore) -> str:
-    """Name the store; of several nodes that do, the first put decides."""
-    failpoint("store-id.before-create")
-    store.create(layout.STORE_ID, [os.urandom(16).hex().encode("ascii")])
-    failpoint("store-id.after-create")
-    name = _identity(store)
-    assert name is not None, "it was just created"
-    return name
 
 
 def _unreadable(why: str) -> Refused:

@@ -13,6 +13,7 @@ from domain.operation import State
 from domain.outcome import AddSnapshot, Item, Outcome, SaveService
 from domain.service import Service
 from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
+from storage.archive.layout import STORE_ID
 from tests.command_line import CommandLine
 from workers.cli import services
 
@@ -363,7 +364,7 @@ def test_doctor_finds_a_fresh_installation_fine(cli: CommandLine) -> None:
 
 def test_doctor_leaves_no_probe_in_the_store(cli: CommandLine) -> None:
     cli.run("doctor")
-    assert list(cli.system.store.list("")) == []
+    assert [info.key for info in cli.system.store.list("")] == [STORE_ID], "its name, and nothing else"
 
 
 def test_doctor_fails_when_a_part_does_and_still_checks_the_others(
