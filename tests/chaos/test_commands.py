@@ -13,9 +13,10 @@ from domain.errors import BackstayError
 from tests.fakes.region import RegionDouble
 from tests.prove import listener
 from tests.prove.audit import audit, ends, orphans
-from tests.prove.bench import Bench
+from tests.prove.bench import TENANT, Bench
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, held
+from tests.prove.promises import broken
 from workers.border import Publisher
 
 
@@ -84,6 +85,23 @@ def test_the_audit_of_a_soak_sees_what_is_left_over_and_what_is_missing(untouche
         audit(bench, messages, [service], [])
     assert orphans(bench) == ["nothing refers to tenants/acme/packs/nobody/0", f"missing: {known.packs[0]}"]
     assert audit(bench, ["never/sent"], [], [])[0] == "never/sent became 0 operations"
+
+
+def test_what_is_left_staged_or_beside_the_directories_of_services_is_noticed(untouched: Matrix) -> None:
+    """I17: of services with a protecting snapshot too, whose packs belong to it."""
+    service, bench = untouched.ready("rollback"), untouched.bench
+    assert broken(bench, SCENARIOS["hold"], service, {}) == []
+    (protecting,) = bench.system.database.catalogue.find(None, [service], [], 10, None)
+    apps, ended = bench.home / "data" / "apps", bench.found(service, "before").op_id
+    (apps / ".backstay" / ended).mkdir(parents=True)
+    (apps / "stray").mkdir()
+    left = f"{bench.system.archive.pack_prefix(TENANT, protecting.snapshot_id)}left"
+    bench.system.store.put(left, [b"left over"])
+    assert broken(bench, SCENARIOS["hold"], service, {}) == [
+        f"left over ['{left}'], missing []",
+        f"still staged: {ended}",
+        "beside the services' directories: stray",
+    ]
 
 
 def test_an_event_that_is_called_told_and_never_comes_is_noticed(

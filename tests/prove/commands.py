@@ -40,10 +40,14 @@ class Scenario:
 
 
 # ---------------------------------------------------------------- stages
-def register(bench: Bench, service: str) -> None:
+def _planted(bench: Bench, service: str) -> None:
     tree = bench.home / "data" / "apps" / service
     grow(tree, seed=len(bench.notes), files=6)
     bench.notes[service] = {"first": digest(tree), "tree": digest(tree), "trees": {digest(tree)}}
+
+
+def register(bench: Bench, service: str) -> None:
+    _planted(bench, service)
     envs = [{"name": "DB_PASSWORD", "value": SECRET, "secret": True}]
     bench.ask(service, "register-service", {"configuration": {"envs": envs}})
 
@@ -75,13 +79,13 @@ def lost(bench: Bench, service: str) -> None:
 
 
 def installed(bench: Bench, service: str) -> None:
-    """In the console and, equal to it, in the region."""
+    """In the console and, equal to it, in the region; with a directory."""
     plain = {
         "group_key": service, "group": service, "version": "v1", "service_key": service, "image": "registry/app:v1",
         "build": "v1", "envs": [{"name": "MODE", "value": "prod"}, {"name": "KEY", "value": SECRET, "secret": True}],
         "ports": [{"port": 80, "inner": True, "alias": "APP"}],
     }  # fmt: skip
-    bench.notes[service] = {}
+    _planted(bench, service)
     bench.ask(service, "register-service", {"region": "eu-1", "alias": service, "configuration": plain})
     for version, image in (("v2", "registry/app:v2"), ("v3", BROKEN)):
         wanted = {
@@ -100,7 +104,7 @@ def told(bench: Bench, service: str) -> None:
 
 
 def upgraded(bench: Bench, service: str) -> None:
-    bench.ask(service, "upgrade-service", {"version": "v2"}, "before")
+    bench.ask(service, "upgrade-service", {"version": "v2", "include_data": True}, "before")
 
 
 def elsewhere(bench: Bench, service: str) -> None:
@@ -135,6 +139,12 @@ def _restore(bench: Bench, service: str) -> dict[str, State]:
     changed(bench, service)
     bench.notes[service]["tree"] = bench.notes[service]["first"]
     return _ask("restore-snapshot", _of_first())(bench, service)  # type: ignore[no-any-return]
+
+
+def _rollback(bench: Bench, service: str) -> dict[str, State]:
+    changed(bench, service)
+    bench.notes[service]["tree"] = bench.notes[service]["first"]
+    return _ask("rollback", lambda b, s: {"data": True})(bench, service)  # type: ignore[no-any-return]
 
 
 def _cancel(bench: Bench, service: str) -> dict[str, State]:
@@ -243,12 +253,12 @@ SCENARIOS: dict[str, Scenario] = {
     "publish": Scenario("publish-version", (), _ask("publish-version", lambda b, s: {
         "group_key": s, "version": "v9", "template": {"services": {s: {"image": "x", "group_key": s}}}})),
     "hold": Scenario("hold-version", (installed,), _ask("hold-version", lambda b, s: {"version": "v2"})),
-    "upgrade": Scenario("upgrade-service", (installed, told), _ask("upgrade-service", lambda b, s: {"version": "v2"}),
-                        _agrees("v2", "registry/app:v2")),
+    "upgrade": Scenario("upgrade-service", (installed, told), _ask(
+        "upgrade-service", lambda b, s: {"version": "v2", "include_data": True}), _agrees("v2", "registry/app:v2")),
     "upgrade-fails": Scenario("upgrade-service", (installed, told), _ask(
-        "upgrade-service", lambda b, s: {"version": "v3"}, State.ROLLED_BACK),
+        "upgrade-service", lambda b, s: {"version": "v3", "include_data": True}, State.ROLLED_BACK),
         _agrees("v1", BROKEN, "registry/app:v1")),
-    "rollback": Scenario("rollback", (installed, told, upgraded), _ask("rollback", lambda b, s: {}),
+    "rollback": Scenario("rollback", (installed, told, upgraded), _rollback,
                          _agrees("v1", "registry/app:v2", "registry/app:v1")),
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 
-from domain.operation import State
+from domain.operation import TERMINAL, State
 from domain.restore import RestoreMode
 from tests.chaos.world import Unwatched
 from tests.fakes.trees import digest
@@ -21,9 +21,7 @@ def broken(bench: Bench, scenario: Scenario, service: str, wanted: dict[str, Sta
     if bad:
         return bad
     bad = scenario.check(bench, service)
-    if not bench.notes.get(service):
-        return bad
-    return bad + _tree(bench, service) + _snapshots(bench, service) + _left_over(bench, service)
+    return bad + _tree(bench, service) + _snapshots(bench, service) + _left_over(bench, service) + _strays(bench)
 
 
 def _ends(bench: Bench, wanted: dict[str, State]) -> list[str]:
@@ -42,25 +40,32 @@ def _ends(bench: Bench, wanted: dict[str, State]) -> list[str]:
 
 def whole(bench: Bench, service: str) -> list[str]:
     """I15: at any moment the live tree is one that there has been, never a mix."""
-    note = bench.notes.get(service)
-    if not note or digest(bench.home / "data" / "apps" / service) in note["trees"]:
-        return []
-    return ["the live tree is a mix"]
+    trees = _trees(bench, service)
+    return ["the live tree is a mix"] if trees and digest(bench.home / "data" / "apps" / service) not in trees else []
+
+
+def _trees(bench: Bench, service: str) -> set[str]:
+    """Of a service without a directory there have been none."""
+    return set(bench.notes.get(service, {}).get("trees", ()))
 
 
 def _tree(bench: Bench, service: str) -> list[str]:
+    if not _trees(bench, service):
+        return []
     found = digest(bench.home / "data" / "apps" / service)
     return [] if found == bench.notes[service]["tree"] else ["the live tree is not the one that it must be"]
 
 
 def _snapshots(bench: Bench, service: str) -> list[str]:
-    """I13: what is available restores to a tree that there has been."""
+    """I13: what is available, protecting snapshots too, restores to a tree that there has been."""
     bad = []
     for row in bench.system.database.catalogue.find(None, [service], [], 100, None):
+        if "data" not in row.include:
+            continue
         staging = bench.home / "data" / "apps" / f"check-{row.snapshot_id}" / "tree"
         nowhere = str(bench.home / "data" / "apps" / "nowhere")
         bench.system.archive.stage(row.manifest_key, nowhere, str(staging), RestoreMode.REPLACE, Unwatched())
-        if digest(staging) not in bench.notes[service]["trees"]:
+        if digest(staging) not in _trees(bench, service):
             bad.append(f"{row.snapshot_id} restores to something else")
         shutil.rmtree(staging.parent)
     return bad
@@ -71,13 +76,10 @@ def _left_over(bench: Bench, service: str) -> list[str]:
     database, archive = bench.system.database, bench.system.archive
     listed = {row.snapshot_id: row for row in database.catalogue.find(None, [service], [], 100, None)}
     bad = []
-    for message in bench.asked(service):
-        found = database.find_by_message(SOURCE, message)
-        if found is None:
-            continue
-        row = database.catalogue.get(found.op_id) if found.op_id in listed else None
+    for snapshot_id in _made_by(bench, service):
+        row = database.catalogue.get(snapshot_id) if snapshot_id in listed else None
         wanted = {row.manifest_key, *row.packs} if row else set()
-        prefixes = [archive.pack_prefix(TENANT, found.op_id), archive.manifest_key(TENANT, service, found.op_id)]
+        prefixes = [archive.pack_prefix(TENANT, snapshot_id), archive.manifest_key(TENANT, service, snapshot_id)]
         stored = {info.key for prefix in prefixes for info in bench.system.store.list(prefix)}
         mine = {key for key in wanted if any(key.startswith(prefix) for prefix in prefixes)}
         lent = stored - mine  # packs of a deleted snapshot may live on in a younger one
@@ -87,3 +89,24 @@ def _left_over(bench: Bench, service: str) -> list[str]:
         if lent or mine - stored:
             bad.append(f"left over {sorted(lent)}, missing {sorted(mine - stored)}")
     return bad
+
+
+def _made_by(bench: Bench, service: str) -> list[str]:
+    """Ids of all snapshots that commands about the service may have made: their own, and protecting ones."""
+    database, found = bench.system.database, []
+    for message in bench.asked(service):
+        operation = database.find_by_message(SOURCE, message)
+        if operation is not None:
+            steps = [step for step in database.ledger.steps(operation.op_id) if step.kind == "protect"]
+            found += [operation.op_id, *(str(step.request["snapshot"]) for step in steps if step.request["snapshot"])]
+    return found
+
+
+def _strays(bench: Bench) -> list[str]:
+    """I17: beside the directories of services there is nothing, and nothing is staged for what has ended."""
+    apps = bench.home / "data" / "apps"
+    found = {name: bench.system.database.ledger.get(name) for name in bench.system.trees.staged_operations()}
+    bad = [f"still staged: {name}" for name, one in found.items() if one is None or one.state in TERMINAL]
+    present = {path.name for path in apps.iterdir()} if apps.is_dir() else set()
+    strays = sorted(present - {".backstay", *bench.notes})
+    return bad + [f"beside the services' directories: {name}" for name in strays]
