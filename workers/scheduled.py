@@ -12,7 +12,7 @@ from typing import Any
 from domain.contracts import Accepted, Catalogue, Services
 from domain.decoding import request_hash
 from domain.due import Due, message_id, run_at, source_of, stamp
-from domain.errors import InvalidMessage
+from domain.errors import InvalidMessage, Refused
 from domain.identity import Subject
 from domain.message import Command
 from domain.schedule import Firing, Schedule
@@ -40,7 +40,15 @@ def firings(schedule: Schedule, found: Due, services: Services, now: int) -> lis
 def commands(
     firing: Firing, schedule: Schedule, catalogue: Catalogue, subscriptions: Mapping[str, Subscription]
 ) -> tuple[list[Accepted], str]:
-    """What is to be accepted; and why not, when that is nothing."""
+    """What is to be accepted; and why not, when that is nothing. Refused when this version does not know the kind: what
+    is asked for then is another version's to say."""
+    subscription = subscriptions.get(schedule.kind)
+    if subscription is None:
+        raise Refused(
+            f"this version knows no {schedule.kind}",
+            code="unknown-type",
+            next_step="update this node: a later release has made the schedule",
+        )
     if schedule.kind == "verify-snapshot":
         chosen = catalogue.least_read(firing.service_id, int(schedule.data.get("percent", 10)))
         level = {"level": schedule.data["level"]} if "level" in schedule.data else {}
@@ -50,7 +58,7 @@ def commands(
     else:
         asked = [(schedule.data, [])]
     try:
-        items = [_accepted(firing, schedule.kind, data, more, subscriptions[schedule.kind]) for data, more in asked]
+        items = [_accepted(firing, schedule.kind, data, more, subscription) for data, more in asked]
     except InvalidMessage as error:
         return [], f"this version does not take the schedule's data: {error}"
     return items, "" if items else "the service has no snapshot"

@@ -76,6 +76,7 @@ class Scheduler:
         self._loop = Loop("scheduler", self._look)
         self._due: dict[str, float] = {}
         self._leads = False
+        self._left: set[Firing] = set()  # what the last look could not turn into commands
 
     def start(self) -> None:
         """Begin."""
@@ -154,15 +155,35 @@ class Scheduler:
     def _ask(self, now: int) -> None:
         known: dict[tuple[str, str], Schedule | None] = {}
         ended: list[FiringState | None] = []
-        for firing in self._diary.schedules.ripe(now, MOST_ASKED):
+        left: set[Firing] = set()
+        for firing in self._diary.schedules.ripe(now, MOST_ASKED + len(self._left)):  # behind them there is more
             if self._stopping.is_set():
                 break
-            key = (firing.tenant_id, firing.name)
-            if key not in known:
-                known[key] = self._diary.schedules.get(*key)
-            ended.append(self._ask_one(firing, known[key]))
+            try:
+                ended.append(self._ask_one(firing, self._schedule_of(firing, known)))
+            except Weather:
+                raise
+            except (BackstayError, LookupError, TypeError, ValueError) as error:  # as a later release has stored it
+                left.add(firing)
+                self._tell_left(firing, error)
+        self._left = left
         if FiringState.ASKED in ended:
             self._wake()
+
+    def _schedule_of(self, firing: Firing, known: dict[tuple[str, str], Schedule | None]) -> Schedule | None:
+        key = (firing.tenant_id, firing.name)
+        if key not in known:
+            known[key] = self._diary.schedules.get(*key)
+        return known[key]
+
+    def _tell_left(self, firing: Firing, error: Exception) -> None:
+        """It stays planned, for a node that can read it, and is told of once."""
+        if firing not in self._left:
+            detail = str(error) if isinstance(error, BackstayError) else type(error).__name__
+            log.error(
+                "schedule.not-asked",
+                tenant=firing.tenant_id, schedule=firing.name, service=firing.service_id, detail=detail,
+            )  # fmt: skip
 
     def _ask_one(self, firing: Firing, schedule: Schedule | None) -> FiringState | None:
         if schedule is None or schedule.schedule_id != firing.schedule_id:

@@ -71,7 +71,8 @@ def resume(bench: Bench, name: str = "hourly", next_at: int = 0) -> None:
 class Node:
     """A node's scheduler over the bench's database."""
 
-    def __init__(self, bench: Bench, name: str, calendar: EvenCalendar | None = None) -> None:
+    def __init__(self, bench: Bench, name: str, calendar: EvenCalendar | None = None, unknown: str = "") -> None:
+        """`unknown`: a kind of command that its version does not know."""
         self.owner = Owner(name, "boot", "ns", 1, "1")
         database = bench.database
         self.diary = Diary(
@@ -80,7 +81,7 @@ class Node:
             database.services,
             database.catalogue,
             calendar or EvenCalendar(),
-            handlers.subscriptions(),
+            {kind: known for kind, known in handlers.subscriptions().items() if kind != unknown},
         )
         self.woken = 0
         self.clock = FakeClock()

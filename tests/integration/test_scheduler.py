@@ -18,6 +18,7 @@ from domain.schedule_changes import RemoveSchedule
 from tests.contract.diary import HOUR, NOON, Node, asked, at, hourly, make, pause, register, resume, saved, set_up
 from tests.contract.sql_bench import Bench
 from tests.fakes.even_calendar import EvenCalendar
+from workers import scheduler
 from workers.scheduler import LEASE_MS
 
 
@@ -306,3 +307,23 @@ def test_only_the_leader_looks_and_another_follows_when_it_stops(bench: Bench) -
     first.scheduler.stop()
     second.look()
     assert asked(bench) == [("web", at(1))]
+
+
+def test_what_only_a_later_version_can_ask_for_waits_for_it_and_holds_up_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I25: while nodes are updated one by one, the older one may look after schedules."""
+    monkeypatch.setattr(scheduler, "MOST_ASKED", 1)
+    set_up(bench, hourly("a", kind="repack-service", service_id="db"), hourly("b", coalesce=False))
+    old = Node(bench, "n1", unknown="repack-service")
+    for _ in range(3):
+        bench.now += HOUR
+        old.look()
+        old.look()
+        old.look()
+    assert asked(bench) == [("web", at(hour)) for hour in (1, 2, 3)]
+    bench.now += LEASE_MS + 1
+    new = Node(bench, "n2")
+    for _ in range(3):
+        new.look()
+    assert [service for service, _ in asked(bench)] == ["web"] * 3 + ["db"], "equal commands that wait are one"
