@@ -114,6 +114,24 @@ def test_forgetting_a_node_takes_an_admin_also_on_a_page(here: Site) -> None:
     assert answer.status == 403 and "nodes.forget" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("role", "status"),
+    [({"acme": "admin"}, 403), ({"everywhere": "viewer"}, 403), ({"everywhere": "operator"}, 409)],
+)
+def test_giving_an_operation_up_takes_the_same_role_and_a_reason_on_a_page_and_over_the_api(
+    here: Site, role: dict[str, str], status: int
+) -> None:
+    """It is refused in the end, because it has ended."""
+    [one] = here.system.database.list_operations(limit=9)
+    token, form = here.token("giver", **role), {"typed": "web", "reason": "it burnt"}
+    page, api = f"/operations/{one.op_id}/give-up", f"/api/v1/operations/{one.op_id}/give-up"
+    assert here.ask("POST", page, token, form=form).status == status
+    assert here.ask("POST", api, token, data={"reason": "it burnt"}).status == status
+    silent = 422 if status == 409 else status
+    assert here.ask("POST", page, token, form=form | {"reason": " "}).status == silent
+    assert here.ask("POST", api, token, data={"reason": ""}).status == 422
+
+
 @pytest.mark.parametrize("first", ["/exports/", "/%65xports/", "/exports%2f"])
 def test_a_form_that_says_it_stands_on_an_archive_gets_a_plain_error_and_the_server_goes_on(
     exported: tuple[Site, str], first: str

@@ -34,6 +34,7 @@ class Action(StrEnum):
     OPERATIONS_RETRY = "operations.retry"  # a STUCK one is put back once more
     OPERATIONS_RESOLVE = "operations.resolve"  # a STUCK one ends by a person's word
     OPERATIONS_MOVE = "operations.move"  # to another node, with its service
+    OPERATIONS_GIVE_UP = "operations.give-up"  # its node is lost for good, so it becomes STUCK
     SERVICES_READ = "services.read"
     SERVICES_REGISTER = "services.register"  # names a directory and programs of a node
     SERVICES_UPGRADE = "services.upgrade"
@@ -75,6 +76,7 @@ LEAST: Mapping[Action, Role] = {
     Action.OPERATIONS_RETRY: Role.OPERATOR,
     Action.OPERATIONS_RESOLVE: Role.ADMIN,
     Action.OPERATIONS_MOVE: Role.OPERATOR,
+    Action.OPERATIONS_GIVE_UP: Role.OPERATOR,
     Action.SERVICES_READ: Role.VIEWER,
     Action.SERVICES_REGISTER: Role.ADMIN,
     Action.SERVICES_UPGRADE: Role.OPERATOR,
@@ -114,6 +116,7 @@ LEAST: Mapping[Action, Role] = {
 OF_NO_TENANT = frozenset(
     {
         Action.OPERATIONS_MOVE,
+        Action.OPERATIONS_GIVE_UP,
         Action.SERVICES_REGISTER,
         Action.SNAPSHOTS_PLACE,
         Action.NODES_READ,

@@ -20,6 +20,7 @@ TABLE = {
     "operations.retry": "no  yes yes no  yes yes",
     "operations.resolve": "no  no  yes no  no  yes",
     "operations.move": "no  no  no  no  yes yes",
+    "operations.give-up": "no  no  no  no  yes yes",
     "services.read": "yes yes yes yes yes yes",
     "services.register": "no  no  no  no  no  yes",
     "services.upgrade": "no  yes yes no  yes yes",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from domain.operation import Operation, State, Step, StepState
-from workers.web.access import Caller, Role
-from workers.web.pages.deciding import decisions
+from workers.web.access import EVERYWHERE, Caller, Role
+from workers.web.pages.deciding import Places, decisions
 from workers.web.pages.operation_view import facts, row, view
 
 CANARY = "secret-canary-5512"
@@ -68,6 +68,23 @@ def test_only_what_the_state_and_the_role_allow_is_offered(state: State, role: R
 
 def test_a_role_in_another_tenant_offers_nothing() -> None:
     assert decisions(operation(State.STUCK), caller(Role.ADMIN, "other")) == []
+
+
+@pytest.mark.parametrize(
+    ("tenant", "role", "offered"),
+    [
+        ("acme", Role.ADMIN, []),
+        (EVERYWHERE, Role.VIEWER, []),
+        (EVERYWHERE, Role.OPERATOR, ["Move it", "Give the node up"]),
+    ],
+)
+def test_what_is_of_a_lost_node_is_decided_by_whoever_decides_about_nodes(
+    tenant: str, role: Role, offered: list[str]
+) -> None:
+    places = Places(("web-2",), lost=True)
+    found = decisions(operation(State.COMPENSATING), caller(role, tenant), places)
+    assert [one.button for one in found] == offered
+    assert [one.reason for one in found if one.button == "Give the node up"] == [True] * (len(offered) // 2)
 
 
 def test_what_a_person_states_needs_a_reason_and_a_name() -> None:

@@ -125,9 +125,9 @@ def move_operation(here: Here, who: Who, operation_id: OperationId, move: Move) 
 
 @routes.post("/{operation_id}/give-up")
 def give_up_operation(here: Here, who: Who, operation_id: OperationId, why: Why) -> dict[str, Any]:
-    """Make STUCK what only a lost node could finish, so that resolve can end it."""
-    operation = visible.operation(here, who, operation_id)
-    who.require(Action.OPERATIONS_RESOLVE, operation.tenant_id)
+    """Make STUCK what only a lost node could finish, so that resolve can end it. 409 when its node takes work."""
+    visible.operation(here, who, operation_id)
+    who.require(Action.OPERATIONS_GIVE_UP, None)
     here.database.moves.give_up(operation_id, who.actor, why.reason)
     return document(here, visible.operation(here, who, operation_id))
 

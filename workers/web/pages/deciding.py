@@ -42,9 +42,10 @@ def decisions(operation: Operation, who: Caller, places: Places | None = None) -
     offered: list[Decision] = []
     if operation.state in (State.QUEUED, State.RUNNING) and not operation.cancel_requested:
         offered += [_cancel(base, operation)] if who.may(Action.OPERATIONS_CANCEL, tenant) else []
-    if places is not None and places.ready:
+    if places is not None and places.ready and who.may(Action.OPERATIONS_MOVE, None):
         offered.append(_move(base, operation, places))
-    if places is not None and places.lost and operation.state is not State.QUEUED:
+    lost = places is not None and places.lost and operation.state is not State.QUEUED
+    if lost and who.may(Action.OPERATIONS_GIVE_UP, None):
         offered.append(_give_up(base, operation))
     if operation.state is not State.STUCK:
         return offered

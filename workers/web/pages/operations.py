@@ -130,7 +130,7 @@ def move(
 ) -> Response:  # fmt: skip
     """Give it, and its service, to another node."""
     operation = visible.operation(here, who, operation_id)
-    who.require(Action.NODES_CHANGE, None)
+    who.require(Action.OPERATIONS_MOVE, None)
     _named(operation, typed)
     here.database.moves.move(operation_id, to, who.actor, reason.strip())
     here.wake()
@@ -142,15 +142,17 @@ def give_up(
 ) -> Response:
     """Make STUCK what only a lost node could finish."""
     operation = visible.operation(here, who, operation_id)
-    who.require(Action.NODES_CHANGE, None)
+    who.require(Action.OPERATIONS_GIVE_UP, None)
+    if not reason.strip():
+        raise mistake("reason: say how it is known that the node does not come back", "reason")
     _named(operation, typed)
     here.database.moves.give_up(operation_id, who.actor, reason.strip())
     return back(operation_id, "changed")
 
 
 def places(here: Desk, who: Caller, operation: Operation) -> Places | None:
-    """Where it could go, if its node is lost or drained and the caller may decide such things."""
-    if operation.node is None or operation.state in ENDED or not who.may(Action.NODES_CHANGE, None):
+    """Where it could go, if its node is lost or drained and the caller may see nodes."""
+    if operation.node is None or operation.state in ENDED or not who.may(Action.NODES_READ, None):
         return None
     nodes = here.database.nodes.list()
     at = next((node for node in nodes if node.node == operation.node), None)
