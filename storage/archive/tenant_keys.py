@@ -173,7 +173,7 @@ class TenantKeys:
             check()
             try:
                 named = envelope.key_named(self._store.get(info.key, 0, min(info.size, envelope.HEAD_BYTES)))
-            except Damaged:
+            except ObjectMissing:
                 continue  # deleted meanwhile
             if named is not None and _ID.match(named) and named not in known:
                 known.add(named)
@@ -188,6 +188,8 @@ class TenantKeys:
             return self._store.get(place)
         except ObjectMissing:
             raise _destroyed(tenant_id) from None
+        except Damaged:
+            raise _unreadable(tenant_id) from None
 
     def _open(self, tenant_id: str, blob: bytes) -> DataKey:
         key_id, secret = self._unwrap(tenant_id, blob)
@@ -259,8 +261,8 @@ def _lost(tenant_id: str, key_id: str) -> KeyUnavailable:
 def _unreadable(tenant_id: str) -> KeyUnavailable:
     # Not Damaged: a worker with a wrong ring must not call every snapshot of the tenant damaged.
     return KeyUnavailable(
-        f"the key of tenant {tenant_id} does not open: the object was changed, or the ring's key is another one of "
-        "the same name",
+        f"the key of tenant {tenant_id} does not open: the object was changed or cannot be read, or the ring's key is "
+        "another one of the same name",
         code="wrong-key",
         next_step=f"compare BACKSTAY_SECRET_KEYS with the other nodes, or bring {key_of(tenant_id)} back from a copy",
     )

@@ -94,8 +94,9 @@ class _Looking:
             key = self._keys[run.pack]
             try:
                 data = self._store.get(key, run.offset, run.length)
-            except ObjectMissing as error:
-                self._note(key, f"the pack vanished while it was read: {error}", range(run.first, run.last))
+            except Damaged as error:
+                what = "vanished while it was read" if isinstance(error, ObjectMissing) else "cannot be read"
+                self._note(key, f"the pack {what}: {error}", range(run.first, run.last))
                 continue
             for number, stored in split(self._tree, run, data):
                 row = self._tree.segments[number]
