@@ -6,9 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
+
+#: Seconds in which a process fills its caches, and for which it must then have been looked at to be judged.
+WARM_SECONDS, LEAST_SECONDS = 60.0, 300.0
 
 
 class Node:
@@ -22,13 +27,13 @@ class Node:
         self._environment = {**os.environ, **environment, "BACKSTAY_NODE": name, "BACKSTAY_HTTP": "127.0.0.1:0"}
         self._process: subprocess.Popen[bytes] | None = None
         self.most_memory, self.most_files = 0, 0
-        self.files: list[int] = []  # of the present process, from look to look
+        self._looks: list[tuple[float, int, int]] = []  # of the present process: when, files, KiB
 
     def start(self) -> None:
         """Start it; does nothing while it runs."""
         if self._process is not None and self._process.poll() is None:
             return
-        self.files = []
+        self._looks = []
         with self._log.open("ab") as log:
             command = [*self._prefix, sys.executable, "-m", "workers", "worker", *self._options]
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
@@ -63,8 +68,26 @@ class Node:
                 files += len(os.listdir(f"/proc/{pid}/fd"))
                 status = Path(f"/proc/{pid}/status").read_text().splitlines()
                 memory += int(next(line for line in status if line.startswith("VmRSS")).split()[1])
-        self.files.append(files)
+        self.seen(time.monotonic(), files, memory)
+
+    def seen(self, at: float, files: int, memory: int) -> None:
+        """At that time it held so many files and KiB."""
+        self._looks.append((at, files, memory))
         self.most_files, self.most_memory = max(self.most_files, files), max(self.most_memory, memory)
+
+    def grows(self) -> list[str]:
+        """What the present process holds ever more of, from the first third of its looks to the last; nothing while it
+        was not looked at for long enough to tell."""
+        began = self._looks[0][0] if self._looks else 0.0
+        looks = [(files, memory) for at, files, memory in self._looks if at > began + WARM_SECONDS]
+        if not looks or self._looks[-1][0] < began + WARM_SECONDS + LEAST_SECONDS:
+            return []
+        third, bad = len(looks) // 3, []
+        for number, (what, share, more) in enumerate((("files", 1.0, 20), ("KiB of memory", 1.25, 20_000))):
+            first, last = (median(look[number] for look in some) for some in (looks[:third], looks[-third:]))
+            if last > share * first + more:
+                bad.append(f"{self.name} holds ever more {what}: {first:.0f} at first, {last:.0f} in the end")
+        return bad
 
     def _family(self) -> list[int]:
         if self._process is None or self._process.poll() is not None:
