@@ -13,7 +13,7 @@ from domain.errors import Cancelled, Damaged, DeadlineExceeded, Refused, StoreUn
 def remove_objects(context: Context) -> str:
     """Collect what has become garbage; a sentence if the store would not."""
     try:
-        while rows := context.catalogue.garbage(200):
+        while rows := context.catalogue.garbage(200, context.archive.replicas):
             gone = context.archive.collect(rows, context.catalogue.live_packs)
             context.catalogue.forget_garbage(gone)
             context.watch.advance()

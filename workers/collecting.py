@@ -63,7 +63,7 @@ class Collecting:
         """The next batch of what does not rest, however much lies before it."""
         limit = BATCH
         while True:
-            found = self._catalogue.garbage(limit)
+            found = self._catalogue.garbage(limit, self._archive.replicas)
             free = [row for row in found if not self._rests(row)]
             if free or len(found) < limit:
                 return free[:BATCH]

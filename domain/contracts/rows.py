@@ -104,8 +104,9 @@ class Catalogue(Protocol):
     def expire_exports(self) -> int:
         """Turn archives whose time is over into garbage; how many."""
 
-    def garbage(self, limit: int) -> list[Garbage]:
-        """Objects that may be removed from the store by now, manifests first."""
+    def garbage(self, limit: int, replicas: Sequence[str] = ()) -> list[Garbage]:
+        """Objects that may be removed from the store by now, manifests first. What a repack has replaced waits until
+        none of the replicas is owed a copy: what one of them holds is whole only with it."""
 
     def live_packs(self, prefix: str) -> set[str]:
         """Keys beneath `prefix` that collecting the prefix must leave alone: packs that are live, and condemned

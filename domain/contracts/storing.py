@@ -135,6 +135,10 @@ class Archive(Protocol):
         """Replace the manifest by one that finds its segments in `new` instead of `gone`; the packs that it names
         then. Nothing happens when it names none of `gone`. Contents, id and root digest stay."""
 
+    @property
+    def replicas(self) -> Sequence[str]:
+        """The names of the stores that get copies of every snapshot."""
+
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
         """Delete garbage from the store and all replicas, manifests before packs; the keys whose objects are gone."""
 

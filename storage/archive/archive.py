@@ -168,6 +168,11 @@ class StoreArchive:
         """See the port."""
         return repack.replace(self._tools.store, self._tools.keys, manifest_key, gone, new, watch)
 
+    @property
+    def replicas(self) -> Sequence[str]:
+        """See the port."""
+        return ()
+
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
         """See the port."""
         from storage.archive import sweep

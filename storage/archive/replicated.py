@@ -169,6 +169,11 @@ class ReplicatedArchive:
         self._copy_now(manifest_key, watch)
         return packs
 
+    @property
+    def replicas(self) -> Sequence[str]:
+        """See the port."""
+        return tuple(self._replicas)
+
     def collect(self, garbage: Sequence[Garbage], live: Callable[[str], set[str]]) -> list[str]:
         """See the port. A replica that does not answer keeps the rows of what it may still hold."""
         gone = self._primary.collect(garbage, live)

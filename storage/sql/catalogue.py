@@ -17,7 +17,8 @@ from domain.contracts import Garbage
 from domain.snapshot import Export, Label, Snapshot
 from domain.verification import READ_BACK
 from storage.sql import exports
-from storage.sql.changes import discarding
+from storage.sql.changes import PACKS_TURN, REPLACED_TURN, discarding
+from storage.sql.copies import owed_to_any
 from storage.sql.finding import find_rows
 from storage.sql.recovering import recover
 from storage.sql.rows import snapshot as read_snapshot
@@ -126,12 +127,13 @@ class SqlCatalogue:
             now = self._tx.now(connection)
             return exports.drop_expired(connection, now, discarding(self._tx, connection, now))
 
-    def garbage(self, limit: int) -> list[Garbage]:
-        """Objects that may be removed from the store, manifests first, then the oldest."""
+    def garbage(self, limit: int, replicas: Sequence[str] = ()) -> list[Garbage]:
+        """See the port. What was replaced comes last, so that what waits is in nobody's way."""
         with self._tx.read() as connection:
+            last = PACKS_TURN if owed_to_any(connection, replicas) else REPLACED_TURN
             rows = connection.execute(
                 select(garbage)
-                .where(garbage.c.not_before <= self._tx.now(connection))
+                .where(garbage.c.not_before <= self._tx.now(connection), garbage.c.turn <= last)
                 .order_by(garbage.c.turn, garbage.c.created_at, garbage.c.object_key)
                 .limit(limit)
             ).all()

@@ -55,8 +55,9 @@ from storage.sql.versions import hold_version, save_record, save_version
 #: that lost its lease have arrived by then.
 LATE_WRITES_MS = 15 * 60_000
 
-#: Order of collection: nothing may name what is gone.
-MANIFESTS_TURN, PACKS_TURN = 0, 1
+#: Order of collection: nothing may name what is gone. Packs that a repack has replaced are named by what replicas hold
+#: until the snapshot is copied anew.
+MANIFESTS_TURN, PACKS_TURN, REPLACED_TURN = 0, 1, 2
 
 _LIVE: ColumnElement[str] = literal_column("'LIVE'")
 _CONDEMNED: ColumnElement[str] = literal_column("'CONDEMNED'")
@@ -208,7 +209,15 @@ def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, n
     _release(tx, connection, pack.c.pack_key.in_(needed), now, rest_ms=rest_ms)
 
 
-def _release(tx: Transactions, connection: Connection, which: ColumnElement[bool], now: int, *, rest_ms: int) -> None:
+def _release(
+    tx: Transactions,
+    connection: Connection,
+    which: ColumnElement[bool],
+    now: int,
+    *,
+    rest_ms: int,
+    turn: int = PACKS_TURN,
+) -> None:
     """One reference less on those packs; the ones that had no other are condemned."""
     # One statement: between two, another delete of a shared pack could take the last reference.
     counted = connection.execute(
@@ -218,7 +227,7 @@ def _release(tx: Transactions, connection: Connection, which: ColumnElement[bool
         .returning(pack.c.pack_key, pack.c.refs)
     ).all()
     condemned = [row.pack_key for row in counted if row.refs == 0]
-    _discard(tx, connection, condemned, PACKS_TURN, now, rest_ms=rest_ms)
+    _discard(tx, connection, condemned, turn, now, rest_ms=rest_ms)
 
 
 def _set_packs(tx: Transactions, connection: Connection, change: SetPacks, now: int) -> None:
@@ -248,7 +257,8 @@ def _set_packs(tx: Transactions, connection: Connection, change: SetPacks, now: 
     for key in sorted(had - wanted) if change.replace else ():
         connection.execute(delete(snapshot_pack).where(mine, snapshot_pack.c.pack_key == key))
         # At least as long as a late write may take: the snapshot lives, and looking at it must not find it damaged.
-        _release(tx, connection, pack.c.pack_key == key, now, rest_ms=max(tx.readers_ms, LATE_WRITES_MS))
+        rest_ms = max(tx.readers_ms, LATE_WRITES_MS)
+        _release(tx, connection, pack.c.pack_key == key, now, rest_ms=rest_ms, turn=REPLACED_TURN)
 
 
 def discarding(tx: Transactions, connection: Connection, now: int) -> Discard:

@@ -7,6 +7,8 @@ lost row costs a look at sizes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -196,6 +198,16 @@ def under_way(connection: Connection, now: int) -> bool:
     """Whether somebody may be writing to a replica at this moment: what is deleted now could come back there."""
     held = select(snapshot_replica.c.snapshot_id).where(~_COPIED, snapshot_replica.c.held_until > now).limit(1)
     return connection.execute(held).first() is not None
+
+
+def owed_to_any(connection: Connection, replicas: Sequence[str]) -> bool:
+    """Whether one of them lacks a snapshot, whoever is copying it at the moment."""
+    for replica in replicas:
+        lacks = or_(snapshot_replica.c.state.is_(None), ~_COPIED)
+        found = select(snapshot.c.snapshot_id).select_from(snapshot.outerjoin(snapshot_replica, _of(replica)))
+        if connection.execute(found.where(_LISTED, _AVAILABLE, lacks).limit(1)).first() is not None:
+            return True
+    return False
 
 
 def _owed(replica: str, now: int, behind: tuple[int, str] | None = None) -> Select[tuple[str, str, int, str | None]]:

@@ -287,7 +287,9 @@ garbage = Table(
     metadata,
     key("object_key", primary_key=True),
     flag("is_prefix"),
-    flag("turn"),  # 0 manifests, 1 packs and prefixes: nothing may name what is gone
+    flag(
+        "turn"
+    ),  # 0 manifests, 1 packs and prefixes, 2 packs that a repack has replaced: nothing may name what is gone
     Column("created_at", BigInteger, nullable=False),
     number("not_before"),
     Index("garbage_turn", "turn", "created_at", "object_key"),

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, text
 
 from domain import failpoint
 from domain.contracts import Copied
-from domain.outcome import AddSnapshot, MarkCopyDamaged, MarkCorrupt, MarkDeleting, RemoveSnapshot
+from domain.outcome import AddSnapshot, MarkCopyDamaged, MarkCorrupt, MarkDeleting, RemoveSnapshot, SetPacks
 from storage.sql.copies import FORGET_MS, ROUND_MS, _owed
 from tests.contract.sql_bench import Bench, pack_key, snapshot
 
@@ -91,6 +91,23 @@ def test_who_copies_a_snapshot_that_is_deleted_is_told_and_its_garbage_rests_unt
     assert taken(bench) is None
     bench.make(AddSnapshot(snapshot("s3", (pack_key("s3", "a"),))), MarkDeleting("s3"))
     assert len(bench.database.catalogue.garbage(10)) == 5  # nobody copies: they go at once
+
+
+def test_what_a_repack_has_replaced_stays_until_every_replica_has_the_snapshot_anew(bench: Bench) -> None:
+    """FZ-11: the copy that a replica holds still names it."""
+    old, new, other = pack_key("s1", "old"), pack_key("r1", "new"), pack_key("s2", "a")
+    bench.make(AddSnapshot(snapshot("s1", (old,))), AddSnapshot(snapshot("s2", (other,))))
+    copies, catalogue = bench.database.copies, bench.database.catalogue
+    while (name := taken(bench)) is not None:
+        copies.done(name, "b")
+    bench.make(SetPacks("s1", (new,), replace=True), MarkDeleting("s2"))
+    bench.now += LATE
+    assert [one.key for one in catalogue.garbage(10, ["b"])] == [snapshot("s2").manifest_key, other]
+    assert old in [one.key for one in catalogue.garbage(10)], "without replicas nobody needs it"
+    assert taken(bench) == "s1"
+    assert old not in [one.key for one in catalogue.garbage(10, ["b"])], "it is being copied"
+    copies.done("s1", "b")
+    assert catalogue.garbage(10, ["b"])[-1].key == old
 
 
 def test_whoever_has_copied_one_goes_on_behind_it_and_begins_anew_when_nothing_is_left_there(bench: Bench) -> None:

@@ -18,13 +18,15 @@ from workers.collecting import MOST_IN_A_ROW, REST_SECONDS, Collecting
 class FakeStore:
     """Garbage of several tenants, in the order in which it may go."""
 
+    replicas = ()
+
     def __init__(self, *keys: str) -> None:
         self.keys = list(keys)
         self.kept: dict[str, Exception] = {}
         self.tried: list[list[str]] = []
         self.fails: Exception | None = None
 
-    def garbage(self, limit: int) -> list[Garbage]:
+    def garbage(self, limit: int, _: object) -> list[Garbage]:
         return [Garbage(key, False, 0, key.endswith("/manifest")) for key in self.keys[:limit]]
 
     def live_packs(self, _: str) -> set[str]:

@@ -55,6 +55,8 @@ class FakeLedger:
 class FakeRest:
     """Everything else that a sweeper looks after; there is nothing to do."""
 
+    replicas = ()
+
     def __init__(self) -> None:
         self.asked = 0
         self.left = ["a", "b", "c"]
@@ -70,7 +72,7 @@ class FakeRest:
     def expire_exports(self) -> int:
         return 0
 
-    def garbage(self, _: int) -> list[Garbage]:
+    def garbage(self, _: int, __: object) -> list[Garbage]:
         return []
 
     def sweep(self, _: int) -> int:
@@ -93,7 +95,7 @@ class Endless(FakeRest):
         self._clock, self._nodes, self._batches = clock, nodes, BATCHES
         self.done = threading.Event()
 
-    def garbage(self, _: int) -> list[Garbage]:
+    def garbage(self, _: int, __: object) -> list[Garbage]:
         if not self._batches:
             self.done.set()
             return []
