@@ -47,7 +47,6 @@ def test_a_store_that_is_full_is_waited_for_and_named_and_nothing_is_lost(tmp_pa
     """I1, I2, I5, I13 to I17."""
     with full.disks(tmp_path / "data"), RegionDouble(fenced=True) as region:
         cases = full.Full(Bench(tmp_path, region, full.environment(tmp_path / "data")))
-        cases.look_seconds = 60  # it ends as soon as there is something to see
         cases.case("create", "store", "blocks", 0, Death("claim.after-commit", 1), keep=False, ask=False)
         cases.bench.close()
     assert cases.bad == []

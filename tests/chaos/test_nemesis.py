@@ -38,11 +38,12 @@ def test_whatever_fails_at_the_decisive_moment_each_command_has_one_end(nemesis:
     """I1, I2, I5, I13: the answer to the commit that settles is lost; the broker dies before it hears of the taking."""
     nemesis.commit("create", Death("settle.before-commit", 1), "lose-answer")
     nemesis.away("create", Death("ingress.after-accept", 1), "redis", killed, "killed")
+    nemesis.region("create", [{"match": {"nth": 1}, "do": "cut-before"}], "one call cut-before (1)")
     bad = {family: found.bad for family, found in nemesis.families.items() if found.bad}
     assert bad == {}
     assert {family: found.points for family, found in nemesis.families.items()} == {
-        "COMMIT: lose-answer": 1, "redis killed": 1
-    }  # fmt: skip
+        "COMMIT: lose-answer": 1, "redis killed": 1, "region: one": 0
+    }, "no region is asked for a snapshot, so that no call of it can be lost"  # fmt: skip
     seen = nemesis.families["COMMIT: lose-answer"].seen
     assert "operation.lease-lost" not in seen, "an end that was not answered looks like a lost lease"
     assert "loop.interrupted (ingress)" in nemesis.families["redis killed"].seen

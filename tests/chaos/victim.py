@@ -6,6 +6,7 @@ fits into a test run. The child runs the real threads of a real node; the parent
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -36,6 +37,8 @@ from workers.runtime import NodeProcess
 PATIENCE = 150.0
 #: Milliseconds for which left-overs of dead attempts stay; none, so that a run can look whether they are gone.
 late_writes_ms = 0
+#: Nodes of the present case, for whoever must end them because the case broke off.
+started: list[int] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ def kill() -> None:
 
 
 def freeze() -> None:
-    """Stop all threads of this process until somebody continues it."""
-    os.kill(os.getpid(), signal.SIGSTOP)
+    """Stop all threads of this process until somebody continues it; this one at once. A signal to the process would
+    be taken by another thread, and a COMMIT have left before it is."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def run_node(
@@ -115,7 +119,18 @@ def start_node(
             os.dup2(file, 2)
             sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # a test runner had put its own there
         live(settings, finished, trace, death, witness, strike)
+    started.append(pid)
     return pid
+
+
+def end_all() -> None:
+    """SIGKILL to those of `started` that live or stand still, and wait for them."""
+    for pid in started:
+        with contextlib.suppress(ChildProcessError):  # somebody has waited for it
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    started.clear()
 
 
 @functools.cache

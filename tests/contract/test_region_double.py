@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from workers.region_double.answer import Answer
+from workers.region_double.faults import Script
 from workers.region_double.state import RegionState
 
 PROBE: dict[str, Any] = {"probe_id": "p" * 32, "mode": "liveness", "port": 80, "is_used": 1}
@@ -193,3 +194,10 @@ def test_unknown_services_and_tenants_are_named() -> None:
     region = Bench().region
     assert b"cant find tenant" in region.handle("GET", "/v2/tenants/x/services/web/status", {}, b"").body
     assert b"cant find service" in region.handle("GET", "/v2/tenants/north/services/x/status", {}, b"").body
+
+
+def test_a_script_tells_how_often_it_has_struck_and_not_how_often_it_was_meant_to() -> None:
+    script = Script([{"match": {"method": "PUT", "nth": 2}, "do": "cut-before"}, {"match": {"nth": 9}, "do": "hang"}])
+    for _ in range(3):
+        script.fault("PUT", "/v2/tenants/north/services/web/env")
+    assert (script.calls, script.struck) == (3, 1)

@@ -61,6 +61,14 @@ class RegionDouble:
         """Replace the fault script; see workers/region_double/faults.py."""
         self._ask("script", list(rules))
 
+    def struck(self) -> int:
+        """How often the present script has decided about a request."""
+        return int(self._ask("script")["struck"])
+
+    def calls(self) -> int:
+        """How many requests there were since the present script."""
+        return int(self._ask("script")["calls"])
+
     def put_state(self, document: dict[str, Any]) -> None:
         """`{"tenants": {tenant: {alias: {parts}}}, settings…}`."""
         self._ask("state", document)

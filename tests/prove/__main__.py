@@ -1,7 +1,7 @@
 """`make prove MINUTES=…`: every proof that takes longer than the suite may, and the table of what they came to.
 
-The time is shared among the proofs, two of which run at a time. The last table stands in docs/reliability.md;
-`--write` puts this one there.
+The time is shared among the proofs, two of which run at a time. The whole of it fails when it has found something, and
+when it has missed a goal (`goals.py`). The last table stands in docs/reliability.md; `--write` puts this one there.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from tests.prove.cases import Line, Proof, tried
+from tests.prove.goals import missed, summary
 from tests.prove.hosts import hosts
-from tests.prove.proofs import Line, disks, faults, kills, outages, simulated, tried
+from tests.prove.proofs import disks, faults, kills, outages, simulated
 from tests.prove.secrets import secrets
 from tests.prove.stacks import STACKS
 
@@ -40,18 +42,30 @@ def main() -> int:
     share = options.minutes * 60 * min(options.processes, len(proofs)) / shares
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(tried, name, proof, share * SHARES.get(name, 1.0)) for name, proof in proofs.items()]
-        lines = [line for job in jobs for line in job.result()]
-    table = _table(lines, time.monotonic() - began)
+        lines = [line for name, job in zip(proofs, jobs, strict=True) for line in _lines(name, job)]
+    short = missed(lines) if not options.only else []
+    table = _table(lines, short, time.monotonic() - began, whole=not options.only)
     print(table)
     for line in lines:
-        print(*(f"VIOLATION {line.proof}: {sentence}" for sentence in line.bad), sep="\n", end="")
+        for sentence in line.bad:
+            print(f"VIOLATION {line.proof}: {sentence}")
+    for sentence in short:
+        print(f"MISSED {sentence}")
     if options.write:
         before, _, rest = PAGE.read_text().partition(BEGIN)
         PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
-    return 1 if any(line.bad for line in lines) else 0
+    return 1 if short or any(line.bad for line in lines) else 0
 
 
-def _proofs() -> dict[str, Callable[[float], list[Line]]]:
+def _lines(name: str, job: Future[list[Line]]) -> list[Line]:
+    """Those of one proof, whose process may be gone."""
+    try:
+        return job.result()
+    except BrokenProcessPool as error:
+        return [Line(name, "its process died", 0, (str(error),))]
+
+
+def _proofs() -> dict[str, Proof]:
     matrices = {name: partial(kills, name) for name in STACKS}
     seed = random.SystemRandom().randrange(10**7)
     servers = {f"faults-{name}": partial(faults, name) for name in STACKS if name != "embedded"}
@@ -66,14 +80,14 @@ def _proofs() -> dict[str, Callable[[float], list[Line]]]:
     }
 
 
-def _table(lines: list[Line], seconds: float) -> str:
+def _table(lines: list[Line], short: list[str], seconds: float, *, whole: bool) -> str:
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     busy = ", ".join(f"{load:.0f}" for load in os.getloadavg())
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    points, bad = sum(line.points for line in lines), sum(len(line.bad) for line in lines)
+    goals = f"Goals missed: {'; '.join(short)}." if short else "All goals reached." if whole else "A part: no goals."
     head = (
         f"{day}, {revision or 'no commit'}, {os.cpu_count()} cores (load {busy}), Python {platform.python_version()}, "
-        f"{seconds / 60:.0f} minutes: {points} kill and fault points, {bad} violations.\n\n"
+        f"{seconds / 60:.0f} minutes: {summary(lines)}. {goals}\n\n"
         "| proof | what was done | points | violations | besides |\n|---|---|---|---|---|\n"
     )
     rows = [f"| {line.proof} | {line.done} | {line.points} | {len(line.bad)} | {line.more} |" for line in lines]

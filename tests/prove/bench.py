@@ -15,7 +15,9 @@ from typing import Any
 
 from sqlalchemy import Engine, MetaData, NullPool, create_engine, select
 
+from domain.errors import BackstayError
 from domain.operation import TERMINAL, Operation, State
+from storage.flock import holder_of
 from tests.acceptance.terms import REGION_TENANT
 from tests.chaos.victim import PATIENCE, Death, End, end_of, run_node, start_node
 from tests.chaos.world import SECRET, SOURCE, TENANT, command, settings_of
@@ -110,13 +112,16 @@ class Bench:
     def over(self, messages: list[str], system: System) -> bool:
         """Every one of them has ended or is STUCK, and every event is told. What waits for a node that does not exist
         need only be accepted, for as long as nobody cancels it."""
-        found = {message: system.database.find_by_message(SOURCE, message) for message in messages}
         ends = {message for message in messages if not (message.endswith(WAITING) and message not in self.cancelled)}
-        over = all(
+        try:
+            found = {message: system.database.find_by_message(SOURCE, message) for message in messages}
+            told = system.database.outbox.waiting()[0] == 0
+        except BackstayError:  # who cannot be asked has not said that it is over
+            return False
+        return told and all(
             operation is not None and (operation.state in (*TERMINAL, State.STUCK) or message not in ends)
             for message, operation in found.items()
         )
-        return over and system.database.outbox.waiting()[0] == 0
 
     def run(self, messages: list[str], death: Death | None = None, **options: Any) -> End:
         """A node that works until they are over, or dies there."""
@@ -171,6 +176,23 @@ class Bench:
         with self._engine.connect() as connection:
             rows = connection.scalars(select(operation.c.message_id).where(operation.c.message_id.in_(messages))).all()
         return Counter(rows)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is a file."""
+        return self._engine.dialect.name == "sqlite"
+
+    def locked_by(self, pid: int, op_ids: list[str]) -> bool:
+        """Whether that node, the only one and frozen, keeps others from these operations by a lock of the database: the
+        file's, or of a row that a claim would change and therefore leaves out."""
+        if self.embedded:
+            holder = holder_of(f"{self._engine.url.database}.lock")
+            return holder is not None and holder.pid == pid
+        operation = self._tables["operation"]
+        asked = select(operation.c.op_id).where(operation.c.op_id.in_(op_ids))
+        with self._engine.connect() as connection:
+            free = connection.scalars(asked.with_for_update(skip_locked=True)).all()
+        return len(free) < len(op_ids)
 
     def why_waiting(self, op_id: str) -> str:
         """Code and sentence of why its last attempt left it waiting; "" while there is none."""

@@ -10,14 +10,16 @@ import contextlib
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.chaos.victim import Death
 from tests.fakes.region import RegionDouble
 from tests.prove.bench import Bench
+from tests.prove.cases import BROKEN_OFF, case, until
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix
 from tests.prove.moment import COMMIT
@@ -25,7 +27,7 @@ from tests.prove.nemesis import Nemesis, immediately, killed, stopped
 from tests.prove.stacks import Servers
 from tests.prove.wire import Wire
 
-Case = Callable[[], None]
+Fault = partial[None]
 #: The scenarios whose servers fail: what reads, what writes, and both ends of what changes a region.
 KINDS = ("create", "restore", "upgrade", "upgrade-fails", "rollback")
 
@@ -55,50 +57,53 @@ SLOW = {"do": "slow", "seconds": 0.5, "rate": 200_000, "times": 10**6}
 BROKERS = {"redis": ("\r\nXADD\r\n", "\r\nXACK\r\n"), "rabbitmq": ("\0\x3c\0\x28", "\0\x3c\0\x50")}
 #: What becomes of one call of a region.
 REGION = ("cut-before", "cut-after", "empty-500", "half-body", "504-applied", "late")
-#: The most calls of a region that one scenario makes.
-MOST_CALLS = 16
 
 
-def cases(nemesis: Nemesis, broker: str) -> dict[str, list[Case]]:
+def _cases(nemesis: Nemesis, broker: str, bad: list[str]) -> dict[str, list[Fault]]:
     """By family; which moments there are is found by runs without faults."""
-    found: dict[str, list[Case]] = {"commits": [], "postgres": [], "broker": [], "store": [], "wire": [], "region": []}
+    found: dict[str, list[Fault]] = {"commits": [], "postgres": [], "broker": [], "store": [], "wire": [], "region": []}
     for name in KINDS:
-        points = nemesis.matrix.points(name)
-        commits = [death for death in points if death.point.endswith(COMMIT)]
-        for death, do in itertools.product(commits, ("lose-request", "lose-answer")):
-            found["commits"].append(partial(nemesis.commit, name, death, do))
-        for death in points:
-            for how, words in ((stopped, "restarted"), (immediately, "shut down at once"), (killed, "killed")):
-                found["postgres"].append(partial(nemesis.away, name, death, "postgres", how, words))
-            for how, words in ((stopped, "restarted"), (killed, "killed")):
-                found["broker"].append(partial(nemesis.away, name, death, broker, how, words))
-            if broker == "redis":
-                found["broker"].append(partial(nemesis.forgotten, name, death))
-        found["store"] += _requests(nemesis, name, "rgw", METHODS, STORE)
-        rule = {"match": "/", "nth": 1} | SLOW
-        found["store"].append(partial(nemesis.request, name, "rgw", rule, "slow"))
-        lost = {words: STORE[words] for words in ("request lost", "answer lost")}
-        found["wire"] += _requests(nemesis, name, "broker", BROKERS[broker], lost)
-        if SCENARIOS[name].region:
-            found["region"] += _region(nemesis, name)
+        case(f"{name} without faults", partial(_add_cases, nemesis, broker, name, found), bad)
     return found
+
+
+def _add_cases(nemesis: Nemesis, broker: str, name: str, found: dict[str, list[Fault]]) -> None:
+    points = nemesis.matrix.points(name)
+    commits = [death for death in points if death.point.endswith(COMMIT)]
+    for death, do in itertools.product(commits, ("lose-request", "lose-answer")):
+        found["commits"].append(partial(nemesis.commit, name, death, do))
+    for death in points:
+        for how, words in ((stopped, "restarted"), (immediately, "shut down at once"), (killed, "killed")):
+            found["postgres"].append(partial(nemesis.away, name, death, "postgres", how, words))
+        for how, words in ((stopped, "restarted"), (killed, "killed")):
+            found["broker"].append(partial(nemesis.away, name, death, broker, how, words))
+        if broker == "redis":
+            found["broker"].append(partial(nemesis.forgotten, name, death))
+    found["store"] += _requests(nemesis, name, "rgw", METHODS, STORE)
+    rule = {"match": "/"} | SLOW
+    found["store"].append(partial(nemesis.request, name, "rgw", rule, "slow"))
+    lost = {words: STORE[words] for words in ("request lost", "answer lost")}
+    found["wire"] += _requests(nemesis, name, "broker", BROKERS[broker], lost)
+    if SCENARIOS[name].region:
+        found["region"] += _region(nemesis, name)
 
 
 def _requests(
     nemesis: Nemesis, name: str, to: str, watch: tuple[str, ...], faults: dict[str, dict[str, Any]]
-) -> Iterator[Case]:
+) -> Iterator[Fault]:
     for match, most in nemesis.requests(name, to, watch).items():
         for nth, (words, rule) in itertools.product(range(1, most + 1), faults.items()):
             if "request cut" not in words or match == "PUT /":
                 yield partial(nemesis.request, name, to, {"match": match, "nth": nth} | rule, words)
 
 
-def _region(nemesis: Nemesis, name: str) -> Iterator[Case]:
-    for nth, do in itertools.product(range(1, MOST_CALLS + 1), REGION):
+def _region(nemesis: Nemesis, name: str) -> Iterator[Fault]:
+    most = nemesis.region_calls(name)
+    for nth, do in itertools.product(range(1, most + 1), REGION):
         rule = {"match": {"nth": nth}, "do": {"action": do, "delay_ms": 500} if do == "late" else do}
         yield partial(nemesis.region, name, [rule], f"one call {do} ({nth})")
     for first in (1, 2):
-        every_other = [{"match": {"nth": nth}, "do": "cut-before"} for nth in range(first, 2 * MOST_CALLS, 2)]
+        every_other = [{"match": {"nth": nth}, "do": "cut-before"} for nth in range(first, 2 * most, 2)]
         yield partial(nemesis.region, name, every_other, f"flapping from {first}")
     yield partial(nemesis.region, name, [{"do": {"status": 503}, "times": 12}], "away for 12 calls")
 
@@ -117,17 +122,25 @@ def nemesis(home: Path, region: RegionDouble, environment: dict[str, str], serve
         yield Nemesis(Matrix(bench), servers, wires)
 
 
-def carried_out(nemesis: Nemesis, broker: str, seconds: float) -> tuple[int, int]:
-    """How many cases there were time for, and how many there are."""
-    until, draw = time.monotonic() + seconds, random.Random(time.time_ns())
-    families = list(cases(nemesis, broker).values())
-    most, done = sum(map(len, families)), 0
+def carried_out(nemesis: Nemesis, broker: str, seconds: float, bad: list[str]) -> tuple[int, int]:
+    """How many cases there were time for, and how many there are; `bad` takes those that broke off."""
+    over, draw = time.monotonic() + seconds, random.Random(time.time_ns())
+    families = list(_cases(nemesis, broker, bad).values())
     for family in families:
         draw.shuffle(family)
-    for family in itertools.cycle(families):
-        if time.monotonic() > until or not any(families):
-            break
-        if family:
-            family.pop()()
-            done += 1
-    return done, most
+    longest = max(map(len, families))
+    turns = [family[turn] for turn in range(longest) for family in families if turn < len(family)]
+    cases = [(_words(act), partial(_struck, nemesis, act)) for act in turns]
+    return until(over, cases, bad), len(turns)
+
+
+def _struck(nemesis: Nemesis, act: partial[None]) -> None:
+    try:
+        act()
+    except BROKEN_OFF:
+        nemesis.mended()
+        raise
+
+
+def _words(act: partial[None]) -> str:
+    return " ".join(str(word) for word in (act.func.__name__, *act.args) if isinstance(word, str | Death | dict))

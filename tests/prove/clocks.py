@@ -56,10 +56,11 @@ class Clocks(Soak):
     def __init__(self, bench: Bench, seed: int, *, shared: bool) -> None:
         super().__init__(bench, Servers(), seed)
         self.rates = SHARED if shared else OWN
-        self.began, self.scheduled = time.time(), 0
+        self.began, self.rested, self.scheduled = time.time(), 0.0, 0
         self.files = [bench.home / f"clock-{name}" for name in NAMES]
         if shared:
             self.files[1] = self.files[0]
+        self.present = dict.fromkeys(self.files, "+0")
         site = prepared(bench.home)
         self.nodes = []
         for name, file in zip(NAMES, self.files, strict=True):
@@ -80,8 +81,10 @@ class Clocks(Soak):
         self._all_over()
 
     def _fault(self) -> None:
-        rate = self.draw.choice(self.rates)
-        set_clock(self.draw.choice(self.files), rate)
+        file = self.draw.choice(self.files)
+        rate = self.draw.choice([rate for rate in self.rates if rate != self.present[file]])
+        set_clock(file, rate)
+        self.present[file] = rate
         self.faults[rate] += 1
         if self.rates is OWN:
             self._ask_in_time("create-snapshot")
@@ -102,6 +105,7 @@ class Clocks(Soak):
         super().run(seconds)
         for file in self.files:
             set_clock(file, "+0")
+        self.rested = time.time()
         for service in self.services[:KEEPING]:
             self.bench.ask(service, "pause-schedule", {"reason": "the proof is over"})
             if self.rates is OWN:
@@ -131,12 +135,17 @@ class Clocks(Soak):
             elif self.rates is OWN and not one.created_at <= row.taken_at <= one.updated_at:
                 bad.append(f"snapshot {one.op_id} is dated {row.taken_at}, its operation {one.created_at}")
         asked = Counter(one.service_id for one in operations if SCHEDULE in one.source)
-        minutes = (time.time() - self.began) / 60
-        if self.rates is OWN:  # else time itself has jumped
-            bad += [f"{service} was asked for {number} times in {minutes:.1f} minutes"
-                    for service, number in asked.items() if not minutes - 3 < number < minutes + 2]  # fmt: skip
         self.scheduled = sum(asked.values())
-        return bad
+        return bad + (self._out_of_time(asked) if self.rates is OWN else [])  # else time itself has jumped
+
+    def _out_of_time(self, asked: Counter[str]) -> list[str]:
+        """Services whose schedule asked too often, too seldom, or never."""
+        minutes = (self.rested - self.began) / 60
+        return [
+            f"{service} was asked for {asked[service]} times in {minutes:.1f} minutes"
+            for service in self.services[:KEEPING]
+            if not minutes - 3 < asked[service] < minutes + 2
+        ]
 
     def _operations(self) -> list[Operation]:
         found, before = list[Operation](), None

@@ -8,24 +8,35 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL
 
+from domain.errors import BackstayError
+from domain.operation import TERMINAL
 from tests.chaos.victim import Death, deaths, kill, run_node
 from tests.chaos.world import SOURCE, World, check, live_tree_is_whole, prepare, publish_the_run, settings_of
+from tests.prove.cases import told
 from workers.bootstrap import System
 
 #: ioctl: stop at once, without writing the log out.
 SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 MEGABYTES = 96
 #: System calls that make something durable or visible, and what happens to one of them.
-CALLS = ("fsync", "fdatasync", "rename", "renameat2")
+CALLS = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat")
 INJECTED = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
+#: Seconds after which a process whose disk stays bad is ended: it would wait for better times.
+ON_A_BAD_DISK = 30.0
 
 
 def missing() -> str:
@@ -67,47 +78,108 @@ def mounted(image: Path, folder: Path, *, fresh: bool) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def cut(folder: Path) -> None:
-    """The power is gone: nothing is written any more, and the process ends."""
+def cut(folder: Path, gone: Path) -> None:
+    """The power is gone: nothing is written any more, and the process ends. `gone` says so, from another disk."""
     handle = os.open(folder, os.O_RDONLY)
+    gone.touch()  # before: another thread may find the disk gone at once, and end the process
     fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
     kill()
 
 
-def power_cut(world: World, death: Death, home: Path) -> tuple[bool, list[str]]:
-    """Cut the power there; whether it was reached, and which promises do not hold when it is back."""
-    image, folder = home / "disk.ext4", home / "disk"
+@dataclass
+class Found:
+    """What came of the cases: the points that were reached, each once, and what is wrong."""
+
+    points: set[str] = field(default_factory=set)
+    asleep: int = 0  # runs in which the fault did not happen
+    bad: list[str] = field(default_factory=list)
+
+
+def power_cut(world: World, death: Death, home: Path, found: Found) -> None:
+    """Cut the power there, and look which promises do not hold when it is back."""
+    image, folder, gone = home / "disk.ext4", home / "disk", home / "gone"
+    gone.unlink(missing_ok=True)
     with mounted(image, folder, fresh=True):
         copy = world.copy_to(folder / "data")
         os.sync()
-        died = run_node(
-            settings_of(copy.home), copy.finished, home / "trace", death, strike=lambda: cut(folder), log=home / "log"
-        )
+        strike = partial(cut, folder, gone)
+        died = run_node(settings_of(copy.home), copy.finished, home / "trace", death, strike=strike, log=home / "log")
     with mounted(image, folder, fresh=False):
-        # Another thread may find the disk gone, and end the process, before the one that has cut kills it.
-        return died.exit_code != 0, _afterwards(copy, home, f"power cut at {death}")
+        found.bad += [f"power cut at {death}: {sentence}" for sentence in _afterwards(copy, home)]
+    if gone.exists():
+        found.points.add(str(death))
+    elif died.exit_code == 0:
+        found.asleep += 1
+    else:
+        found.bad.append(f"the node ended with {died.exit_code} before the power was cut at {death}")
 
 
-def injected(world: World, what: str, call: str, number: int, home: Path) -> tuple[bool, list[str]]:
-    """The `number`-th `call` of a thread fails, or kills; another process finishes if this one has not."""
-    copy = world.copy_to(home / "injected")
-    script = f"inject={call}:{what}:when={number}"
-    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", script, sys.executable]
+def injected(world: World, what: str, call: str, number: int, home: Path, found: Found) -> None:
+    """The `number`-th `call` of every thread fails, or kills; another process finishes if this one has not.
+
+    For a pack, which has a thread of its own, the disk stays bad until the process is gone, so one that waits for
+    better times is ended.
+    """
+    name = f"{what} at {call} {number}"
+    copy, said, ended = _traced(world, home, "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={number}")
+    found.bad += [f"{name}: {sentence}" for sentence in _afterwards(copy, home)]
+    # Of a process that is killed by it strace writes no call, only the end.
+    killed = what == "signal=SIGKILL" and ended == -signal.SIGKILL and "killed" in said
+    if killed or "(INJECTED)" in said:
+        found.points.add(name)
+    else:
+        found.asleep += 1
+
+
+def calls_made(world: World, home: Path) -> dict[str, int]:
+    """How many of each call the thread makes that makes most of them, in a run without faults."""
+    _, said, ended = _traced(world, home, "-e", f"trace={','.join(CALLS)}")
+    assert ended == 0, f"without faults it ended with {ended}"
+    made = Counter(re.findall(r"^(\d+) +(\w+)\(", said, re.MULTILINE))
+    return {call: max((count for (_, name), count in made.items() if name == call), default=0) for call in CALLS}
+
+
+def _traced(world: World, home: Path, *options: str) -> tuple[World, str, int]:
+    """A node on a copy of the world: the copy, what strace wrote, and how it ended."""
+    shutil.rmtree(home / "injected", ignore_errors=True)
+    copy, log = world.copy_to(home / "injected"), home / "strace"
+    command = ["strace", "-f", "-qq", "-o", str(log), *options, sys.executable]
     node = [*command, "-m", "tests.prove.node", str(copy.home), *copy.messages]
-    ended = subprocess.run(node, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
-    bad = _afterwards(copy, home, f"{what} at {call} {number}")
-    shutil.rmtree(copy.home)
-    return ended.returncode != 0 or what != "signal=SIGKILL", bad
+    with subprocess.Popen(node, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True) as process:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ON_A_BAD_DISK)
+        with suppress(ProcessLookupError):  # the tracer alone would leave what it traces alive
+            os.killpg(process.pid, signal.SIGKILL)
+    return copy, log.read_text(errors="replace"), process.returncode
 
 
-def _afterwards(copy: World, home: Path, what: str) -> list[str]:
+def _afterwards(copy: World, home: Path) -> list[str]:
+    """What is lost shows as a refusal of the archive's, too."""
+    system: System | None = None
     try:
         live_tree_is_whole(copy)
         end = run_node(settings_of(copy.home), copy.finished, home / "trace", log=home / "log")
-        assert end.exit_code == 0, "nobody finished"
+        if end.exit_code:
+            return [f"nobody finished ({end.exit_code}): {waiting(copy)}"]
         system = System(settings_of(copy.home))
         check(copy, system)
-        system.close()
-    except AssertionError as error:
-        return [f"{what}: {str(error).splitlines()[0]}"]
+    except (AssertionError, BackstayError, OSError) as error:
+        return [told(error)]
+    finally:
+        if system is not None:
+            system.close()
     return []
+
+
+def waiting(copy: World) -> list[str]:
+    """What has not ended, and why."""
+    system = System(settings_of(copy.home))
+    try:
+        found = [system.database.find_by_message(SOURCE, message) for message in copy.messages]
+        return [
+            f"{message} {one.state} {one.error_code or ''}".strip() if one else f"{message} was not accepted"
+            for message, one in zip(copy.messages, found, strict=True)
+            if one is None or one.state not in TERMINAL
+        ]
+    finally:
+        system.close()

@@ -25,12 +25,12 @@ from domain.operation import TERMINAL, Operation, State
 from tests.chaos import victim
 from tests.chaos.victim import Death
 from tests.fakes.region import RegionDouble
-from tests.prove.bench import SOURCE, Bench
+from tests.prove.bench import SOURCE, WAITING, Bench
+from tests.prove.cases import Case, case, until
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix
 from tests.prove.promises import broken, whole
 from workers import room
-from workers.bootstrap import System
 
 #: What lies where, beneath the data directory; "" is the directory itself, with its caches and locks.
 PLACES = {
@@ -46,9 +46,14 @@ MEGABYTES, INODES = 32, 3000
 LEFT = {"blocks": (0, 0, 0, 0, 8_192, 65_536), "inodes": (0, 0, 0, 0, 1, 5)}
 #: Commands that write more than rows.
 WRITING = ("create", "restore", "drill", "import", "export", "repack", "forget", "record")
-#: Seconds after which what has neither ended nor said why it waits is looked at as it is.
-LOOK_SECONDS = 4.0
-BALLAST = ".ballast"
+#: Seconds after which what has neither ended nor said why it waits is looked at as it is: little where it may be
+#: unable to say anything, and elsewhere more than any attempt takes.
+LOOK_SECONDS, PATIENCE = 4.0, 60.0
+BALLAST, FILLED = ".ballast", "full"
+#: How often it is tried to take what the node may be taking, too.
+TRIES = 100
+#: What nobody can write anything down without, so that nothing can be said of it either.
+SILENT = ("database", "spool")
 
 
 def missing() -> str:
@@ -78,35 +83,40 @@ def environment(data: Path) -> dict[str, str]:
 
 
 def fill(folder: Path, kind: str, left: int, done: Path) -> None:
-    """Take what is free, but for so much; then say so."""
-    _fill(folder, kind, left)
-    done.touch()
+    """Take what is free, but for so much; then say whether it is gone."""
+    taken = _blocks_taken(folder, left) if kind == "blocks" else _inodes_taken(folder, left)
+    done.write_text(FILLED if taken else "others were quicker")
 
 
-def _fill(folder: Path, kind: str, left: int) -> None:
-    if kind == "blocks":
-        found = os.statvfs(folder)
-        with (folder / BALLAST).open("wb") as file, suppress(OSError):
-            os.posix_fallocate(file.fileno(), 0, max(1, found.f_bavail * found.f_frsize - left))
-        return
+def _blocks_taken(folder: Path, left: int) -> bool:
+    with (folder / BALLAST).open("wb") as file:
+        for _ in range(TRIES):
+            found, size = os.statvfs(folder), os.fstat(file.fileno()).st_blocks * 512
+            more = found.f_bavail * found.f_frsize - left
+            if more <= 0:
+                return True
+            with suppress(OSError):  # the node has taken some of it meanwhile
+                os.posix_fallocate(file.fileno(), 0, size + more)
+    return False
+
+
+def _inodes_taken(folder: Path, left: int) -> bool:
     (folder / BALLAST).mkdir(exist_ok=True)
-    with suppress(OSError):
-        for number in itertools.count():
-            if os.statvfs(folder).f_favail <= left:
-                return
+    for number in range(INODES + TRIES):
+        if os.statvfs(folder).f_favail <= left:
+            return True
+        with suppress(OSError):  # the node has taken the last one meanwhile
             (folder / BALLAST / str(number)).touch()
+    return False
 
 
-def make_room(folder: Path) -> bool:
-    """Give it back; False if nobody had taken it."""
+def make_room(folder: Path) -> None:
+    """Give it back, if anybody has taken it."""
     ballast = folder / BALLAST
     if ballast.is_dir():
         shutil.rmtree(ballast)
-        return True
-    with suppress(FileNotFoundError):
-        ballast.unlink()
-        return True
-    return False
+    else:
+        ballast.unlink(missing_ok=True)
 
 
 class Full:
@@ -118,13 +128,19 @@ class Full:
             free: bench.settings_with(BACKSTAY_LEASE_SECONDS="3", **({"BACKSTAY_KEEP_FREE": "0"} if free else {}))
             for free in (False, True)
         }
-        self.reached, self.look_seconds = 0, LOOK_SECONDS
+        self.reached = 0
         self.bad: list[str] = []
         self.ends: Counter[str] = Counter()
+
+    def points(self, name: str) -> list[Death]:
+        """The first time that each failpoint is reached."""
+        return [death for death in self.matrix.points(name) if death.hit == 1]
 
     def case(self, name: str, place: str, kind: str, left: int, death: Death | None, *, keep: bool, ask: bool) -> None:
         """Fill the place there, or before anything begins; look, make room, and judge. `keep`: the guard of the disks
         watches; `ask`: `backstay doctor` too is asked while the disk is full. Some nodes cannot even write a log."""
+        for below in PLACES.values():  # a case that broke off may have left one full
+            make_room(self.bench.home / "data" / below)
         bench, service = self.bench, self.matrix.ready(name)
         folder, what = bench.home / "data" / PLACES[place], f"{name}: {kind} of {place} gone at {death}, {left} left"
         wanted = SCENARIOS[name].act(bench, service)
@@ -132,33 +148,37 @@ class Full:
         strike = partial(fill, folder, kind, left, self.filled)
         if death is None:
             strike()
-        finished = partial(_over, partial(bench.over, list(wanted)))
+        finished = partial(bench.over, list(wanted))
         settings = self.settings[not keep]
         log = bench.home / "log" if keep else Path("/dev/full")
         pid = victim.start_node(settings, finished, bench.home / "full", death, log=log, strike=strike)
-        found = self._looked(list(wanted), pid)
-        bad = [sentence for one in found for sentence in self._dishonest(one, folder, wanted[one.message_id])]
+        found = self._looked(list(wanted), pid, LOOK_SECONDS if place in SILENT else PATIENCE)
+        bad = [sentence for one in found for sentence in self._dishonest(one, place, wanted[one.message_id])]
         bad += whole(bench, service)
         if ask and self.filled.exists():
             bad += self._doctor(folder)
-        self.reached += make_room(folder)
+        self.reached += self.filled.exists() and self.filled.read_text() == FILLED
+        make_room(folder)
         end = victim.end_of(pid, bench.home / "full")
         bad += [] if end.exit_code == 0 else [f"not finished with room again ({end.exit_code})"]
         bad += self._again(name, service, wanted)
         self.bad += [f"{what}: {sentence}" for sentence in bad]
 
-    def _looked(self, messages: list[str], pid: int) -> list[Operation]:
+    def _looked(self, messages: list[str], pid: int, seconds: float) -> list[Operation]:
         """The operations, as soon as each has ended or says why it waits, or nothing has been heard for a while."""
         while not self.filled.exists() and not _gone(pid):
             time.sleep(0.02)
-        until = time.monotonic() + self.look_seconds
-        while time.monotonic() < until and not _gone(pid):
+        over = time.monotonic() + seconds
+        while time.monotonic() < over and not _gone(pid):
             found = self._found(messages)
-            settled = all(one.state in TERMINAL or self.bench.why_waiting(one.op_id) for one in found)
-            if len(found) == len(messages) and settled:
+            if len(found) == len(messages) and all(self._has_said(one) for one in found):
                 return found
             time.sleep(0.05)
         return self._found(messages)
+
+    def _has_said(self, one: Operation) -> bool:
+        """What waits for a node that does not exist has nothing to say."""
+        return one.state in TERMINAL or one.message_id.endswith(WAITING) or bool(self.bench.why_waiting(one.op_id))
 
     def _found(self, messages: list[str]) -> list[Operation]:
         with suppress(DatabaseUnavailable):
@@ -166,14 +186,14 @@ class Full:
             return [one for one in found if one is not None]
         return []
 
-    def _dishonest(self, one: Operation, folder: Path, wanted: State) -> list[str]:
+    def _dishonest(self, one: Operation, place: str, wanted: State) -> list[str]:
         """What it says of its end, or of its waiting, must be true and of use."""
-        ended = one.state in TERMINAL
+        folder, ended = self.bench.home / "data" / PLACES[place], one.state in TERMINAL
         if one.state is wanted:
             self.ends["ended all the same"] += 1
             return []
         said = str(one.outcome or {}) if ended else self.bench.why_waiting(one.op_id)
-        if not said:
+        if not said and (place in SILENT or one.message_id.endswith(WAITING)):
             self.ends["waiting for the database or the spool"] += 1
             return []
         code = one.error_code if ended else said.partition(":")[0]
@@ -221,32 +241,27 @@ def _gone(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _over(over: partial[bool], system: System) -> bool:
-    try:
-        return over(system)
-    except DatabaseUnavailable:
-        return False
-
-
-def drawn(full: Full, draw: random.Random, points: dict[str, list[Death]]) -> None:
+def drawn(full: Full, draw: random.Random, points: dict[str, list[Death]]) -> Case:
     """One case of all that there are; `points` are those that are known already."""
     place, kind = draw.choice(list(PLACES)), draw.choice(KINDS)
     name = draw.choice(WRITING if place in ("data directory", "live trees", "store") else list(SCENARIOS))
     if name not in points:
-        points[name] = [death for death in full.matrix.points(name) if death.hit == 1]
-    death = draw.choice([None, *draw.sample(points[name], 5)])
-    full.case(name, place, kind, draw.choice(LEFT[kind]), death, keep=draw.random() < 0.3, ask=draw.random() < 0.2)
+        points[name] = []
+        case(f"{name} without faults", lambda: points[name].extend(full.points(name)), full.bad)
+    death = draw.choice([None, *draw.sample(points[name], min(5, len(points[name])))])
+    keep, ask, left = draw.random() < 0.3, draw.random() < 0.2, draw.choice(LEFT[kind])
+    words = f"{name}: {kind} of {place} gone at {death}, {left} left"
+    return words, partial(full.case, name, place, kind, left, death, keep=keep, ask=ask)
 
 
 def run(home: Path, seconds: float, draw: random.Random) -> Full:
     """Cases until the time is over."""
-    until, points = time.monotonic() + seconds, dict[str, list[Death]]()
+    over, points = time.monotonic() + seconds, dict[str, list[Death]]()
     before, room.ROOM_SECONDS = room.ROOM_SECONDS, 1.0  # nodes are forked and look as often
     try:
         with disks(home / "data"), RegionDouble(fenced=True) as region:
             full = Full(Bench(home, region, environment(home / "data")))
-            while time.monotonic() < until:
-                drawn(full, draw, points)
+            until(over, (drawn(full, draw, points) for _ in itertools.count()), full.bad)
             full.bench.close()
             return full
     finally:

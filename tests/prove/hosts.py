@@ -10,51 +10,57 @@ import random
 import shutil
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from tests.prove import clocks, full, namespace, parted
-from tests.prove.proofs import Line
+from tests.prove.cases import Line, Proof, tried
 from tests.prove.soak import LEASE
 
 
-def hosts(seconds: float) -> list[Line]:
-    """All of them, one after the other."""
+def hosts(seconds: float, lines: list[Line]) -> None:
+    """All of them, one after the other; one that breaks off leaves their share to the others."""
     home, share = Path(tempfile.mkdtemp(prefix="prove-hosts-")), seconds / 4
+    proofs: dict[str, Proof] = {
+        "disk full": partial(_full, home / "full"),
+        "partition": partial(_parted, home / "parted"),
+        "clocks, each node's own": partial(_clocks, home / "own", shared=False),
+        "clocks, the host's": partial(_clocks, home / "shared", shared=True),
+    }
     try:
-        return [
-            _full(home / "full", share),
-            _parted(home / "parted", share),
-            _clocks(home / "own", share, shared=False),
-            _clocks(home / "shared", share, shared=True),
-        ]
+        for name, proof in proofs.items():
+            lines += tried(name, proof, share)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _full(home: Path, seconds: float) -> Line:
+def _full(home: Path, seconds: float, lines: list[Line]) -> None:
     proof = "disk full: live trees, store, spool, database, data directory"
     if lacks := full.missing():
-        return Line(proof, f"not done: {lacks}", 0)
+        lines.append(Line(proof, f"not done: {lacks}", 0))
+        return
     found = full.run(home, seconds, random.Random(time.time_ns()))
     ends = ", ".join(f"{count} {end}" for end, count in found.ends.most_common())
-    return Line(proof, "blocks or inodes gone at a failpoint", found.reached, tuple(found.bad), ends)
+    lines.append(Line(proof, "blocks or inodes gone at a failpoint", found.reached, tuple(found.bad), ends))
 
 
-def _parted(home: Path, seconds: float) -> Line:
+def _parted(home: Path, seconds: float, lines: list[Line]) -> None:
     proof = "partition: two namespaces, PostgreSQL and Redis on the far side"
     if lacks := namespace.missing():
-        return Line(proof, f"not done: {lacks}", 0)
+        lines.append(Line(proof, f"not done: {lacks}", 0))
+        return
     made, bad = parted.run(home, seconds, time.time_ns())
     cuts = sum(made.faults.values())
     done = f"{dict(made.faults)}, {LEASE} s of lease and up to {parted.TAKEOVER + 5:.0f} s more"
     more = f"{made.held} operations in hand when cut off, {made.passed_on} taken over; {len(made.messages)} commands"
-    return Line(proof, done, cuts, tuple(bad), more)
+    lines.append(Line(proof, done, cuts, tuple(bad), more))
 
 
-def _clocks(home: Path, seconds: float, *, shared: bool) -> Line:
+def _clocks(home: Path, seconds: float, lines: list[Line], *, shared: bool) -> None:
     proof = "clocks: SQLite goes by the host's" if shared else "clocks: each node's is wrong, PostgreSQL's is right"
     if lacks := clocks.missing():
-        return Line(proof, f"not done: {lacks}", 0)
+        lines.append(Line(proof, f"not done: {lacks}", 0))
+        return
     made, bad = clocks.run(home, seconds, time.time_ns(), shared=shared)
     more = f"{len(made.messages)} commands, {made.scheduled} more by schedules"
-    return Line(proof, f"jumps to {dict(made.faults)}", sum(made.faults.values()), tuple(bad), more)
+    lines.append(Line(proof, f"jumps to {dict(made.faults)}", sum(made.faults.values()), tuple(bad), more))

@@ -29,6 +29,8 @@ BATCH = 6
 LEASE, WITH_REGION = 3, 9
 #: Seconds beyond the lease after which somebody must have taken over and finished, on a machine that is very busy.
 TAKEOVER = 60.0
+#: The same where nobody can, because the frozen one has SQLite's lock: others give up after ten seconds.
+IN_VAIN = 15.0
 #: Parts of the path at which nobody holds an operation yet, or any more: freezing there makes no second owner.
 UNHELD = ("ingress", "accept", "relay", "outbox-take", "outbox-sent", "spool", "beat", "publish")
 
@@ -43,18 +45,10 @@ class Tally:
     bad: list[str] = field(default_factory=list)
     two_owners: int = 0  # a frozen node woke up after another had taken its operation
     kept_the_lock: int = 0  # and so often it was frozen with SQLite's lock in hand, or that of the node's trees
+    inside: int = 0  # and so often it had its row locked, until the server ended the session
     latest: float = 0.0  # seconds from the end of a lease until another node had taken over
+    latest_inside: float = 0.0  # the same of those whose row was locked
     slowest: float = 0.0  # and until that one had finished
-
-    def add(self, other: Tally) -> None:
-        """Both together."""
-        self.cases += other.cases
-        self.reached += other.reached
-        self.points += other.points
-        self.bad += other.bad
-        self.two_owners += other.two_owners
-        self.kept_the_lock += other.kept_the_lock
-        self.latest, self.slowest = max(self.latest, other.latest), max(self.slowest, other.slowest)
 
     def __str__(self) -> str:
         kinds = f"{len(self.points)} scenarios, {self.cases} cases, {self.reached} reached, {len(self.bad)} violations"
@@ -103,29 +97,55 @@ class Matrix:
     def _thaw(
         self, name: str, service: str, wanted: dict[str, State], death: Death, settings: Settings, lease: int, pid: int
     ) -> None:
-        bench = self.bench
+        bench, how = self.bench, f"{name} frozen at {death}"
         _, status = os.waitpid(pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):  # it ended without getting there
             self._judge(name, service, wanted, f"not frozen at {death}", reached=False)
             return
         before = self._found(wanted)
-        if before.keys() == wanted.keys():  # else the frozen node has a message in hand, which the broker keeps for it
-            other, taken = bench.start(list(wanted), settings, "other", None), dict[str, float]()
-            if not _ends_within(other, lease + TAKEOVER, partial(self._look, before, taken)):
-                os.kill(pid, signal.SIGCONT)
-                busy = any(one.error_code == "busy" for one in self._found(wanted).values())
-                if settings.database_url.startswith("sqlite") or busy:
-                    self.tally.kept_the_lock += 1
-                else:
-                    self.tally.bad.append(f"{name} frozen at {death}: nobody took it over")
-                os.waitpid(other, 0)
-            elif taken:
-                self.tally.two_owners += 1
-                self.tally.latest = max(self.tally.latest, *taken.values())
-                self.tally.slowest = max(self.tally.slowest, *(_since(before[message]) for message in taken))
+        in_hand = {message: one for message, one in before.items() if _is_held(one)}
+        inside = bench.locked_by(pid, [one.op_id for one in in_hand.values()])
+        if in_hand:  # else only a message, which the broker keeps for it: nothing is frozen beyond a lease
+            # Of what nobody has accepted yet the frozen one may have the message.
+            other, taken = bench.start(list(before), settings, "other", None), dict[str, float]()
+            more = IN_VAIN if inside and bench.embedded else TAKEOVER
+            end = _end_within(other, lease + more, partial(self._look, in_hand, taken))
+            self._note_takeover(how, pid, in_hand, taken, ended=end is not None, inside=inside)
+            os.kill(pid, signal.SIGCONT)
+            code = bench.end(other, "other").exit_code if end is None else end
+            self.tally.bad += [f"{how}: the other node ended with {code}"] if code else []
         os.kill(pid, signal.SIGCONT)
-        bench.end(pid, "frozen")
-        self._judge(name, service, wanted, f"frozen at {death}", reached=True)
+        code = bench.end(pid, "frozen").exit_code
+        self.tally.bad += [f"{how}: when it woke it ended with {code}"] if code else []
+        self._judge(name, service, wanted, f"frozen at {death}", reached=bool(in_hand))
+
+    def _note_takeover(
+        self, how: str, pid: int, held: dict[str, Operation], taken: dict[str, float], *, ended: bool, inside: bool
+    ) -> None:
+        tally = self.tally
+        if taken:
+            tally.two_owners += 1
+            tally.slowest = (
+                max(tally.slowest, *(_since(held[message]) for message in taken)) if ended else tally.slowest
+            )
+            if inside:
+                tally.inside, tally.latest_inside = tally.inside + 1, max(tally.latest_inside, *taken.values())
+            else:
+                tally.latest = max(tally.latest, *taken.values())
+        if ended:
+            return
+        if self._holds_a_lock(pid, held):
+            tally.kept_the_lock += 1
+        else:
+            tally.bad.append(f"{how}: nobody {'finished' if taken else 'took over'} what it had in hand")
+
+    def _holds_a_lock(self, pid: int, held: dict[str, Operation]) -> bool:
+        """SQLite's, or that of the node's trees, of which a wait says who has it."""
+        bench = self.bench
+        if bench.embedded and bench.locked_by(pid, []):
+            return True
+        found = self._found(held).values()
+        return any(one.error_code == "busy" and f"process {pid} " in bench.why_waiting(one.op_id) for one in found)
 
     # ------------------------------------------------------------ one case
     def _judge(self, name: str, service: str, wanted: dict[str, State], how: str, *, reached: bool) -> None:
@@ -141,19 +161,19 @@ class Matrix:
         find = partial(self.bench.system.database.find_by_message, SOURCE)
         return {message: found for message in messages if (found := find(message)) is not None}
 
-    def _look(self, before: dict[str, Operation], taken: dict[str, float]) -> None:
+    def _look(self, held: dict[str, Operation], taken: dict[str, float]) -> None:
         """Write down how long after the end of its lease each operation was first seen with another owner."""
-        held = [message for message, one in before.items() if one.fence and one.lease_until and message not in taken]
-        for message, now in self._found(held).items():
-            if now.fence > before[message].fence:
-                taken[message] = _since(before[message])
+        for message, now in self._found(held.keys() - taken.keys()).items():
+            if now.fence > held[message].fence:
+                taken[message] = _since(held[message])
 
     def ready(self, name: str) -> str:
         """A service that is ready for the scenario; several are made ready together."""
         ready = self._waiting.setdefault(name, [])
         if not ready:
-            ready += [f"{name}-{next(self._numbers)}" for _ in range(BATCH)]
-            self._prepare(SCENARIOS[name], ready)
+            made = [f"{name}-{next(self._numbers)}" for _ in range(BATCH)]
+            self._prepare(SCENARIOS[name], made)
+            ready += made
         return ready.pop(0)
 
     def _prepare(self, scenario: Scenario, services: list[str]) -> None:
@@ -170,16 +190,20 @@ def _since(held: Operation) -> float:
     return time.time() - held.lease_until / 1000
 
 
-def _ends_within(pid: int, seconds: float, meanwhile: Callable[[], None]) -> bool:
-    """Wait for a forked node, and not for ever."""
+def _is_held(one: Operation) -> bool:
+    return bool(one.fence and one.lease_until) and one.state in (State.RUNNING, State.COMPENSATING)
+
+
+def _end_within(pid: int, seconds: float, meanwhile: Callable[[], None]) -> int | None:
+    """How a forked node has ended; None if it has not in that time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        ended, status = os.waitpid(pid, os.WNOHANG)
         meanwhile()
         if ended:
-            return True
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.02)
-    return False
+    return None
 
 
 def held(points: list[Death]) -> list[Death]:

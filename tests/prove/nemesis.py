@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from domain.errors import BackstayError
 from domain.operation import State
 from domain.retry import within_call
 from tests.chaos.victim import Death, start_node
 from tests.prove.audit import agreement, ends
-from tests.prove.bench import SOURCE, Bench
+from tests.prove.bench import SOURCE
 from tests.prove.commands import SCENARIOS
 from tests.prove.listener import Listener
 from tests.prove.matrix import LEASE, WITH_REGION, Matrix
@@ -32,7 +31,6 @@ from tests.prove.promises import broken
 from tests.prove.stacks import Servers
 from tests.prove.wire import Wire
 from tests.servers.server import Server
-from workers.bootstrap import System
 from workers.config import Settings
 
 #: Seconds that a server which is taken away stays away.
@@ -110,16 +108,41 @@ class Nemesis:
         self._case(name, FORGETS, f"empty at {death}", moment=Moment(death), act=empty, after=again, heard=False)
 
     def request(self, name: str, to: str, rule: dict[str, Any], words: str) -> None:
-        """One request to a server goes wrong, the `nth` that matches."""
+        """One request to a server goes wrong, the `nth` that matches; each, if none is named."""
         wire = self.wires[to]
         wire.strike(rule)
-        self._case(name, f"{to}: {words}", f"{words} {rule['match']!r} {rule['nth']}", fired=wire.fired)
+        moment = f"{words} {rule['match']!r} {rule.get('nth', 'each')}"
+        self._case(name, f"{to}: {words}", moment, fired=lambda: min(1, wire.fired()))
 
     def region(self, name: str, rules: list[dict[str, Any]], words: str) -> None:
         """The region misbehaves as the rules say."""
-        self.bench.region.script(*rules)
+        family, either = f"region: {words.partition(' ')[0]}", len(rules) > 1 or "times" in rules[0]
         # Whoever gets no definite answer to one call, three times, puts everything back.
-        self._case(name, f"region: {words.partition(' ')[0]}", words, either=len(rules) > 1 or "times" in rules[0])
+        arm = partial(self.bench.region.script, *rules)
+        self._case(name, family, words, arm=arm, fired=self._region_struck, either=either)
+
+    def _region_struck(self) -> int:
+        """One case is one point, however many of its rules have struck."""
+        return min(1, self.bench.region.struck())
+
+    def region_calls(self, name: str) -> int:
+        """How many calls of the region there are in a run without faults."""
+        seen = list[int]()
+
+        def count() -> int:
+            seen.append(self.bench.region.calls())
+            return 0
+
+        self._case(name, "without faults", "without faults", arm=self.bench.region.script, fired=count)
+        return sum(seen)
+
+    def mended(self) -> None:
+        """After a case that broke off: nothing is wrong any more."""
+        self.bench.region.script()
+        for wire in self.wires.values():
+            wire.strike()
+        for server in self.servers.running.values():
+            server.start()
 
     def requests(self, name: str, to: str, watch: tuple[str, ...]) -> Counter[str]:
         """How many requests of each kind the nodes send to that server in a run without faults."""
@@ -140,6 +163,7 @@ class Nemesis:
         family: str,
         words: str,
         *,
+        arm: Callable[[], None] = lambda: None,
         fired: Callable[[], int] = lambda: 1,
         moment: Moment | None = None,
         act: Callable[[int], None] = lambda port: None,
@@ -153,6 +177,7 @@ class Nemesis:
         log.unlink(missing_ok=True)
         log.touch()
         messages, struck = list(wanted), moment is None
+        arm()  # not before: what a service is made ready by shall go well
         pids = self._started(name, messages, moment)
         if moment is not None:
             port = moment.wait(pids)
@@ -196,7 +221,7 @@ class Nemesis:
     def _node(self, name: str, messages: list[str], number: int, witness: Callable[[str], None] | None) -> int:
         bench = self.bench
         trace, log = bench.home / f"trace-{number}", bench.home / "nemesis.log"
-        over = partial(_over, bench, messages)
+        over = partial(bench.over, messages)
         return start_node(self._settings(name, number), over, trace, witness=witness, log=log)
 
     def _settings(self, name: str, number: int) -> Settings:
@@ -215,14 +240,6 @@ class Nemesis:
 
     def _way(self, to: str, url: str) -> str:
         return self.wires[to].through(url) if to in self.wires else url
-
-
-def _over(bench: Bench, messages: list[str], system: System) -> bool:
-    """As the bench says; while a server is away nothing is over."""
-    try:
-        return bench.over(messages, system)
-    except BackstayError:
-        return False
 
 
 def noticed(log: str) -> set[str]:

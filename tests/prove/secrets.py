@@ -36,8 +36,8 @@ from tests.fakes.region import RegionDouble
 from tests.integration.test_tracing import listening
 from tests.integration.test_web_tenants import ROUTES
 from tests.prove.bench import SECRET, TENANT, Bench
+from tests.prove.cases import Line
 from tests.prove.commands import SCENARIOS
-from tests.prove.proofs import Line
 from tests.prove.scanner import Scanner, files
 from tests.prove.stacks import STACKS, stack
 from tests.servers.ports import free_ports
@@ -285,9 +285,9 @@ def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS, *, whole: 
             made.bench.close()
 
 
-def secrets(seconds: float) -> list[Line]:
+def secrets(seconds: float, lines: list[Line]) -> None:
     """The whole search on one stack after the other, in a drawn order, until the time is over; on one at least."""
-    until, lines = time.monotonic() + seconds, list[Line]()
+    until = time.monotonic() + seconds
     for name in random.sample(list(STACKS), len(STACKS)):
         home = Path(tempfile.mkdtemp(prefix="secrets-"))
         try:
@@ -298,7 +298,6 @@ def secrets(seconds: float) -> list[Line]:
         lines.append(Line(f"search for secrets: {STACKS[name]}", done, 0, tuple(found), f"{places} places"))
         if time.monotonic() > until:
             break
-    return lines
 
 
 def main() -> int:

@@ -85,7 +85,7 @@ class PostgresServer(Server):
 
     def launch(self) -> None:
         self.front.start()
-        self.front.wait_until(self._answers, 30, "postgres accepts connections")
+        self.front.wait_until(self._answers, 120, "postgres accepts connections")
 
     @contextmanager
     def fresh_database(self) -> Iterator[str]:

@@ -51,7 +51,7 @@ def run(argv: Sequence[str | Path], log: Path, *, user: str | None = None) -> st
             env=clean_environment(),
             cwd="/",
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,  # the exception below also has the log
         )
     if done.returncode:
@@ -137,7 +137,7 @@ class Process:
         for member in family:
             _send(member, signal.SIGKILL)
         self._popen.wait()
-        eventually(lambda: not any(map(_is_alive, family)), 10, f"the processes below {self.argv[0]} are gone")
+        eventually(lambda: not any(map(_is_alive, family)), 60, f"the processes below {self.argv[0]} are gone")
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nobody answers."""

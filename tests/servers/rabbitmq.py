@@ -56,7 +56,7 @@ class RabbitServer(Server):
     def launch(self) -> None:
         self._mapper.start()
         self.front.start()
-        self.front.wait_until(self._answers, 90, "rabbitmq-server opens a connection")
+        self.front.wait_until(self._answers, 180, "rabbitmq-server opens a connection")
 
     def stop(self) -> None:
         super().stop()

@@ -42,7 +42,7 @@ class RedisServer(Server):
 
     def launch(self) -> None:
         self.front.start()
-        self.front.wait_until(self._answers, 20, "redis-server answers PING")
+        self.front.wait_until(self._answers, 120, "redis-server answers PING")
 
     def empty(self) -> None:
         """Forget every key of every database."""

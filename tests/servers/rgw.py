@@ -110,11 +110,11 @@ class RgwServer(Server):
     def launch(self) -> None:
         self._monitor.start()
         self._disk.start()
-        self._disk.wait_until(self._disk_is_up, 60, "the monitor sees the disk up")
+        self._disk.wait_until(self._disk_is_up, 180, "the monitor sees the disk up")
         if not self._user_made:
             self._make_user()
         self.front.start()
-        self.front.wait_until(self._answers, 60, "radosgw answers HTTP")
+        self.front.wait_until(self._answers, 180, "radosgw answers HTTP")
 
     def stop(self) -> None:
         super().stop()

@@ -56,10 +56,17 @@ class Script:
         self._rules = [(rule, parse_fault(rule["do"])) for rule in rules]
         self._seen = [0] * len(rules)
         self._done = [0] * len(rules)
+        self.calls = 0
+
+    @property
+    def struck(self) -> int:
+        """How often any of the rules has decided."""
+        return sum(self._done)
 
     def fault(self, method: str, path: str) -> Fault | None:
         """What shall happen to this request; None for nothing. Counts it."""
         chosen: Fault | None = None
+        self.calls += 1
         for number, (rule, fault) in enumerate(self._rules):
             match = rule.get("match", {})
             if match.get("method", method) != method or not re.search(match.get("path", ""), path):

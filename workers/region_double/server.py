@@ -79,6 +79,8 @@ class RegionServer(ThreadingHTTPServer):
                 return Answer(200, json.dumps(self.log).encode())
             if (method, name) == ("GET", "state"):
                 return Answer(200, json.dumps(self.state.snapshot()).encode())
+            if (method, name) == ("GET", "script"):
+                return Answer(200, json.dumps({"calls": self._script.calls, "struck": self._script.struck}).encode())
             if method != "POST" or name not in ("script", "state", "token", "reset"):
                 return Answer(404)
             if name == "script":

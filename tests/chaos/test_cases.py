@@ -1,0 +1,98 @@
+"""What holds `make prove` together: whatever breaks off, what was found before is told, and what was not done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.chaos import victim
+from tests.prove.cases import IN_A_ROW, Line, case, tried, until
+from tests.prove.goals import POINTS, SEEDS, missed, summary
+from tests.waiting import eventually
+
+
+def test_a_server_that_does_not_start_leaves_the_lines_that_were_there() -> None:
+    """What fails a test is no Exception, and no other process can read it."""
+
+    def proof(seconds: float, lines: list[Line]) -> None:
+        lines.append(Line("the first", "all of it", 3, ("something",)))
+        eventually(lambda: False, 0.0, "a server answers")
+
+    first, last = tried("a proof", proof, 1.0)
+    assert first.bad == ("something",)
+    assert last.done == "could not go on"
+    assert "until a server answers" in last.bad[0]
+
+
+def test_a_server_that_is_not_installed_is_told_as_not_done() -> None:
+    def proof(seconds: float, lines: list[Line]) -> None:
+        pytest.skip("no radosgw here")
+
+    (line,) = tried("a proof", proof, 1.0)
+    assert (line.done, line.bad) == ("not done: no radosgw here", ())
+
+
+def test_a_case_that_breaks_off_is_a_violation_by_its_name_and_the_next_goes_on() -> None:
+    bad, done = list[str](), list[str]()
+
+    def breaks() -> None:
+        raise AssertionError
+
+    cases = [("create killed at a#1", breaks), ("create killed at b#1", lambda: done.append("b"))]
+    assert until(time.monotonic() + 60, cases, bad) == 2
+    assert done == ["b"]
+    assert [sentence.partition(" (")[0] for sentence in bad] == [
+        "create killed at a#1 broke off: AssertionError: no words"
+    ]
+
+
+def test_after_several_cases_in_a_row_that_break_off_the_proof_gives_up() -> None:
+    bad = list[str]()
+
+    def breaks() -> None:
+        raise OSError("gone")
+
+    assert until(time.monotonic() + 60, [("a case", breaks)] * 100, bad) == IN_A_ROW
+    assert bad[-1].startswith("given up")
+
+
+def test_no_node_of_a_case_that_broke_off_is_left_standing() -> None:
+    """A frozen one would keep its locks from all cases that follow."""
+    bad, pids = list[str](), list[int]()
+
+    def breaks() -> None:
+        pids.append(os.fork())
+        if not pids[0]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os._exit(0)
+        victim.started.append(pids[0])
+        os.waitpid(pids[0], os.WUNTRACED)
+        raise OSError("the server is gone")
+
+    assert not case("a case", breaks, bad)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_goals_are_missed_by_what_was_not_done_was_late_or_too_little() -> None:
+    enough = Line("simulation", "many", POINTS, seeds=SEEDS)
+    assert missed([enough]) == []
+    assert missed([Line("simulation", "few", POINTS - 1, seeds=SEEDS - 1)]) == [
+        f"{POINTS - 1} kill and fault points, not {POINTS}", f"{SEEDS - 1} seeds, not {SEEDS}"
+    ]  # fmt: skip
+    worse = [
+        Line("frozen", "1 freeze", 1, takeover=5.1),
+        Line("power cut", "not done: only root can mount", 0),
+        Line("kills", "1 of 2 points", 1, ("lost",)),
+    ]
+    assert missed([enough, *worse]) == [
+        "frozen: taken over 5.1 s after the end of the lease, not within 5 s",
+        "1 violations, not 0",
+        "power cut: not done: only root can mount",
+    ]
+    assert (
+        summary([enough, *worse]) == f"2 points on real processes and {POINTS} simulated in {SEEDS} seeds, 1 violations"
+    )
