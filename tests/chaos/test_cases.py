@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import threading
 import time
 
 import pytest
@@ -75,6 +77,31 @@ def test_no_node_of_a_case_that_broke_off_is_left_standing() -> None:
     assert not case("a case", breaks, bad)
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+def test_one_that_is_frozen_does_nothing_more_before_it_stands() -> None:
+    """Else a COMMIT leaves behind the point that stands before it."""
+    said, told = os.pipe()
+    for _ in range(20):
+        pid = os.fork()
+        if not pid:
+            threading.Thread(target=signal.pause, daemon=True).start()
+            thread = threading.Thread(target=_stand_then_say, args=(told,))
+            thread.start()
+            thread.join()
+            os._exit(0)
+        os.waitpid(pid, os.WUNTRACED)
+        ready = select.select([said], [], [], 0)[0]
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert not ready
+    os.close(said)
+    os.close(told)
+
+
+def _stand_then_say(told: int) -> None:
+    victim.freeze()
+    os.write(told, b"!")
 
 
 def test_goals_are_missed_by_what_was_not_done_was_late_or_too_little() -> None:
