@@ -35,9 +35,10 @@ TIDY_SECONDS = 60.0
 #: Seconds between looks for unfinished uploads, and the age at which one certainly has no owner.
 UPLOADS_SECONDS = 3600.0
 UPLOAD_AGE_SECONDS = 86_400
-#: Seconds between looks for operations that are old enough to be forgotten, and how many go in one transaction.
+#: Seconds between looks for operations that are old enough to be forgotten, how many go in one transaction,
+#: and how many such there are in one go, so that other duties have their turn.
 HISTORY_SECONDS = 3600.0
-HISTORY_BATCH = 500
+HISTORY_BATCH, HISTORY_BATCHES = 500, 200
 
 DAY_MS = 86_400_000
 #: Seconds between looks whether a new day has begun.
@@ -184,11 +185,14 @@ class Sweeper:
     def _prune_history(self) -> None:
         if self._duties.history_days is None:
             return
-        total = Pruned()
-        while not self._stopping.is_set():
-            gone = self._duties.history.prune(self._duties.history_days * DAY_MS, HISTORY_BATCH)
-            total += gone
-            if gone.operations < HISTORY_BATCH:
-                break
-        if total.operations:
+        keep_ms, total = self._duties.history_days * DAY_MS, Pruned()
+        for prune in (self._duties.history.prune, self._duties.history.prune_events):
+            for _ in range(HISTORY_BATCHES):
+                if self._stopping.is_set():
+                    break
+                total += prune(keep_ms, HISTORY_BATCH, after=total.after)
+                if not total.after:
+                    break
+            total += Pruned()  # the next one begins at its first row
+        if total.operations or total.events:
             log.info("sweep.history-pruned", operations=total.operations, steps=total.steps, events=total.events)

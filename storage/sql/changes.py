@@ -39,14 +39,14 @@ from domain.schedule_changes import PauseSchedule, RemoveSchedule, SaveDrill, Sa
 from domain.service import Service
 from domain.snapshot import Snapshot, SnapshotState
 from storage.sql import verdicts
-from storage.sql.copies import mark_damaged, owe_again, under_way
+from storage.sql.copies import forget, mark_damaged, owe_again, under_way
 from storage.sql.exports import Discard, drop_exports, extend_export, save_export
 from storage.sql.recovering import adopt
 from storage.sql.rows import label_values, service_values, snapshot_values
 from storage.sql.scheduling import pause_schedule, remove_schedule, save_drill, save_schedule
 from storage.sql.sealed import Vault
 from storage.sql.services import claimed_by_another
-from storage.sql.states import state_is
+from storage.sql.states import beside
 from storage.sql.tables import garbage, operation, pack, service, snapshot, snapshot_label, snapshot_pack
 from storage.sql.transactions import Transactions
 from storage.sql.versions import hold_version, save_record, save_version
@@ -94,6 +94,7 @@ def apply(
             case RemoveSnapshot(snapshot_id):
                 for table in (snapshot_label, snapshot_pack, snapshot):
                     connection.execute(delete(table).where(table.c.snapshot_id == snapshot_id))
+                forget(connection, snapshot_id, now)
             case SaveExport(archive):
                 save_export(connection, archive, discarding(tx, connection, now))
             case ExtendExport():
@@ -146,7 +147,7 @@ def _save_service(
             operation.c.service_id == record.service_id,
             operation.c.local == literal_column("1"),
             operation.c.op_id != doing.op_id,
-            state_is(operation, State.QUEUED),
+            beside(operation.c.state) == State.QUEUED.value,
         )
         .values(node=record.node or "", updated_at=now)
     )

@@ -50,7 +50,7 @@ class SqlCopies:
         self._tx = transactions
         #: By replica: when this process last began at the oldest snapshot, and the last one that it has found since.
         self._rounds: dict[str, tuple[int, tuple[int, str]]] = {}
-        self._forgot_at: dict[str, int] = {}
+        self._forgot_at = -FORGET_MS
 
     def take(self, replica: str, hold_ms: int) -> Owed | None:
         """See the port."""
@@ -58,7 +58,7 @@ class SqlCopies:
             owed = self._hold(found, replica, hold_ms)
             if owed is not None:
                 return owed  # else somebody was faster
-        self._forget(replica)
+        self._forget()
         return None
 
     def _find(self, replica: str) -> str | None:
@@ -96,18 +96,19 @@ class SqlCopies:
             ).first()
         return None if taken is None else Owed(snapshot_id, row.manifest_key, row.state == "damaged")
 
-    def _forget(self, replica: str) -> None:
-        """Drop rows of snapshots that are gone, now and then: nothing rests on that, and finding them reads all."""
+    def _forget(self) -> None:
+        """Drop rows of snapshots that are gone, now and then, also of a replica that there is no more: nothing rests
+        on that, and finding them reads all."""
         with self._tx.read() as connection:
             now = self._tx.now(connection)
-            if abs(now - self._forgot_at.get(replica, -FORGET_MS)) < FORGET_MS:
+            if abs(now - self._forgot_at) < FORGET_MS:
                 return
-            there = connection.execute(select(snapshot_replica.c.snapshot_id).where(_gone(replica, now)).limit(1))
+            there = connection.execute(select(snapshot_replica.c.snapshot_id).where(_gone(now)).limit(1))
             found = there.first() is not None
         if found:
             with self._tx.write("forget-copies") as connection:
-                connection.execute(delete(snapshot_replica).where(_gone(replica, now)))
-        self._forgot_at[replica] = now
+                connection.execute(delete(snapshot_replica).where(_gone(now)))
+        self._forgot_at = now
 
     def hold(self, snapshot_id: str, replica: str, hold_ms: int) -> bool:
         """See the port."""
@@ -194,6 +195,12 @@ def owe_again(connection: Connection, snapshot_id: str) -> None:
     connection.execute(delete(snapshot_replica).where(snapshot_replica.c.snapshot_id == snapshot_id))
 
 
+def forget(connection: Connection, snapshot_id: str, now: int) -> None:
+    """The snapshot goes: so do its rows, but those that say that something may be written at this moment."""
+    gone = (snapshot_replica.c.snapshot_id == snapshot_id, snapshot_replica.c.held_until <= now)
+    connection.execute(delete(snapshot_replica).where(*gone))
+
+
 def under_way(connection: Connection, now: int) -> bool:
     """Whether somebody may be writing to a replica at this moment: what is deleted now could come back there."""
     held = select(snapshot_replica.c.snapshot_id).where(~_COPIED, snapshot_replica.c.held_until > now).limit(1)
@@ -224,10 +231,10 @@ def _owed(replica: str, now: int, behind: tuple[int, str] | None = None) -> Sele
     return found.order_by(*order).limit(1)
 
 
-def _gone(replica: str, now: int) -> ColumnElement[bool]:
+def _gone(now: int) -> ColumnElement[bool]:
     """Rows of snapshots that are gone, once nobody holds them: until then they say that something may be written."""
     known = select(snapshot.c.snapshot_id).where(snapshot.c.snapshot_id == snapshot_replica.c.snapshot_id)
-    return and_(snapshot_replica.c.replica == replica, snapshot_replica.c.held_until <= now, ~known.exists())
+    return and_(snapshot_replica.c.held_until <= now, ~known.exists())
 
 
 def _free(now: int) -> ColumnElement[bool]:

@@ -8,41 +8,68 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select
 
 from domain.contracts import Pruned
 from domain.operation import TERMINAL
+from storage.sql.states import beside
 from storage.sql.tables import dead_letter, operation, outbox, snapshot, step
 from storage.sql.transactions import Transactions
 from storage.sql.upgrade_tables import upgrade_record
 
-#: As literals, so that the planner sees the condition of the indexes.
-_ENDED = or_(*(operation.c.state == literal_column(f"'{state.value}'") for state in sorted(TERMINAL)))
+_ENDED = or_(*(beside(operation.c.state) == state.value for state in sorted(TERMINAL)))
 
 
 class SqlHistory:
-    """The port `History`."""
+    """The port `History`. Each batch is found by walking on from where the one before has ended, and before anything
+    is locked."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._tx = transactions
 
-    def prune(self, keep_ms: int, limit: int, *, dry_run: bool = False) -> Pruned:
+    def prune(self, keep_ms: int, limit: int, *, after: int = 0, dry_run: bool = False) -> Pruned:
         """See the port."""
         with self._tx.read() as connection:
             before = self._tx.now(connection) - keep_ms
-            chosen = select(operation.c.op_id).where(_over(before)).order_by(operation.c.seq).limit(limit)
+            chosen = select(operation.c.op_id, operation.c.seq).where(operation.c.seq > after, _over(before))
+            chosen = chosen.order_by(operation.c.seq).limit(limit)
             if dry_run:
                 return _counted(connection, chosen)
-            op_ids = list(connection.scalars(chosen))
-        if not op_ids:
+            rows = connection.execute(chosen).all()
+        if not rows:
             return Pruned()
         with self._tx.write("prune-history") as connection:
-            mine = select(operation.c.op_id).where(operation.c.op_id.in_(op_ids), _over(before))
+            mine = select(operation.c.op_id).where(operation.c.op_id.in_([row.op_id for row in rows]), _over(before))
             gone = list(connection.scalars(mine))
             steps = connection.execute(delete(step).where(step.c.op_id.in_(gone))).rowcount
             events = connection.execute(delete(outbox).where(outbox.c.op_id.in_(gone))).rowcount
             connection.execute(delete(operation).where(operation.c.op_id.in_(gone)))
-        return Pruned(len(gone), steps, events)
+        return Pruned(len(gone), steps, events, rows[-1].seq if len(rows) == limit else 0)
+
+    def prune_events(self, keep_ms: int, limit: int, *, after: int = 0, dry_run: bool = False) -> Pruned:
+        """See the port."""
+        with self._tx.read() as connection:
+            before = self._tx.now(connection) - keep_ms
+            chosen = select(outbox.c.seq).where(outbox.c.seq > after, _told(before)).order_by(outbox.c.seq).limit(limit)
+            if dry_run:
+                count = select(func.count()).select_from(chosen.subquery())
+                return Pruned(events=connection.execute(count).scalar_one())
+            seqs = list(connection.scalars(chosen))
+        if not seqs:
+            return Pruned()
+        with self._tx.write("prune-events") as connection:
+            gone = connection.execute(delete(outbox).where(outbox.c.seq.in_(seqs), _told(before))).rowcount
+        return Pruned(events=gone, after=seqs[-1] if len(seqs) == limit else 0)
+
+
+def _told(before: int) -> ColumnElement[bool]:
+    """An event that was sent before that moment, about no operation and no dead letter that is open."""
+    mine = outbox.c.op_id
+    return and_(
+        outbox.c.sent_at < before,
+        ~exists().where(operation.c.op_id == mine),
+        ~exists().where(dead_letter.c.dead_letter_id == mine, dead_letter.c.resolution.is_(None)),
+    )
 
 
 def _over(before: int) -> ColumnElement[bool]:

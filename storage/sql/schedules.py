@@ -21,7 +21,7 @@ from storage.sql.inbox import SqlInbox
 from storage.sql.schedule_tables import firing, schedule, scheduler
 from storage.sql.scheduling import schedule_of
 from storage.sql.sealed import to_json
-from storage.sql.states import state_is
+from storage.sql.states import beside, unfinished
 from storage.sql.tables import operation
 from storage.sql.transactions import Transactions
 
@@ -221,15 +221,21 @@ def _unchanged(row: Row[Any] | None) -> Any:
 
 
 def _waiting(connection: Connection, item: Accepted) -> str | None:
-    """An operation that is the same command and that nobody has begun."""
+    """An operation that is the same command and that nobody has begun. Looked for among the open ones of the service,
+    whose index says enough by itself; of commands that reserve nothing, among all that the service has had."""
     command = item.command
+    of_service = operation.c.service_id == command.subject.service_id
+    if item.exclusive:
+        found = operation.alias("found")
+        mine = (found.c.service_id == command.subject.service_id, unfinished(found))
+        of_service = operation.c.seq.in_(select(found.c.seq).where(*mine))
     return connection.scalar(
         select(operation.c.op_id)
         .where(
-            operation.c.service_id == command.subject.service_id,
-            state_is(operation, State.QUEUED),
-            operation.c.kind == command.kind,
-            operation.c.tenant_id == command.subject.tenant_id,
+            of_service,
+            beside(operation.c.state) == State.QUEUED.value,
+            beside(operation.c.kind) == command.kind,
+            beside(operation.c.tenant_id) == command.subject.tenant_id,
             operation.c.request_hash == item.request_hash,
             operation.c.deadline_at == 0,
         )

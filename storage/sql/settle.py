@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Case, Connection, and_, case, exists, or_, select, update
+from sqlalchemy import Case, ColumnElement, Connection, and_, case, exists, or_, select, update
 
 from domain.audit import Actor
 from domain.contracts import Claim, Event
@@ -171,37 +171,48 @@ def _tell_who(connection: Connection, op_id: str, by: Actor | None, was: State, 
 
 
 def expire(tx: Transactions) -> int:
-    """End what was never started and is past its deadline, also when the node it waits for never comes."""
-    with tx.write("expire") as connection:
+    """End what was never started and is past its deadline, also when the node it waits for never comes. Looked for
+    before anything is locked: that reads everything that is queued, and as a rule there is nothing to write."""
+    with tx.read() as connection:
         now = tx.now(connection)
-        _come_back(connection, now)
+        overdue = (operation.c.deadline_at > 0, operation.c.deadline_at <= now)
         late = connection.scalars(
-            select(operation.c.op_id)
-            .where(state_is(operation, State.QUEUED), operation.c.deadline_at > 0, operation.c.deadline_at <= now)
-            .limit(MOST_EXPIRED)
+            select(operation.c.op_id).where(state_is(operation, State.QUEUED), *overdue).limit(MOST_EXPIRED)
         ).all()
+        begun = [
+            connection.scalar(select(operation.c.op_id).where(found).limit(1)) for found in (_ahead(now), _adrift(now))
+        ]
+    if not late and not any(begun):
+        return 0
+    with tx.write("expire") as connection:
+        now, freed = tx.now(connection), 0
+        if any(begun):
+            _come_back(connection, now)
+            anyone = update(operation).where(_adrift(now)).values(node="", next_attempt_at=0, updated_at=now)
+            freed = connection.execute(anyone).rowcount
         ended = 0
         for op_id in late:
             error = DeadlineExceeded(f"the deadline of operation {op_id} passed before it had started")
             ended += _end_unstarted(connection, op_id, Outcome.cancelled(error), now)
-        # What a node that is gone had begun, and has touched nothing with, may be ended by any other.
-        freed = connection.execute(
-            update(operation)
-            .where(
-                state_is(operation, State.RUNNING),
-                operation.c.lease_until < now,
-                operation.c.node != "",
-                or_(
-                    operation.c.cancel_requested == 1,
-                    and_(operation.c.deadline_at > 0, operation.c.deadline_at <= now),
-                ),
-                ~exists().where(step.c.op_id == operation.c.op_id),
-            )
-            .values(node="", next_attempt_at=0, updated_at=now)
-        ).rowcount
         if ended or freed:
             tx.ring(connection)
         return ended
+
+
+def _adrift(now: int) -> ColumnElement[bool]:
+    """What a node that is gone had begun, and has touched nothing with, may be ended by any other."""
+    return and_(
+        state_is(operation, State.RUNNING),
+        operation.c.lease_until < now,
+        operation.c.node != "",
+        or_(operation.c.cancel_requested == 1, and_(operation.c.deadline_at > 0, operation.c.deadline_at <= now)),
+        ~exists().where(step.c.op_id == operation.c.op_id),
+    )
+
+
+def _ahead(now: int) -> ColumnElement[bool]:
+    """Begun, and written before the clock went back."""
+    return and_(state_is(operation, State.RUNNING, State.COMPENSATING), operation.c.updated_at > now)
 
 
 def _come_back(connection: Connection, now: int) -> None:
@@ -213,7 +224,7 @@ def _come_back(connection: Connection, now: int) -> None:
     }
     connection.execute(
         update(operation)
-        .where(state_is(operation, State.RUNNING, State.COMPENSATING), operation.c.updated_at > now)
+        .where(_ahead(now))
         .values({column.name: end for column, end in ends.items()} | {"updated_at": now})
     )
 

@@ -6,7 +6,7 @@ a bound parameter neither database can prove that the index applies, and a claim
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, FromClause, literal_column
+from sqlalchemy import ColumnElement, FromClause, func, literal_column
 
 from domain.operation import State
 
@@ -46,3 +46,9 @@ def unfinished(table: FromClause) -> ColumnElement[bool]:
 def is_exclusive(table: FromClause) -> ColumnElement[bool]:
     """It reserves its service while active."""
     return table.c.exclusive == literal_column("1")
+
+
+def beside(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The column in a form that no index serves: for what is to be looked at in the rows that another index has found.
+    Without it SQLite, which knows no distribution, walks through everything that is queued, or that a tenant has."""
+    return func.coalesce(column, "")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection, Select, text
+from sqlalchemy import Connection, Select, select, text
 
 from domain import failpoint
 from domain.contracts import Copied
 from domain.outcome import AddSnapshot, MarkCopyDamaged, MarkCorrupt, MarkDeleting, RemoveSnapshot, SetPacks
 from storage.sql.copies import FORGET_MS, ROUND_MS, _owed
+from storage.sql.replica_tables import snapshot_replica
 from tests.contract.sql_bench import Bench, pack_key, snapshot
 
 HOLD, LATE = 600_000, 15 * 60_000
@@ -132,7 +133,6 @@ def test_looking_for_what_is_owed_writes_nothing_when_nothing_is(bench: Bench, m
     monkeypatch.setattr(failpoint, "hook", writes.append)
     assert [taken(bench), taken(bench), taken(bench)] == ["s1", None, None]
     assert writes == ["take-copy.before-commit", "take-copy.after-commit"]
-    bench.database.copies.done("s1", "b")
     bench.make(MarkDeleting("s1"), RemoveSnapshot("s1"))
     writes.clear()
     assert taken(bench) is None
@@ -143,6 +143,22 @@ def test_looking_for_what_is_owed_writes_nothing_when_nothing_is(bench: Bench, m
     bench.now += FORGET_MS
     assert taken(bench) is None
     assert len(writes) == 2
+
+
+def test_rows_of_a_replica_that_there_is_no_more_go_with_their_snapshots(bench: Bench) -> None:
+    bench.make(*[AddSnapshot(snapshot(f"s{n}", taken_at=n)) for n in (1, 2)])
+    assert [taken(bench, "former"), taken(bench, "former")] == ["s1", "s2"]
+    bench.database.copies.done("s1", "former")
+    bench.make(MarkDeleting("s1"), RemoveSnapshot("s1"), MarkDeleting("s2"), RemoveSnapshot("s2"))
+    assert rows_of(bench) == ["s2"], "somebody may be writing it at this moment"
+    bench.now += HOLD
+    assert taken(bench) is None
+    assert rows_of(bench) == []
+
+
+def rows_of(bench: Bench) -> list[str]:
+    with bench.database._engine.connect() as connection:
+        return list(connection.scalars(select(snapshot_replica.c.snapshot_id)))
 
 
 def test_a_deleted_snapshot_that_is_taken_back_is_owed_to_its_replicas_again(bench: Bench) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from domain.contracts import Pruned
-from domain.outcome import AddSnapshot
-from tests.contract.sql_bench import ANN, LEASE, Bench, accepted, snapshot
+from domain.outcome import AddSnapshot, SaveService
+from domain.service import Service
+from storage.sql.tables import outbox
+from tests.contract.sql_bench import ANN, LEASE, Bench, accepted, rejected, snapshot
 
 DAY = 86_400_000
 
@@ -94,3 +98,40 @@ def test_a_message_that_was_forgotten_is_new_when_it_comes_again(bench: Bench) -
     bench.database.history.prune(DAY, 100)
     (receipt,) = bench.accept(accepted("m-1"))
     assert receipt.status == "accepted"
+
+
+def test_each_batch_goes_on_behind_the_one_before_and_not_at_what_is_kept(bench: Bench) -> None:
+    _ended(bench, "web")
+    kept = bench.running("other")
+    _ended(bench, "web")
+    bench.now += 10 * DAY
+    history = bench.database.history
+    gone = history.prune(DAY, 1)
+    assert (gone, gone.after) == (Pruned(1, 2, 1), kept.operation.seq - 1)
+    gone = history.prune(DAY, 1, after=gone.after)
+    assert gone.operations == 1
+    gone = history.prune(DAY, 1, after=gone.after)
+    assert (gone, gone.after) == (Pruned(), 0)
+    assert _known(bench) == [kept.operation.op_id]
+
+
+def test_events_about_no_operation_are_forgotten_once_they_were_sent(bench: Bench) -> None:
+    """Recovery points that were missed, and refused messages whose letters were resolved."""
+    bench.make(SaveService(Service("web", "acme", "Web", "web", rpo_seconds=1, rpo_since=bench.now - DAY)))
+    assert bench.database.recovery_points.tell() == (1, 0)
+    named = {"source": "/console", "kind": "create-snapshot", "subject": "tenant/acme/service/web"}
+    open_, resolved = bench.accept(rejected(b"1", message_id="1", **named), rejected(b"2", message_id="2", **named))
+    bench.database.dead_letters.discard(resolved.dead_letter_id or "", ANN, "seen")
+    history = bench.database.history
+    bench.now += 10 * DAY
+    assert history.prune_events(DAY, 100) == Pruned(), "each outcome is told: I9"
+    _sent(bench)
+    assert history.prune_events(DAY, 100) == Pruned(), "that was a moment ago"
+    bench.now += 2 * DAY
+    assert history.prune_events(DAY, 100, dry_run=True) == Pruned(events=2)
+    first = history.prune_events(DAY, 1)
+    assert (first, first.after > 0) == (Pruned(events=1), True)
+    assert history.prune_events(DAY, 100, after=first.after) == Pruned(events=1)
+    with bench.database._engine.connect() as connection:
+        about = set(connection.scalars(select(outbox.c.op_id))) - set(_known(bench))
+    assert about == {open_.dead_letter_id}, "a person has to look at it"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from domain.contracts import Claim
 from domain.operation import State, StepState
 from domain.outcome import AddSnapshot, MarkCorrupt, Outcome, SaveService
 from domain.service import Service
 from domain.snapshot import SnapshotState
+from storage.sql.tables import operation as operation_table
 from tests.contract.sql_bench import LEASE, Bench, accepted, snapshot
 
 WEB = Service("web", "acme", "web", "web", node="n1", document={"env": {"A": "1"}})
@@ -318,3 +320,11 @@ def test_a_claim_says_whether_the_last_holder_gave_it_back(bench: Bench) -> None
     bench.now += LEASE + 1
     third = bench.claim_one()
     assert (third.takeover, third.abandoned) == (True, True)
+
+
+def test_how_far_an_operation_is_can_be_asked_when_its_data_does_not_open(bench: Bench) -> None:
+    claim = bench.running("web")
+    with bench.database._engine.begin() as connection:
+        connection.execute(update(operation_table).values(data=b"broken"))
+    assert bench.database.ledger.state(claim.operation.op_id) is State.RUNNING
+    assert bench.database.ledger.state("absent") is None

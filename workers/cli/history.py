@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from domain.contracts import Pruned
 from workers.cli.session import AsJson, session
 
 group = typer.Typer(no_args_is_help=True, help="What has ended long ago, and forgetting it.")
@@ -38,10 +39,11 @@ def prune(
         history = here.database().history
         if not dry_run:
             here.audit("history.prune", "history", days=days)
-        total = gone = history.prune(days * DAY_MS, EVERYTHING if dry_run else BATCH, dry_run=dry_run)
-        while not dry_run and gone.operations == BATCH:
-            gone = history.prune(days * DAY_MS, BATCH)
-            total += gone
+        total, limit = Pruned(), EVERYTHING if dry_run else BATCH
+        for forget in (history.prune, history.prune_events):
+            total += (gone := forget(days * DAY_MS, limit, dry_run=dry_run))
+            while gone.after:
+                total += (gone := forget(days * DAY_MS, limit, after=gone.after))
         here.screen.document(
             {"dry_run": dry_run, "operations": total.operations, "steps": total.steps, "events": total.events}
         )

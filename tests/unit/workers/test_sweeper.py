@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from domain.contracts import Garbage
+from domain.contracts import Garbage, Pruned
 from domain.operation import State
 from tests.fakes.clock import FakeClock
 from tests.fakes.figures import FIGURES, NOW
@@ -61,6 +61,15 @@ class FakeRest:
         self.asked = 0
         self.left = ["a", "b", "c"]
         self.immutable = ""
+        self.pruned: list[tuple[str, int]] = []
+
+    def prune(self, _: int, __: int, *, after: int) -> Pruned:
+        self.pruned.append(("operations", after))
+        return Pruned(operations=1, after=after + 1)
+
+    def prune_events(self, _: int, __: int, *, after: int) -> Pruned:
+        self.pruned.append(("events", after))
+        return Pruned(events=1)
 
     def ask(self) -> int:
         self.asked += 1
@@ -113,9 +122,12 @@ class Endless(FakeRest):
         return [row.key for row in rows]
 
 
-def made(clock: FakeClock, nodes: FakeNodes, ledger: FakeLedger, rest: FakeRest) -> Sweeper:
+def made(
+    clock: FakeClock, nodes: FakeNodes, ledger: FakeLedger, rest: FakeRest, history_days: int | None = None
+) -> Sweeper:
     ports = cast(Any, rest)
-    duties = Duties(cast(Any, ledger), ports, cast(Any, nodes), ports, ports, ports, ports, ports, ports)
+    nine = (cast(Any, ledger), ports, cast(Any, nodes), ports, ports, ports, ports, ports, ports)
+    duties = Duties(*nine, history_days)
     owner = Owner.of_this_process("n1")
     return Sweeper(duties, owner, clock, "1", lambda: None, Metrics(lambda: FIGURES, lambda: NOW))
 
@@ -163,3 +175,13 @@ def test_trees_of_what_goes_on_or_is_unknown_here_stay() -> None:
     rest.left = ["ended", "foreign", "running"]
     assert made(clock, FakeNodes(clock), FakeLedger(), rest).discard_staging() == 1
     assert rest.left == ["foreign", "running"]
+
+
+def test_history_is_forgotten_in_batches_that_follow_each_other_and_other_duties_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper, "HISTORY_BATCHES", 3)
+    clock = FakeClock()
+    nodes, rest = FakeNodes(clock), FakeRest()
+    made(clock, nodes, FakeLedger(), rest, history_days=7).round()
+    assert rest.pruned == [("operations", 0), ("operations", 1), ("operations", 2), ("events", 0)]

@@ -267,7 +267,7 @@ class HistoryPruned(TypedDict):
     dry_run: bool
     operations: int
     steps: Annotated[int, "of those operations"]
-    events: Annotated[int, "of those operations; all had been sent"]
+    events: Annotated[int, "of those operations, or about none; all had been sent"]
 
 
 class Script(TypedDict):
