@@ -45,15 +45,28 @@ class Repacked:
     moved: tuple[str, ...]
 
 
-def sparse(uses: Iterable[Mapping[str, PackUse]], unknown: Iterable[str], percent: int) -> list[SparsePack]:
-    """Packs of which less than so many percent is needed by all those snapshots together, the most wasteful first."""
-    sizes: dict[str, int] = {}
-    live: dict[str, dict[int, int]] = {}
-    for needed in uses:
+class Uses:
+    """What all snapshots together need of each pack. Grows with the packs that there are, and not with the snapshots
+    that share them."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, dict[int, int]] = {}
+        self._sizes: dict[str, tuple[str, int]] = {}  # the key once more, as the one string for it that is kept
+
+    def add(self, needed: Mapping[str, PackUse]) -> tuple[str, ...]:
+        """Count what one more snapshot needs; the keys of its packs, which cost next to nothing to keep."""
         for key, use in needed.items():
-            sizes[key] = use.bytes
-            live.setdefault(key, {}).update(use.segments)
-    kept = set(unknown)
-    found = [SparsePack(key, size, sum(live[key].values())) for key, size in sizes.items() if key not in kept]
-    chosen = [pack for pack in found if pack.waste * 100 > pack.bytes * (100 - percent)]
-    return sorted(chosen, key=lambda pack: (-pack.waste, pack.key))
+            self._sizes.setdefault(key, (key, use.bytes))
+            self._live.setdefault(key, {}).update(use.segments)
+        return tuple(self._sizes[key][0] for key in needed)
+
+    def sparse(self, unknown: Iterable[str], percent: int) -> list[SparsePack]:
+        """Packs of which less than so many percent is needed, the most wasteful first."""
+        kept = set(unknown)
+        found = [
+            SparsePack(key, size, sum(self._live[key].values()))
+            for key, size in self._sizes.values()
+            if key not in kept
+        ]
+        chosen = [pack for pack in found if pack.waste * 100 > pack.bytes * (100 - percent)]
+        return sorted(chosen, key=lambda pack: (-pack.waste, pack.key))

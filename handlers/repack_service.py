@@ -17,7 +17,7 @@ from domain.context import Context
 from domain.errors import Damaged, KeyUnavailable
 from domain.operation import StepState
 from domain.outcome import DiscardPacks, Outcome, SetPacks
-from domain.repacking import MOST_PACKS, PackUse, SparsePack, sparse
+from domain.repacking import MOST_PACKS, SparsePack, Uses
 from domain.snapshot import Snapshot
 from domain.subscription import Subscription
 from handlers import Payload
@@ -80,8 +80,8 @@ def handle(command: RepackService, context: Context) -> Outcome:
 
 def _look(command: RepackService, context: Context) -> tuple[list[SparsePack], list[tuple[str, str]]]:
     """The sparse packs, and id and manifest key of each snapshot that names one."""
-    used: dict[Snapshot, dict[str, PackUse]] = {}
-    unknown: set[str] = set()
+    uses, unknown = Uses(), set[str]()
+    naming: list[tuple[Snapshot, tuple[str, ...]]] = []
     before = None
     operation = context.operation
     while page := context.catalogue.find(operation.tenant_id, [operation.service_id], (), _PAGE, before):
@@ -89,13 +89,13 @@ def _look(command: RepackService, context: Context) -> tuple[list[SparsePack], l
         for row in page:
             context.watch.check()
             try:
-                used[row] = context.archive.pack_uses(row.manifest_key)
+                naming.append((row, uses.add(context.archive.pack_uses(row.manifest_key))))
             except (Damaged, KeyUnavailable):
                 whole = context.catalogue.get(row.snapshot_id)
                 unknown |= set(whole.packs) if whole else set()
-    chosen = sparse(used.values(), unknown, command.below_percent)
+    chosen = uses.sparse(unknown, command.below_percent)
     keys = {pack.key for pack in chosen}
-    return chosen, [(row.snapshot_id, row.manifest_key) for row, needed in used.items() if not keys.isdisjoint(needed)]
+    return chosen, [(row.snapshot_id, row.manifest_key) for row, packs in naming if not keys.isdisjoint(packs)]
 
 
 def _left_overs(context: Context) -> DiscardPacks:

@@ -3,7 +3,7 @@
     [sources.postgres]                    [sources.disk]
     kind = "command"                      kind = "volume"
     save = ["pg_dump", "-Fc", "{service}"]    path = "/srv/images/{service}.img"
-    restore = ["pg_restore", "--clean", "--single-transaction", "-d", "{service}"]
+    restore = ["pg_restore", "--clean", "--if-exists", "--single-transaction", "-d", "{service}"]
 
 Apart from `config.py` because they have settings of their own. Every mistake is reported at once, and no value quoted.
 """

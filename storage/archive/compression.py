@@ -7,6 +7,7 @@ reader states how many bytes must come out and gets exactly those or `Damaged`; 
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
@@ -28,6 +29,8 @@ _SEGMENT = {
     "strategy": zstandard.STRATEGY_DFAST,
 }
 _TABLE_LEVEL = 6
+#: The head of a skippable frame (RFC 8878, 3.1.2): magic and length of what follows, which no reader looks at.
+_SKIPPED, _SKIPPED_MAGIC = struct.Struct("<II"), 0x184D2A50
 
 
 class Compressor:
@@ -103,5 +106,10 @@ def decompress_table(data: Buffer, size: int) -> bytes:
 
 
 def compress_table(data: Buffer) -> bytes:
-    """For columns: written once, read often, a little harder compressed."""
-    return zstandard.ZstdCompressor(level=_TABLE_LEVEL, write_checksum=False).compress(data)
+    """For columns: written once, read often, a little harder compressed. A table that says the same over and over, as
+    that of a volume of equal blocks, is made as long as a reader asks for, by a frame that stands for nothing."""
+    stored = zstandard.ZstdCompressor(level=_TABLE_LEVEL, write_checksum=False).compress(data)
+    lacking = -(-len(data) // TABLE_RATIO) - len(stored)
+    if len(data) <= TABLE_ALWAYS or lacking <= 0:
+        return stored
+    return stored + _SKIPPED.pack(_SKIPPED_MAGIC, lacking) + bytes(lacking)

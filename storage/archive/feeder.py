@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from domain.contracts import Fill, Watch
-from storage.archive import attributes
+from storage.archive import attributes, layout
 from storage.archive.beneath import READ_FILE
 from storage.archive.blocks import Blocks
 from storage.archive.digest import Namer
@@ -172,7 +172,7 @@ class Feeder:
         self.small_row.append(row)
         self.small_place.append(where)
         self.small_length.append(len(data))
-        if self._used >= SEGMENT_TARGET:
+        if self._used >= SEGMENT_TARGET or len(self._chunks) >= layout.SEGMENT_CHUNKS:
             self._flush()
 
     def _flush(self) -> None:

@@ -27,6 +27,11 @@ SEGMENT_LIMIT = 8 * MIB
 #: Stored bytes of a pack, the same way.
 PACK_TARGET = 16 * MIB
 PACK_LIMIT = 64 * MIB
+#: A segment, and a pack, is closed too when it has so many chunks, as tiny files make: an index, of 20 bytes for each,
+#: is to stay within what a reader takes.
+SEGMENT_CHUNKS = 100_000
+PACK_CHUNKS = 400_000
+INDEX_LIMIT = 16 * MIB
 #: A file below this is one chunk.
 WHOLE_FILE = 1 * MIB
 #: Average chunk of bigger files; the smallest is a quarter of it, the biggest four times it.

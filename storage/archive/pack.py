@@ -21,15 +21,21 @@ from numpy.typing import NDArray
 
 from domain.contracts import Buffer
 from domain.errors import Damaged
-from storage.archive import columns, digest
+from storage.archive import columns, digest, layout
 from storage.archive.compression import compress_table, decompress_table
-from storage.archive.layout import CHUNK_LIMIT, MIB, PACK_LIMIT, PACK_MAGIC, SEALED_PACK_MAGIC, SEGMENT_LIMIT
+from storage.archive.layout import (
+    CHUNK_LIMIT,
+    INDEX_LIMIT,
+    PACK_LIMIT,
+    PACK_MAGIC,
+    SEALED_PACK_MAGIC,
+    SEGMENT_LIMIT,
+)
 from storage.archive.segment import FLAGS, SEALED, Segment
 from storage.data_key import ADDED_BYTES, DataKey
 
 _FOOTER = struct.Struct("<II32s8s")
 FOOTER_BYTES = _FOOTER.size
-_INDEX_LIMIT = 16 * MIB
 
 #: One row per segment, as manifests and indexes keep it in memory.
 SEGMENT_ROW = np.dtype(
@@ -48,6 +54,12 @@ class PackBuilder:
     size: int = len(PACK_MAGIC)
     rows: list[tuple[int, int, int, int, bytes]] = field(default_factory=list)
     chunks: list[list[Chunk]] = field(default_factory=list)
+    chunk_count: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no further segment belongs into it."""
+        return self.size >= layout.PACK_TARGET or self.chunk_count >= layout.PACK_CHUNKS
 
     def add(self, segment: Segment, chunks: list[Chunk]) -> tuple[int, int, int, int, bytes]:
         """Append; the segment's offset, stored and plain bytes, flags and digest."""
@@ -56,6 +68,7 @@ class PackBuilder:
         self.size += len(segment.stored)
         self.rows.append(row)
         self.chunks.append(chunks)
+        self.chunk_count += len(chunks)
         return row
 
     def finish(self) -> list[Buffer]:
@@ -101,7 +114,7 @@ def index_bytes(tail: bytes, pack_bytes: int) -> int:
     stored, plain, _, magic = _FOOTER.unpack(tail[-FOOTER_BYTES:])
     if magic not in (PACK_MAGIC, SEALED_PACK_MAGIC):
         raise Damaged("a pack does not end as a pack of format 1 or 2")
-    if stored + FOOTER_BYTES > pack_bytes - len(PACK_MAGIC) or plain > _INDEX_LIMIT:
+    if stored + FOOTER_BYTES > pack_bytes - len(PACK_MAGIC) or plain > INDEX_LIMIT:
         raise Damaged("the index of a pack does not fit into it")
     return int(stored) + FOOTER_BYTES
 

@@ -120,7 +120,7 @@ class _Writing:
         if self.builder is None:
             self.builder = PackBuilder(f"{self.op_id}/{secrets.token_hex(16)}", self.group.key)
         self.builder.add(segment, chunks)
-        if self.builder.size >= layout.PACK_TARGET:
+        if self.builder.full:
             self._store()
 
     def _store(self) -> None:

@@ -12,7 +12,6 @@ import threading
 from dataclasses import dataclass
 
 from domain.contracts import ObjectStore, Watch
-from storage.archive.layout import PACK_TARGET
 from storage.archive.pack import Chunk, PackBuilder
 from storage.archive.pipeline import Channel
 from storage.archive.segment import Segment
@@ -60,7 +59,7 @@ class Shipper:
                 self._open = Pack(name, PackBuilder(name, self._key))
                 self.packs.append(self._open)
             self.rows[slot] = (len(self.packs) - 1, *self._open.builder.add(segment, chunks))
-            if self._open.builder.size >= PACK_TARGET:
+            if self._open.builder.full:
                 full, self._open = self._open, None
         if full is not None:
             self._full.put(full)

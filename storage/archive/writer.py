@@ -78,6 +78,8 @@ def create(tools: Tools, request: SnapshotRequest, watch: Watch, feed: Feed | No
     blob = encode(manifest)
     if data_key is not None:
         blob = envelope.wrap(blob, manifest.header, data_key)
+    # What nobody could read again is not published.
+    found = published.read_manifest(blob, key, tools.keys if data_key is None else HeldKey(data_key))
     watch.check()
     failpoint("archive.before-publish")
     first = tools.store.create(key, [blob])
@@ -86,8 +88,9 @@ def create(tools: Tools, request: SnapshotRequest, watch: Watch, feed: Feed | No
         return _adopt(tools, key)
     if tools.store.get(key) != blob:
         raise Damaged(f"manifest {key} reads back as other bytes than were stored")
-    # Opened with the key as it is in the store now: one that was destroyed meanwhile is no success.
-    found = published.read_manifest(blob, key, tools.keys)
+    if data_key is not None:
+        # Opened with the key as it is in the store now: one that was destroyed meanwhile is no success.
+        envelope.unwrap(blob, tools.keys)
     cache.put(manifest_name(request.snapshot_id), blob)
     cache.keep_only({manifest_name(request.snapshot_id), *found.tree.packs})
     return published.summary(key, len(blob), found.header, found.tree, request.configuration)
