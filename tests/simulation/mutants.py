@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import update
@@ -31,7 +31,7 @@ from domain.saga import Saga
 from storage.sql.changes import apply
 from storage.sql.ledger import SqlLedger
 from storage.sql.outbox import SqlOutbox
-from storage.sql.tables import operation
+from storage.sql.tables import operation, step
 from workers.ingress import Ingress
 
 Patch = pytest.MonkeyPatch
@@ -163,21 +163,65 @@ def _takeover_keeps_the_fence(patch: Patch) -> None:
     patch.setattr(storage.sql.claim, "_raise_fences", raised)
 
 
-#: Name -> (mode in which it must be seen, seeds that may pass before, how it is planted). The seal matters to few
-#: seeds in a thousand, because the next call usually carries the newer fence too: its seeds begin near one of them.
-MUTANTS: dict[str, tuple[str, range, Callable[[Patch], None]]] = {
-    "journal-not-fenced": ("fenced", range(200), _journal_not_fenced),
-    "no-seal": ("fenced", range(800, 1600), _no_seal),
-    "no-intent": ("fenced", range(200), _no_intent),
-    "swallowed-400": ("fenced", range(100), _swallowed_400),
-    "invalid-repeat-is-an-echo": ("fenced", range(300), _invalid_repeat_is_an_echo),
-    "sent-again-without-an-intent": ("settle", range(300), _sent_again_without_an_intent),
-    "rows-apart-from-the-end": ("fenced", range(200), _rows_apart_from_the_end),
-    "no-settle-wait": ("settle", range(400), _no_settle_wait),
-    "acknowledged-before-stored": ("fenced", range(100), _acknowledged_before_stored),
-    "marked-before-told": ("fenced", range(100), _marked_before_told),
-    "deployments-believed": ("fenced", range(200), _deployments_believed),
-    "takeover-keeps-the-fence": ("fenced", range(300), _takeover_keeps_the_fence),
+def _undone_is_planned_again(patch: Patch) -> None:
+    """What was put back is to be done once more."""
+    undo_many = SqlLedger.undo_many
+
+    def again(self: SqlLedger, claim: Claim, replies: Any, lease_ms: int) -> None:
+        undo_many(self, claim, replies, lease_ms)
+        mine = (step.c.op_id == claim.operation.op_id, step.c.ordinal.in_(replies))
+        with self._tx.write("intend") as connection:
+            connection.execute(update(step).where(*mine).values(state=StepState.PENDING.value))
+
+    patch.setattr(SqlLedger, "undo_many", again)
+
+
+def _transaction_left_open(patch: Patch) -> None:
+    """Whoever asks a region keeps what it reads from open meanwhile."""
+    intend, kept = SqlLedger.intend, dict[str, Any]()
+
+    def leaving(self: SqlLedger, *arguments: Any) -> None:
+        intend(self, *arguments)
+        kept["one"] = self._tx._engine.connect()
+
+    patch.setattr(SqlLedger, "intend", leaving)
+
+
+class Mutant(NamedTuple):
+    """`mode`, and `seeds` that may pass, in which it must be seen; `told`: what must be said of it."""
+
+    mode: str
+    seeds: range
+    plant: Callable[[Patch], None]
+    told: str
+
+
+_AT_ITS_END = r"^when \S+ ended \w+: \w+ \w+: console"
+#: The seal matters to few seeds in a thousand, because the next call usually carries the newer fence too: its seeds
+#: begin near one of them, as do others that few seeds show.
+MUTANTS: dict[str, Mutant] = {
+    "journal-not-fenced": Mutant("fenced", range(200), _journal_not_fenced, r"was written under fence \d+, not \d+"),
+    "no-seal": Mutant("fenced", range(840, 1600), _no_seal, r"^deployment \w+ was started \d times|of the late: \w+"),
+    "no-intent": Mutant("fenced", range(200), _no_intent, "was sent without an intent"),
+    "swallowed-400": Mutant("fenced", range(10, 100), _swallowed_400, _AT_ITS_END),
+    "invalid-repeat-is-an-echo": Mutant("fenced", range(15, 300), _invalid_repeat_is_an_echo, _AT_ITS_END),
+    "sent-again-without-an-intent": Mutant(
+        "settle", range(300), _sent_again_without_an_intent, "is sent while the journal says that it was not"
+    ),
+    "rows-apart-from-the-end": Mutant(
+        "fenced", range(200), _rows_apart_from_the_end, "rows had changed outside of any end"
+    ),
+    "no-settle-wait": Mutant("settle", range(400), _no_settle_wait, r"of the late: \w+ \w+: console"),
+    "acknowledged-before-stored": Mutant(
+        "fenced", range(10, 100), _acknowledged_before_stored, r"^message \w+ became 0 operations"
+    ),
+    "marked-before-told": Mutant("fenced", range(100), _marked_before_told, "was never told"),
+    "deployments-believed": Mutant("fenced", range(200), _deployments_believed, r"though the deployment \w+ is"),
+    "takeover-keeps-the-fence": Mutant(
+        "fenced", range(300), _takeover_keeps_the_fence, r"was claimed under fence \d+, not beyond \d+"
+    ),
+    "undone-is-planned-again": Mutant("fenced", range(200), _undone_is_planned_again, "was UNDONE and is PENDING"),
+    "transaction-left-open": Mutant("fenced", range(200), _transaction_left_open, "while a transaction is open"),
 }
 
 
@@ -186,5 +230,5 @@ def planted(name: str) -> Iterator[None]:
     """The product with that bug; as it is when `name` is empty."""
     with pytest.MonkeyPatch.context() as patch:
         if name:
-            MUTANTS[name][2](patch)
+            MUTANTS[name].plant(patch)
         yield

@@ -63,7 +63,7 @@ class Network:
     def __init__(
         self, schedule: Schedule, state: RegionState, profile: Profile, faults: Faults, sent: Callable[..., None]
     ) -> None:
-        """`sent(place, call)` is called before every change that is sent."""
+        """`sent(place, call)` is called before every call."""
         self._schedule, self._draw, self._profile, self._sent = schedule, schedule.draw, profile, sent
         self._faults = faults
         self.state, self.fenced = state, state.fenced
@@ -75,8 +75,7 @@ class Network:
     # ------------------------------------------------------------ the port
     def send(self, place: Place, call: Call, fence: int) -> Reply:
         """One call with its fault; takes virtual time."""
-        if call.method != "GET" and call.name != "seal":
-            self._sent(place, call)
+        self._sent(place, call)
         fault = "" if self.calm else self._profile.fault(self._draw)
         deploys = call.name in ("build", "upgrade")
         if (fault == "duplicate" and deploys) or (fault == "lying-200" and not deploys):

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import QueuePool
+
 from domain.contracts import Claim
 from domain.operation import TERMINAL, Operation, State, StepState
 from domain.region import Call, Place
@@ -23,6 +25,15 @@ from workers.region_double.state import RegionState
 HOLDERS_WRITES = frozenset(
     ["plan", "intend", "conclude", "advance", "undo", "turn-back", "settle", "retry-later", "renew"]
 )
+
+#: A step goes from lower to higher.
+_RANKS = {
+    StepState.PENDING: 0,
+    StepState.INTENT: 1,
+    StepState.DONE: 2,
+    StepState.IGNORED: 2,
+    StepState.UNDONE: 3,
+}
 
 
 class Truth:
@@ -38,7 +49,8 @@ class Truth:
         self.bad: list[str] = []
         self.ended: list[Operation] = []
         self._rows: dict[str, Service] = {}
-        self._fences: set[tuple[str, int]] = set()
+        self._fences: dict[str, int] = {}  # the highest of each service
+        self._steps: dict[tuple[str, int], StepState] = {}
         self._seen: dict[str, list[object]] = {}
 
     def begin(self) -> None:
@@ -48,15 +60,22 @@ class Truth:
 
     # ------------------------------------------------------------ what must hold at every moment
     def claimed(self, claim: Claim) -> None:
-        """I11: whoever claims has a fence that nobody has had, and finds the rows as the last end has left them."""
+        """I10, I11: whoever claims has a fence beyond all that were given, and finds the rows as the last end has left
+        them; nothing that has ended is claimed."""
         operation, rows = claim.operation, self._read_services()
         if any(rows[name].document != self._rows[name].document for name in rows):
             self.bad.append(f"{operation.op_id} was claimed when rows had changed outside of any end")
+        now = self._database.ledger.get(operation.op_id)
+        if now is None or now.fence > claim.fence:
+            return  # it was paused for so long that another has taken over
+        if any(found.op_id == operation.op_id for found in self.ended):
+            self.bad.append(f"{operation.op_id} was claimed, and had ended")
         if not operation.exclusive:
             return
-        if (operation.service_id, claim.fence) in self._fences:
-            self.bad.append(f"{operation.op_id} was claimed under fence {claim.fence}, which had been given before")
-        self._fences.add((operation.service_id, claim.fence))
+        highest = self._fences.get(operation.service_id, 0)
+        if claim.fence <= highest:
+            self.bad.append(f"{operation.op_id} was claimed under fence {claim.fence}, not beyond {highest}")
+        self._fences[operation.service_id] = max(highest, claim.fence)
 
     def committed(self, name: str) -> None:
         """A journal write was made by the present holder, and an end changes what it says and nothing else."""
@@ -67,11 +86,26 @@ class Truth:
         assert operation is not None
         if operation.fence != claim.fence:
             self.bad.append(f"{name}: {operation.op_id} was written under fence {claim.fence}, not {operation.fence}")
+        self._steps_went_on(operation.op_id)
         if name == "settle" and operation.state in TERMINAL:
             self._note_end(operation)
 
+    def _steps_went_on(self, op_id: str) -> None:
+        """I10: no step has gone back."""
+        for step in self._database.ledger.steps(op_id):
+            before = self._steps.get((op_id, step.ordinal), StepState.PENDING)
+            if _RANKS[step.state] < _RANKS[before]:
+                self.bad.append(f"step {step.kind} of {op_id} was {before} and is {step.state}")
+            self._steps[op_id, step.ordinal] = step.state
+
     def about_to_send(self, place: Place, call: Call) -> None:
-        """A change of the region has an intent of its own operation."""
+        """I12: no transaction is open; and a change of the region has an intent of its own operation."""
+        pool = self._database._engine.pool
+        assert isinstance(pool, QueuePool)
+        if pool.checkedout():
+            self.bad.append(f"{call.name} of {place.service_id} is sent while a transaction is open")
+        if call.method == "GET" or call.name == "seal":
+            return
         claim = self._claim()
         assert claim is not None
         steps = self._database.ledger.steps(claim.operation.op_id)
@@ -102,8 +136,18 @@ class Truth:
             if operation.kind == "rollback" and rows[name].document["items"] not in self._seen[name]:
                 self.bad.append(f"a rollback of {name} led to rows that it never had")
             self._deployed(operation)
+        self._agree(operation)
         for name in changed:
             self._seen[name].append(rows[name].document["items"])
+
+    def _agree(self, operation: Operation) -> None:
+        """I19: of the services that it was about, console and region say the same now and not only in the end. Without
+        fences what is under way may still land for as long as the region says."""
+        if not self._region.fenced:
+            return
+        mine = {step.request.get("service") for step in self._database.ledger.steps(operation.op_id)}
+        found = [line for line in differences(self._region, self._rows.values()) if line.partition(" ")[0] in mine]
+        self.bad += [f"when {operation.kind} ended {operation.state}: {line}" for line in found]
 
     def _deployed(self, operation: Operation) -> None:
         """What an end calls deployed has succeeded in the region."""
