@@ -95,6 +95,7 @@ class Overload:
         self.publisher, self.spool = Publisher(broker_url), home / "spool"
         self.publisher.command(command("first", "noop", "flood", "s0"))
         self._asked: dict[str, tuple[str, float]] = {}  # probes under way: name, when
+        self._besides = 1  # what was published and is not of the flood: the first command, and all probes
 
     def publish(self, count: int) -> float:
         """The flood; messages per second. Into a spool as any program may, by files, without waiting for the disk."""
@@ -133,8 +134,10 @@ class Overload:
                     seen.figures_ms.append(_milliseconds(lambda: self.database.figures(200)))
                     by_state = self.database.counts()["operations"]
                     ended = sum(n for (_, state), n in by_state.items() if state in TERMINAL)
-                    seen.rows.append((now, sum(by_state.values()), ended, _memory(pid, "VmRSS")))
-                    if ended >= count:
+                    accepted, besides = sum(by_state.values()), self._besides
+                    memory = _memory(pid, "VmRSS")
+                    seen.rows.append((now, max(0, accepted - besides), max(0, ended - besides), memory))
+                    if ended >= count + besides:
                         break
                 if now >= probe_at and not self._asked:
                     probe_at = now + PROBE_EVERY
@@ -153,6 +156,7 @@ class Overload:
             if kind == "cancel":
                 event = command(message, "cancel-operation", tenant, "s0", {"operation_id": NOBODYS})
             self._asked[message] = (name, time.monotonic())
+            self._besides += 1
             self.publisher.command(event)
 
     def _hear(self, seen: Seen) -> None:

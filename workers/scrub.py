@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from workers.config import Settings
 
@@ -51,7 +51,8 @@ def _in_address(address: str) -> set[str]:
         password = parts.password or ""
     except ValueError:
         return {address}
-    named = {value for name, value in parse_qsl(parts.query) if _tells(name)}
+    fields = [field.partition("=") for field in parts.query.split("&")]
+    named = {form for name, _, value in fields if _tells(unquote_plus(name)) for form in (value, unquote_plus(value))}
     return {password, unquote(password), *named}
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from domain.errors import BackstayError, InvalidMessage, Refused
 from storage import s3_address
@@ -88,12 +88,20 @@ def _secret(text: str) -> None:
 
 
 def _address(text: str) -> None:
-    """Whatever holds a password and looks like an address: none of it is left when it was scrubbed."""
-    found = scrub.secrets_of_settings(
-        SimpleNamespace(database_url=text, broker_url="", store_url="", replicas=None, places=None, regions=None),  # type: ignore[arg-type]
-        "",
+    """Whatever looks like an address is read; and of a password in one, whatever it is made of, none is left when it
+    was scrubbed."""
+    _passwords(text)
+    password = quote(text, safe="")
+    for address in (f"amqp://u:{password}@h//", f"s3://b/p?secret_access_key={password}&region=x"):
+        left = scrub.scrubbed(address, _passwords(address))
+        assert len(password) < scrub.SHORTEST or password not in left, "a password is in an address that was scrubbed"
+
+
+def _passwords(address: str) -> set[str]:
+    settings = SimpleNamespace(
+        database_url=address, broker_url="", store_url="", replicas=None, places=None, regions=None
     )
-    assert all(isinstance(one, str) for one in found)
+    return scrub.secrets_of_settings(settings, "")  # type: ignore[arg-type]
 
 
 #: name -> (reader, errors that it promises, texts to begin with)
@@ -120,7 +128,7 @@ READERS: dict[str, tuple[Reader, tuple[type[Exception], ...], tuple[str, ...]]] 
     "range": (_range, (), ("bytes=0-5", "bytes=-7", "bytes=9-")),
     "reply": (_reply, (), ('5\n{"list": [], "msg": "value of ours"}{"code": 1}', "Wed, 21 Oct 2026 07:28:00")),
     "secret": (_secret, (), ("bks_" + "A" * 43,)),
-    "address": (_address, (), (f"amqp://u:{SECRET}@h//?password={SECRET}",)),
+    "address": (_address, (), (f"amqp://u:{SECRET}@h//?password={SECRET}", "päss/word?&=#@:1")),
 }  # fmt: skip
 
 
