@@ -26,6 +26,17 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_every_invariant_that_a_test_cites_is_on_the_page() -> None:
+    listed = set(re.findall(r"^\| ([IL]\d+) \|", (ROOT / "docs" / "invariants.md").read_text(), re.MULTILINE))
+    cited = {
+        f"{path.relative_to(ROOT)}: {number}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for number in re.findall(r"\b[IL]\d{1,2}\b", path.read_text(encoding="utf-8"))
+        if number not in listed
+    }
+    assert cited == set()
+
+
 @pytest.mark.parametrize(
     ("text", "trouble"),
     [
