@@ -113,7 +113,7 @@ def _judge(facts: Facts, refusal: str) -> tuple[Verdict, str]:
         return Verdict.IMPOSSIBLE, f"it would be refused again: {refusal}"
     if facts.reason == "key-reused":
         return Verdict.DANGEROUS, "its key was used for two different messages: make sure that this one is meant"
-    for one in facts.newer:
+    for one in facts.newer:  # what this looks for is what in_effect and may_supersede let through
         if one.same and one.state is State.SUCCEEDED:
             return Verdict.APPLIED, f"operation {one.op_id} did the same later"
         if one.same and one.state not in TERMINAL:
@@ -124,6 +124,16 @@ def _judge(facts: Facts, refusal: str) -> tuple[Verdict, str]:
     if facts.kind in TURNING_BACK:
         return Verdict.DANGEROUS, "it puts data back, and takes away what was written since it was first asked for"
     return Verdict.SAFE, "nothing of it is in effect, and nothing newer contradicts it"
+
+
+def in_effect(state: State) -> bool:
+    """Whether a command in that state has done what it asks for, or is doing it."""
+    return state is State.SUCCEEDED or state not in TERMINAL
+
+
+def may_supersede(kind: str, state: State) -> bool:
+    """Whether such a command may have decided what some older one was to decide."""
+    return kind in SHAPING | SETTING and state is not State.CANCELLED
 
 
 def _supersedes(kind: str, newer: Newer) -> bool:

@@ -47,7 +47,8 @@ class Replaying:
         questions = self._database.letter_questions
         hashes: dict[str, str] = {}
         refusals: dict[str, str] = {}
-        for facts in questions.facts(dead_letter_ids, {}):
+        known = questions.facts(dead_letter_ids, {})
+        for facts in known:
             if facts.op_id is None:
                 verdict = self._judged(self.find(facts.dead_letter_id))
                 if isinstance(verdict, Rejected):
@@ -56,7 +57,8 @@ class Replaying:
                     hashes[facts.dead_letter_id] = verdict.request_hash
             elif facts.kind not in self._kinds:
                 refusals[facts.dead_letter_id] = f"this program knows no message type {facts.kind}"
-        known = questions.facts(dead_letter_ids, hashes)
+        if hashes:
+            known = questions.facts(dead_letter_ids, hashes)
         return [advise(facts, refusals.get(facts.dead_letter_id, "")) for facts in known]
 
     def replay(self, letter: DeadLetter, by: Actor, part_of: tuple[str, int] | None = None) -> str | None:

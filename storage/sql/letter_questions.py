@@ -5,16 +5,16 @@ Apart from `dead_letters` because nothing here changes or opens one.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, false, func, or_, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from domain.errors import InvalidMessage
 from domain.identity import Subject
-from domain.letters import Candidate, Facts, LetterFilter, LetterGroup, Newer
+from domain.letters import Candidate, Facts, LetterFilter, LetterGroup
 from domain.operation import State
+from storage.sql.newer_commands import After, NewerCommands
 from storage.sql.tables import dead_letter, operation
 from storage.sql.transactions import Transactions
 
@@ -64,14 +64,19 @@ class LetterQuestions:
 
     def facts(self, dead_letter_ids: Sequence[str], hashes: Mapping[str, str]) -> list[Facts]:
         """What is known about each of them."""
-        known: dict[str, Facts] = {}
         with self._tx.read() as connection:
-            for start in range(0, len(dead_letter_ids), BATCH):
-                rows = _with_operations(connection, dead_letter_ids[start : start + BATCH])
-                newer = _newer_commands(connection, rows)
-                for row in rows:
-                    known[row.dead_letter_id] = _facts(row, newer[_service(row)], hashes)
+            rows = [row for some in _batches(dead_letter_ids) for row in _with_operations(connection, some)]
+            asks = {
+                row.dead_letter_id: row.request_hash if row.op_id else hashes.get(row.dead_letter_id) for row in rows
+            }
+            wanted = {asked for asked in asks.values() if asked is not None}
+            commands = NewerCommands(connection, [_after(row) for row in rows], wanted)
+        known = {row.dead_letter_id: _facts(row, commands, asks[row.dead_letter_id]) for row in rows}
         return [known[name] for name in dead_letter_ids if name in known]
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
 
 
 def narrowed(statement: Select[Any], wanted: LetterFilter) -> Select[Any]:
@@ -111,35 +116,7 @@ def _with_operations(connection: Connection, ids: Sequence[str]) -> list[Row[Any
     )
 
 
-def _newer_commands(connection: Connection, letters: Sequence[Row[Any]]) -> defaultdict[str, list[Row[Any]]]:
-    """By service the commands that are newer than the oldest of the letters, newest first."""
-    found: defaultdict[str, list[Row[Any]]] = defaultdict(list)
-    services = sorted({_service(row) for row in letters} - {""})
-    since = []
-    if failed := [row.seq for row in letters if row.seq is not None]:
-        since.append(operation.c.seq > min(failed))
-    if raw := [row.created_at for row in letters if row.seq is None]:
-        since.append(operation.c.created_at >= min(raw))
-    rows: Iterable[Row[Any]] = connection.execute(
-        select(
-            operation.c.op_id,
-            operation.c.service_id,
-            operation.c.kind,
-            operation.c.state,
-            operation.c.request_hash,
-            operation.c.seq,
-            operation.c.created_at,
-        )
-        .where(operation.c.service_id.in_(services), or_(false(), *since))
-        .order_by(operation.c.seq.desc())
-    )
-    for row in rows:
-        found[row.service_id].append(row)
-    return found
-
-
-def _facts(row: Row[Any], commands: Sequence[Row[Any]], hashes: Mapping[str, str]) -> Facts:
-    asks = row.request_hash if row.op_id else hashes.get(row.dead_letter_id)
+def _facts(row: Row[Any], commands: NewerCommands, asks: str | None) -> Facts:
     return Facts(
         dead_letter_id=row.dead_letter_id,
         kind=row.kind,
@@ -147,12 +124,12 @@ def _facts(row: Row[Any], commands: Sequence[Row[Any]], hashes: Mapping[str, str
         service_id=_service(row),
         op_id=row.op_id,
         op_state=None if row.state is None else State(row.state),
-        newer=[
-            Newer(one.op_id, one.kind, State(one.state), same=one.request_hash == asks)
-            for one in commands
-            if (one.seq > row.seq if row.seq is not None else one.created_at >= row.created_at)
-        ],
+        newer=commands.after(_after(row), asks),
     )
+
+
+def _after(row: Row[Any]) -> After:
+    return After(_service(row), row.seq, row.created_at)
 
 
 def _service(row: Row[Any]) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 
 import pytest
 
 import handlers
-from domain.contracts import Rejected
+from domain.contracts import Accepted, Rejected
 from domain.errors import Refused
-from domain.letters import LetterFilter, Verdict
+from domain.letters import Facts, LetterFilter, Newer, Verdict, advise
+from domain.message import Envelope
 from domain.operation import State
 from domain.outcome import Outcome
 from domain.replay import ItemState, ReplayState
 from tests.contract.sql_bench import ANN, BOB, Bench, rejected
+from workers.command_event import cloud_event
 from workers.judge import judge_with
 from workers.replaying import Replaying
 
@@ -119,6 +122,58 @@ def test_a_plan_knows_what_came_later(bench: Bench) -> None:
     assert [one.verdict for one in advice] == [
         Verdict.SAFE, Verdict.APPLIED, Verdict.SUPERSEDED, Verdict.IMPOSSIBLE,
     ]  # fmt: skip
+
+
+def test_a_plan_says_what_the_whole_history_would_make_it_say(bench: Bench) -> None:
+    """Any history, with a clock that goes back: the few commands that are kept give the verdicts that all would."""
+    chance = random.Random(13)
+    kinds = ["upgrade-service", "rollback", "create-snapshot", "set-retention", "set-rpo"]
+    ends = [State.FAILED, State.FAILED, State.SUCCEEDED, State.ROLLED_BACK, State.CANCELLED]
+    letters: list[str] = []
+    history: list[tuple[str, str, State, str, int]] = []  # op id, kind, state, hash, when; oldest first
+    for _ in range(36):
+        kind, asks, final = chance.choice(kinds), chance.choice("uvwxyz"), chance.choice(ends)
+        bench.now += chance.choice([-5_000, 1_000, 1_000])
+        claim = bench.running(service="a", kind=kind, digest=asks)
+        bench.database.ledger.settle(claim, Outcome(final, "so it ended", code="broken"))
+        history.append((claim.operation.op_id, kind, final, asks, bench.now))
+        if final is State.FAILED:
+            letters.append(_newest(bench))
+    waiting = bench.accept_one(service="a", kind="upgrade-service", digest="x")
+    history.append((waiting, "upgrade-service", State.QUEUED, "x", bench.now))
+    failed = [number for number, one in enumerate(history) if one[2] is State.FAILED]
+    expected = []
+    for letter, number in zip(letters, failed, strict=True):
+        op_id, kind, state, asks, _ = history[number]
+        newer = [Newer(one[0], one[1], one[2], same=one[3] == asks) for one in reversed(history[number + 1 :])]
+        expected.append(advise(Facts(letter, kind, "broken", "a", op_id, state, newer)))
+    assert {one.verdict for one in expected} >= {Verdict.SAFE, Verdict.APPLIED, Verdict.SUPERSEDED}
+    assert _replaying(bench).plan(letters) == expected
+
+
+def test_a_message_that_was_never_accepted_is_judged_by_what_came_after_it_also_when_the_clock_went_back(
+    bench: Bench,
+) -> None:
+    body = json.dumps(cloud_event("create-snapshot", "tenant/acme/service/web", {}, "late", "/console")).encode()
+    item = judge_with(handlers.subscriptions())(Envelope(body))
+    assert isinstance(item, Accepted)
+    (older,) = bench.accept(rejected(body, subject="tenant/acme/service/web", kind="create-snapshot"))
+    bench.now += 100_000
+    (letter,) = bench.accept(rejected(body + b" ", subject="tenant/acme/service/web", kind="create-snapshot"))
+    for later in (10_000, -60_000):
+        bench.now += later
+        bench.succeed(bench.running(digest=item.request_hash))
+    advice = _replaying(bench).plan([older.dead_letter_id or "", letter.dead_letter_id or ""])
+    assert [one.verdict for one in advice] == [Verdict.APPLIED, Verdict.APPLIED]
+
+
+def test_what_is_kept_of_a_service_does_not_grow_with_its_letters(bench: Bench) -> None:
+    few = [_failed(bench, "a", kind="upgrade-service", digest=f"d{number}") for number in range(5)]
+    first = bench.database.letter_questions.facts(few, {})
+    many = few + [_failed(bench, "a", kind="upgrade-service", digest=f"e{number}") for number in range(12)]
+    then = bench.database.letter_questions.facts(many, {})
+    assert [len(one.newer) for one in first] == [1, 1, 1, 1, 0]
+    assert [len(one.newer) for one in then] == [1] * 16 + [0]
 
 
 def test_only_what_is_safe_is_chosen_unless_somebody_insists(bench: Bench) -> None:
