@@ -13,7 +13,7 @@ from typing import Any
 from domain import fallback
 from domain.context import Context
 from domain.contracts import Source
-from domain.errors import Refused
+from domain.errors import Refused, SourceInterrupted
 from domain.journal import TOUCHED
 from domain.operation import StepState
 from domain.restore import RestoreMode, SavedSource, Selection
@@ -128,6 +128,8 @@ def _bring(context: Context, service: Service, snapshot: Snapshot, source: Sourc
     step = context.journal.find(kind) or context.journal.begin(kind, request)
     try:
         source.restore(path, context.watch)
+    except SourceInterrupted:
+        raise  # it may have taken in all of it, or a part
     except Refused as error:
         context.journal.end(step, StepState.UNDONE, {"failed": str(error)})
         raise

@@ -6,6 +6,7 @@
         NotFound              a service, snapshot or operation does not exist
         WrongTenant           it exists and belongs to somebody else
         PathEscape            a path would leave the directory it must stay in
+        SourceInterrupted     a program did not end by itself; it may have taken something in
         KeyUnavailable        what it was sealed with is not to be had; the bytes may be whole
           FormatTooNew        a later release has written it; the bytes are whole
       Weather                 the world said "not now"; the same call may work later   -> durable retry
@@ -82,6 +83,12 @@ class PathEscape(Refused):
 
     code = "path-escape"
     next_step = "use a path beneath the node's apps root, without '..' and without symbolic links"
+
+
+class SourceInterrupted(Refused):
+    """A program of a source was ended before it had said whether it is done; what it was given may have arrived."""
+
+    code = "source-interrupted"
 
 
 class KeyUnavailable(Refused):

@@ -78,6 +78,7 @@ REASONS = {
     "snapshot-of-another-service": "The snapshot is of another service.",
     "snapshot-partial": "The snapshot does not hold all of the data.",
     "source-failed": "The service's own program for its data failed.",
+    "source-interrupted": "The service's own program for its data did not end in time, or was killed.",
     "source-unavailable": "The service's own program for its data was not ready for too long.",
     "store-unavailable": _PLATFORM_AWAY,
     "target-not-empty": "The directory holds data already.",

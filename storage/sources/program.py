@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO
 
-from domain.errors import Refused, SourceUnavailable
+from domain.errors import Refused, SourceInterrupted, SourceUnavailable
 
 TRY_AGAIN = os.EX_TEMPFAIL
 #: Where programs are looked for that are named without their folder.
@@ -97,9 +97,10 @@ class Program:
                 self._mind()
         if code == TRY_AGAIN:
             raise SourceUnavailable(f"{self._name} asks to be run again later{self._said()}")
+        if code < 0:
+            raise self._failed(f"was ended by signal {signal.Signals(-code).name}", SourceInterrupted)
         if code:
-            how = f"ended with code {code}" if code > 0 else f"was ended by signal {signal.Signals(-code).name}"
-            raise self._failed(how)
+            raise self._failed(f"ended with code {code}")
 
     def close(self) -> None:
         """Kill what still runs of it."""
@@ -118,12 +119,12 @@ class Program:
             self._former = self._tail()
             os.ftruncate(handle, 0)  # it writes on where it was, behind a hole
         if time.monotonic() > self._ends:
-            raise self._failed(f"did not end within {self._seconds:g} s")
+            raise self._failed(f"did not end within {self._seconds:g} s", SourceInterrupted)
 
-    def _failed(self, how: str) -> Refused:
-        return Refused(
+    def _failed(self, how: str, what: type[Refused] = Refused) -> Refused:
+        return what(
             f"{self._name} {how}{self._said()}",
-            code="source-failed",
+            code="source-failed" if what is Refused else None,
             next_step="run the program by hand as the worker's user, mend it, and publish the command again",
         )
 

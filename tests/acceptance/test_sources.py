@@ -146,7 +146,7 @@ def test_what_a_failing_program_has_said_is_no_snapshot(site: Site, program: str
     site.sources["db"]["save"] = ["sh", "-c", program]
     site.platform.service("web", sources=["db"])
     operation = site.platform.run("create-snapshot", {}, service="web")
-    assert code(operation) == (State.FAILED, "source-failed")
+    assert code(operation) == (State.FAILED, "source-interrupted" if "kill" in program else "source-failed")
     assert operation.outcome is not None
     assert "saves source db of service web" in operation.outcome["sentence"]
     assert ("no such table" in operation.outcome["sentence"]) == ("table" in program)
@@ -175,7 +175,7 @@ def test_a_program_that_hangs_is_killed_with_all_that_it_started(
     monkeypatch.setattr("storage.sources.program.time", SimpleNamespace(monotonic=now))
     site.platform.service("web", sources=["db"])
     operation = site.platform.run("create-snapshot", {}, service="web")
-    assert code(operation) == (State.FAILED, "source-failed")
+    assert code(operation) == (State.FAILED, "source-interrupted")
     child = int((tmp_path / "child").read_text())
     eventually(lambda: not _alive(child), what="the program's child is gone")
 
@@ -200,6 +200,27 @@ def test_a_restore_whose_first_program_fails_changes_nothing(site: Site) -> None
     operation = site.restore(taken.snapshot_id)
     assert code(operation) == (State.ROLLED_BACK, "source-failed"), operation.outcome
     assert "refused" in operation.outcome["sentence"]
+    assert site.state() == before
+
+
+@pytest.mark.parametrize("end", ["kill -9 $$", "sleep 600"])
+def test_what_a_killed_program_may_have_taken_in_is_replaced_by_what_was_saved_of_it(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """I5: it was ended, by the kernel or because its time was over, before it could say that it had done it all."""
+    script = f'cat > "$2"; if [ ! -e "$1" ]; then touch "$1"; {end}; fi'
+    hung = tmp_path / "hung"
+    site.sources["db"] |= {"restore": ["sh", "-c", script, "sh", str(hung), str(site.database)], "seconds": 3600}
+    monkeypatch.setattr(
+        "storage.sources.program.time",
+        SimpleNamespace(monotonic=lambda: time.monotonic() + (3601 if hung.exists() else 0)),
+    )
+    site.platform.service("web", sources=["db"])
+    taken = site.platform.snapshot("web")
+    site.database.write_bytes(b"written since")
+    before = site.state()
+    operation = site.restore(taken.snapshot_id)
+    assert code(operation) == (State.ROLLED_BACK, "source-interrupted"), operation.outcome
     assert site.state() == before
 
 
