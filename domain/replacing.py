@@ -88,7 +88,8 @@ def _with_directory(
         context.watch.check()
     if sources:
         figures["sources"] = bring_sources(context, service, snapshot)
-    trees.swap(step.request["staging"], step.request["target"], step.request["inode"])
+    into_empty = wish.mode is RestoreMode.REFUSE_NON_EMPTY  # all before this may have taken hours
+    trees.swap(step.request["staging"], step.request["target"], step.request["inode"], into_empty=into_empty)
     _end(context, step)
     warnings = tuple(Item(str(w), "restored-differently", str(w)) for w in step.request["warnings"])
     return figures, warnings
@@ -111,8 +112,6 @@ def _staged(wish: Wish, context: Context, service: Service, snapshot: Snapshot, 
     staged = context.archive.stage(
         snapshot.manifest_key, target, staging, wish.mode, context.watch, wish.selection, verify=wish.verify
     )
-    if wish.mode is RestoreMode.REFUSE_NON_EMPTY:
-        _refuse_full(service.service_id, trees, target)  # staging may have taken hours
     return {
         "snapshot_id": snapshot.snapshot_id,
         "service": service.service_id,

@@ -163,10 +163,10 @@ class Trees(Protocol):
     def is_empty(self, path: str) -> bool:
         """True when the directory is absent or holds nothing."""
 
-    def swap(self, staging: str, target: str, inode: int) -> bool:
+    def swap(self, staging: str, target: str, inode: int, *, into_empty: bool = False) -> bool:
         """Make the staged tree (recognised by `inode`) the live one, atomically and durably. The old
         tree is then at `staging`. Idempotent; False when it had been swapped already. Refused while anything is
-        mounted in the old tree."""
+        mounted in the old tree, and with `into_empty` while it holds anything (code `target-not-empty`)."""
 
     def swap_back(self, staging: str, target: str, inode: int, *, existed: bool) -> bool:
         """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it

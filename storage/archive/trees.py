@@ -81,7 +81,7 @@ class AppsRoot:
         except FileNotFoundError:
             return True
 
-    def swap(self, staging: str, target: str, inode: int) -> bool:
+    def swap(self, staging: str, target: str, inode: int, *, into_empty: bool = False) -> bool:
         """See the port."""
         failpoint("trees.before-swap")
         with self._alone():
@@ -96,6 +96,8 @@ class AppsRoot:
                 )
             self.resolve(os.path.relpath(target, self._root))  # no link has come into the path since
             _refuse_mounts_inside(target)  # nor a mount into the tree
+            if into_empty and not self.is_empty(target):
+                raise Refused(f"{target} is not empty any more", code="target-not-empty", next_step="empty it")
             _make_parents(target, self._root)
             leftover.forget(staging)
             _exchange_or_move(staging, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -222,6 +223,24 @@ def test_what_a_killed_program_may_have_taken_in_is_replaced_by_what_was_saved_o
     operation = site.restore(taken.snapshot_id)
     assert code(operation) == (State.ROLLED_BACK, "source-interrupted"), operation.outcome
     assert site.state() == before
+
+
+def test_a_directory_that_was_filled_meanwhile_is_refused_and_what_was_replaced_comes_back(
+    site: Site, tmp_path: Path
+) -> None:
+    """I15: what is in it then was never looked at, and refuse-non-empty has promised not to take it away."""
+    tree = site.platform.service("web", sources=["db"])
+    taken = site.platform.snapshot("web")
+    once, late = tmp_path / "once", tree / "late.txt"
+    script = 'cat > "$1"; if [ ! -e "$2" ]; then touch "$2"; mkdir -p "$3"; echo kept > "$3/late.txt"; fi'
+    site.sources["db"]["restore"] = ["sh", "-c", script, "sh", str(site.database), str(once), str(tree)]
+    shutil.rmtree(tree)
+    site.database.write_bytes(b"written since")
+    site.close()
+    operation = site.restore(taken.snapshot_id, mode="refuse-non-empty")
+    assert code(operation) == (State.ROLLED_BACK, "target-not-empty"), operation.outcome
+    assert late.read_text() == "kept\n"
+    assert site.database.read_bytes() == b"written since"
 
 
 def test_when_a_later_source_fails_the_earlier_ones_hold_what_they_held_before(site: Site) -> None:
