@@ -116,7 +116,8 @@ def apply(
             case SaveDrill():
                 save_drill(connection, change, now)
             case AbandonSnapshot(manifest_key, pack_prefix):
-                _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now, rest_ms=LATE_WRITES_MS)
+                if not _is_listed(connection, manifest_key):  # a rebuild has found it sooner
+                    _discard(tx, connection, [manifest_key], MANIFESTS_TURN, now, rest_ms=LATE_WRITES_MS)
                 discard_prefix(tx, connection, pack_prefix, now)
 
 
@@ -192,6 +193,16 @@ def _count_packs(connection: Connection, snapshot_id: str, keys: list[str], now:
         connection.execute(
             insert(pack), [{"pack_key": key, "refs": 1, "state": "LIVE", "created_at": now} for key in own]
         )
+
+
+def _is_listed(connection: Connection, manifest_key: str) -> bool:
+    """By the id that the key ends with: there is no index of keys."""
+    row = select(snapshot.c.snapshot_id).where(
+        snapshot.c.snapshot_id == manifest_key.rpartition("/")[0].rpartition("/")[2],
+        snapshot.c.manifest_key == manifest_key,
+        snapshot.c.state != SnapshotState.DELETING.value,
+    )
+    return connection.execute(row).first() is not None
 
 
 def _mark_deleting(tx: Transactions, connection: Connection, snapshot_id: str, now: int) -> None:

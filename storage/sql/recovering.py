@@ -13,7 +13,7 @@ from sqlalchemy import Connection, exists, insert, literal_column, select
 
 from domain.errors import Damaged
 from domain.operation import TERMINAL
-from domain.snapshot import Snapshot
+from domain.snapshot import PROTECTS, Snapshot
 from storage.sql.copies import owe_again
 from storage.sql.rows import label_values, snapshot_values
 from storage.sql.tables import garbage, operation, pack, snapshot, snapshot_label, snapshot_pack
@@ -53,8 +53,10 @@ def adopt(tx: Transactions, connection: Connection, record: Snapshot, now: int) 
 
 
 def _is_known(connection: Connection, record: Snapshot) -> bool:
+    # Of an operation that protects, the snapshot's id says nothing.
+    makers = [record.snapshot_id, *(label.value for label in record.labels if label.name == PROTECTS)]
     unfinished = exists().where(
-        operation.c.op_id == record.snapshot_id, operation.c.state.not_in([state.value for state in TERMINAL])
+        operation.c.op_id.in_(makers), operation.c.state.not_in([state.value for state in TERMINAL])
     )
     deleted = exists().where(garbage.c.object_key == record.manifest_key)
     return bool(connection.execute(select(unfinished | deleted)).scalar_one())

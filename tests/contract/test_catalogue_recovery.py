@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import Damaged
 from domain.outcome import AbandonSnapshot, AddSnapshot, MarkDeleting
-from domain.snapshot import Label
+from domain.snapshot import PROTECTS, Label
 from tests.contract.sql_bench import Bench, pack_key, snapshot
 
 P1 = pack_key("s1", "a")
@@ -53,6 +53,24 @@ def test_a_snapshot_whose_operation_goes_on_is_left_to_it(bench: Bench) -> None:
     claim = bench.running()
     record = snapshot(claim.operation.op_id, (pack_key(claim.operation.op_id, "a"),))
     assert bench.database.catalogue.recover(record) is False
+
+
+def test_a_snapshot_that_protects_an_operation_which_goes_on_is_left_to_it(bench: Bench) -> None:
+    """Its id is not the operation's; found too early it would stand in the way of who has made it."""
+    claim = bench.running()
+    record = snapshot("way-back", (P1,), labels=(Label(PROTECTS, claim.operation.op_id),))
+    assert bench.database.catalogue.recover(record) is False
+    bench.succeed(claim)
+    assert bench.database.catalogue.recover(record) is True
+
+
+def test_what_is_in_the_catalogue_is_no_left_over(bench: Bench) -> None:
+    """I14: no snapshot is available whose manifest is being removed, whoever gives up what."""
+    record = snapshot("s1", (P1,))
+    assert bench.database.catalogue.recover(record)
+    bench.make(AbandonSnapshot(record.manifest_key, "tenants/acme/packs/s1/"))
+    bench.now += 15 * 60_000
+    assert record.manifest_key not in keys(bench)
 
 
 def test_a_pack_that_the_collector_has_cannot_be_counted_and_nothing_is_written(bench: Bench) -> None:
