@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row
@@ -86,8 +86,18 @@ class Turns:
 
 
 def _ready_of(connection: Connection, asked: dict[str, Any], lanes: list[Lane]) -> tuple[list[Row[Any]], list[Lane]]:
-    """The first ready operation of each lane, then the second ones, as many as are asked for; and whose they are."""
-    found = [connection.execute(READY, asked | {"tenant": tenant, "kind": kind}).all() for tenant, kind in lanes]
+    """The first ready operation of each lane, then the second ones, as many as are asked for; and whose they are. No
+    lane is asked for more than its share unless others have less: what is locked and not taken is hidden from the
+    other nodes, which would find nothing and rest."""
+
+    def ready(lane: Lane, most: int) -> Sequence[Row[Any]]:
+        return connection.execute(READY, asked | {"tenant": lane[0], "kind": lane[1], "most": most}).all()
+
+    most = asked["most"]
+    share = -(-most // max(1, len(lanes)))
+    found = [ready(lane, share) for lane in lanes]
+    if share < most and sum(map(len, found)) < most:
+        found = [ready(lane, most) if len(rows) == share else rows for lane, rows in zip(lanes, found, strict=True)]
     rounds = itertools.chain.from_iterable(itertools.zip_longest(*found))
-    chosen = [row for row in rounds if row is not None][: asked["most"]]
+    chosen = [row for row in rounds if row is not None][:most]
     return chosen, [lane for lane, rows in zip(lanes, found, strict=True) if rows and rows[0] in chosen]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from sqlalchemy import event
 
+from domain import failpoint
 from domain.contracts import Claim
 from tests.contract.sql_bench import LEASE, Bench, accepted
 
@@ -127,3 +129,26 @@ def test_who_comes_during_a_round_has_its_turn_after_it_or_a_second_later(bench:
     assert [claim.operation.message_id for claim in _taken(bench, 1)] == ["2-1"]
     bench.now += 1000
     assert [claim.operation.message_id for claim in _taken(bench, 1)] == ["new"]
+
+
+def test_two_nodes_that_claim_at_once_both_find_work(fresh_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one has looked at and not taken is not hidden from the other, which would rest beside work."""
+    with Bench.opened(fresh_postgres_url) as bench:
+        for tenant in ("a", "b", "c", "d"):
+            _flood(bench, tenant, count=2)
+        other: list[int] = []
+
+        def claims_too(name: str) -> None:
+            if name == "claim.before-commit" and not other:
+                other.append(0)
+                other.append(len(bench.claim(limit=4, node="n2", owner="n2:1")))
+
+        monkeypatch.setattr(failpoint, "hook", claims_too)
+        assert len(bench.claim(limit=4)) == 4
+        assert other == [0, 4]
+
+
+def test_one_who_has_more_than_his_share_fills_what_others_leave(bench: Bench) -> None:
+    for tenant, count in (("a", 1), ("b", 9)):
+        _flood(bench, tenant, count=count)
+    assert Counter(claim.operation.tenant_id for claim in _taken(bench, 1, limit=6)) == {"a": 1, "b": 5}
