@@ -49,8 +49,8 @@ class Replays(Protocol):
     def items(self, replay_id: str) -> builtins.list[ReplayItem]:
         """Its letters, in the order of their replay."""
 
-    def list(self, limit: int) -> builtins.list[Replay]:
-        """Newest first."""
+    def list(self, limit: int, before: str | None = None, by: Sequence[Actor] | None = None) -> builtins.list[Replay]:
+        """Newest first, behind the id `before`; `by`: only what one of these has begun."""
 
     def running(self) -> builtins.list[str]:
         """Ids of those that are to be carried on, oldest first."""

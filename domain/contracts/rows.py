@@ -53,6 +53,9 @@ class UpgradeRecords(Protocol):
     def history(self, service_id: str, kind: str) -> list[UpgradeRecord]:
         """The service's upgrades or rollbacks, newest first by acceptance."""
 
+    def changes(self, service_id: str, limit: int, before: str | None = None) -> list[UpgradeRecord]:
+        """Both, newest first by acceptance, behind the operation `before`."""
+
     def held(self, service_id: str) -> list[tuple[str, str, str]]:
         """(group_key, version, reason) of versions that it must not be upgraded to."""
 

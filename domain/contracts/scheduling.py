@@ -45,6 +45,15 @@ class Schedules(Protocol):
     def list(self, tenant_id: str | None = None, service_id: str | None = None) -> builtins.list[Schedule]:
         """By tenant and name; of a service, with those of its whole tenant."""
 
+    def page(
+        self,
+        tenant_ids: Sequence[str] | None,
+        service_id: str | None,
+        limit: int,
+        after: tuple[str, str] | None = None,
+    ) -> builtins.list[Schedule]:
+        """As `list`, of any of the tenants (all if None), at most so many, behind that tenant and name."""
+
     def due(self, now: int) -> builtins.list[Schedule]:
         """Those that are not paused and whose next nominal time has come."""
 
@@ -60,8 +69,10 @@ class Schedules(Protocol):
         nobody has begun yet is not added to it. Without items, or while the schedule is paused or after it was
         removed, the row is skipped. None when somebody else has ended it."""
 
-    def history(self, tenant_id: str, name: str, limit: int) -> builtins.list[Firing]:
-        """What became of the newest nominal times, newest first."""
+    def history(
+        self, tenant_id: str, name: str, limit: int, before: tuple[int, str, str] | None = None
+    ) -> builtins.list[Firing]:
+        """What became of the newest nominal times, newest first, behind that time, service and schedule id."""
 
     def prune(self, before: int) -> int:
         """Forget what ended before that time; how many rows."""
@@ -87,6 +98,15 @@ class RecoveryPoints(Protocol):
     def list(self, tenant_id: str | None = None, service_id: str | None = None) -> builtins.list[RecoveryPoint]:
         """Of all services, of a tenant's, or of one, by service id."""
 
+    def of(self, service_ids: Sequence[str]) -> builtins.list[RecoveryPoint]:
+        """Of these services, by service id."""
+
+    def page(
+        self, tenant_ids: Sequence[str] | None, limit: int, after: str | None = None, *, missed: bool = False
+    ) -> builtins.list[RecoveryPoint]:
+        """Of the services of any of the tenants (all if None), or of those that miss their goal: by service id, at
+        most so many, behind the id `after`."""
+
     def tell(self) -> tuple[int, int]:
         """Write an event for each service that has missed its goal, or meets it again, since this was called last;
         how many of each. Whoever calls it, each change is told once."""
@@ -96,9 +116,13 @@ class Drills(Protocol):
     """What restore drills have shown."""
 
     def list(
-        self, tenant_id: str | None = None, service_id: str | None = None, limit: int = 50
+        self,
+        tenant_id: str | None = None,
+        service_id: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
     ) -> builtins.list[Drill]:
-        """Newest first."""
+        """Newest first, behind the one of the operation `before`."""
 
     def newest(self) -> builtins.list[Drill]:
         """The newest of each service, by service id."""

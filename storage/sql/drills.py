@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from sqlalchemy import Row, func, select, tuple_
+from sqlalchemy import Row, and_, func, or_, select, tuple_
 
 from domain.drill import Drill
 from storage.sql.schedule_tables import drill
@@ -22,7 +22,11 @@ class SqlDrills:
         self._tx = transactions
 
     def list(
-        self, tenant_id: str | None = None, service_id: str | None = None, limit: int = 50
+        self,
+        tenant_id: str | None = None,
+        service_id: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
     ) -> builtins.list[Drill]:
         """See the port."""
         wanted = select(drill).order_by(drill.c.ended_at.desc(), drill.c.op_id.desc()).limit(limit)
@@ -30,6 +34,10 @@ class SqlDrills:
             wanted = wanted.where(drill.c.tenant_id == tenant_id)
         if service_id is not None:
             wanted = wanted.where(drill.c.service_id == service_id)
+        if before is not None:
+            last = drill.alias("last")
+            at = select(last.c.ended_at).where(last.c.op_id == before).scalar_subquery()
+            wanted = wanted.where(or_(drill.c.ended_at < at, and_(drill.c.ended_at == at, drill.c.op_id < before)))
         with self._tx.read() as connection:
             return [_drill(row) for row in connection.execute(wanted)]
 

@@ -7,9 +7,10 @@ which services were told of: a miss is told by whoever writes its row, and its e
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, delete, func, literal_column, select
 
 from domain.contracts import Event
 from domain.event import recovery_point_event, topic
@@ -39,6 +40,28 @@ class SqlRecoveryPoints:
             chosen.append(service.c.service_id == service_id)
         with self._tx.read() as connection:
             return _points(connection, _wanted().where(*chosen), self._tx.now(connection))
+
+    def of(self, service_ids: Sequence[str]) -> builtins.list[RecoveryPoint]:
+        """See the port."""
+        with self._tx.read() as connection:
+            wanted = _wanted().where(service.c.service_id.in_(builtins.list(service_ids)))
+            return _points(connection, wanted, self._tx.now(connection))
+
+    def page(
+        self, tenant_ids: Sequence[str] | None, limit: int, after: str | None = None, *, missed: bool = False
+    ) -> builtins.list[RecoveryPoint]:
+        """See the port."""
+        wanted = _wanted().limit(limit)
+        if tenant_ids is not None:
+            wanted = wanted.where(service.c.tenant_id.in_(builtins.list(tenant_ids)))
+        if after is not None:
+            wanted = wanted.where(service.c.service_id > after)
+        with self._tx.read() as connection:
+            now = self._tx.now(connection)
+            if missed:  # as RecoveryPoint.missed has it
+                since = func.coalesce(_newest_good(), service.c.rpo_since)
+                wanted = wanted.where(service.c.rpo_seconds > 0, now - since > service.c.rpo_seconds * 1000)
+            return _points(connection, wanted, now)
 
     def tell(self) -> tuple[int, int]:
         """See the port."""
@@ -72,8 +95,8 @@ class SqlRecoveryPoints:
             return True
 
 
-def _wanted() -> Select[Any]:
-    good = (
+def _newest_good() -> ScalarSelect[Any]:
+    return (
         select(func.max(snapshot.c.taken_at))
         .where(
             snapshot.c.service_id == service.c.service_id,
@@ -83,8 +106,11 @@ def _wanted() -> Select[Any]:
         )
         .scalar_subquery()
     )
+
+
+def _wanted() -> Select[Any]:
     columns = (service.c.tenant_id, service.c.service_id, service.c.rpo_seconds, service.c.rpo_since)
-    return select(*columns, good.label("newest_at")).order_by(service.c.service_id)
+    return select(*columns, _newest_good().label("newest_at")).order_by(service.c.service_id)
 
 
 def _points(connection: Connection, wanted: Select[Any], now: int) -> list[RecoveryPoint]:

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, insert, select, update
+from sqlalchemy import Connection, Row, exists, insert, select, tuple_, update
 
 from domain.audit import Actor
 from domain.operation import State
@@ -81,12 +81,16 @@ class SqlReplays:
         with self._tx.read() as connection:
             return _items(connection, replay_id)
 
-    def list(self, limit: int) -> builtins.list[Replay]:
+    def list(self, limit: int, before: str | None = None, by: Sequence[Actor] | None = None) -> builtins.list[Replay]:
         """Newest first."""
+        wanted = select(replay).order_by(replay.c.seq.desc()).limit(limit)
+        if before is not None:
+            last = replay.alias("last")
+            wanted = wanted.where(replay.c.seq < select(last.c.seq).where(last.c.replay_id == before).scalar_subquery())
+        if by is not None:
+            wanted = wanted.where(tuple_(replay.c.actor, replay.c.way).in_([(one.name, one.way) for one in by]))
         with self._tx.read() as connection:
-            return [
-                _replay(row) for row in connection.execute(select(replay).order_by(replay.c.seq.desc()).limit(limit))
-            ]
+            return [_replay(row) for row in connection.execute(wanted)]
 
     def running(self) -> builtins.list[str]:
         """What is to be carried on."""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, or_, select, tuple_, update
 
 from domain.contracts import Accepted, Leader, Turn
 from domain.operation import State
@@ -49,13 +49,25 @@ class SqlSchedules:
 
     def list(self, tenant_id: str | None = None, service_id: str | None = None) -> builtins.list[Schedule]:
         """See the port."""
+        return self.page(None if tenant_id is None else [tenant_id], service_id, None)
+
+    def page(
+        self,
+        tenant_ids: Sequence[str] | None,
+        service_id: str | None,
+        limit: int | None,
+        after: tuple[str, str] | None = None,
+    ) -> builtins.list[Schedule]:
+        """See the port."""
         wanted = select(schedule).where(schedule.c.removed == 0)
-        if tenant_id is not None:
-            wanted = wanted.where(schedule.c.tenant_id == tenant_id)
+        if tenant_ids is not None:
+            wanted = wanted.where(schedule.c.tenant_id.in_(builtins.list(tenant_ids)))
         if service_id is not None:
             wanted = wanted.where(schedule.c.service_id.in_(["", service_id]))
+        if after is not None:
+            wanted = wanted.where(tuple_(schedule.c.tenant_id, schedule.c.name) > after)
         with self._tx.read() as connection:
-            rows = connection.execute(wanted.order_by(schedule.c.tenant_id, schedule.c.name)).all()
+            rows = connection.execute(wanted.order_by(schedule.c.tenant_id, schedule.c.name).limit(limit)).all()
             now = self._tx.now(connection)
         return [_as_of(row, now) for row in rows]
 
@@ -75,10 +87,15 @@ class SqlSchedules:
             rows = connection.execute(wanted.order_by(firing.c.run_at, firing.c.service_id).limit(limit)).all()
         return [_firing(row) for row in rows]
 
-    def history(self, tenant_id: str, name: str, limit: int) -> builtins.list[Firing]:
+    def history(
+        self, tenant_id: str, name: str, limit: int, before: tuple[int, str, str] | None = None
+    ) -> builtins.list[Firing]:
         """See the port."""
-        wanted = select(firing).where(firing.c.tenant_id == tenant_id, firing.c.name == name)
-        wanted = wanted.order_by(firing.c.nominal_at.desc(), firing.c.service_id).limit(limit)
+        wanted, at = select(firing).where(firing.c.tenant_id == tenant_id, firing.c.name == name), firing.c.nominal_at
+        if before is not None:
+            same_time = tuple_(firing.c.service_id, firing.c.schedule_id) > before[1:]
+            wanted = wanted.where(or_(at < before[0], and_(at == before[0], same_time)))
+        wanted = wanted.order_by(at.desc(), firing.c.service_id, firing.c.schedule_id).limit(limit)
         with self._tx.read() as connection:
             return [_firing(row) for row in connection.execute(wanted)]
 

@@ -75,6 +75,17 @@ class SqlUpgradeRecords:
         with self._tx.read() as connection:
             return [_record(row) for row in connection.execute(wanted.order_by(upgrade_record.c.seq.desc()))]
 
+    def changes(self, service_id: str, limit: int, before: str | None = None) -> list[UpgradeRecord]:
+        """Both, newest first by acceptance."""
+        wanted = select(upgrade_record).where(upgrade_record.c.service_id == service_id)
+        if before is not None:
+            last = upgrade_record.alias("last")
+            at = select(last.c.seq).where(last.c.op_id == before, last.c.service_id == service_id)
+            wanted = wanted.where(upgrade_record.c.seq < at.scalar_subquery())
+        with self._tx.read() as connection:
+            rows = connection.execute(wanted.order_by(upgrade_record.c.seq.desc()).limit(limit))
+            return [_record(row) for row in rows]
+
     def held(self, service_id: str) -> list[tuple[str, str, str]]:
         """(group_key, version, reason)."""
         wanted = select(held_version).where(held_version.c.service_id == service_id)

@@ -54,6 +54,25 @@ def test_lists_are_of_all_of_a_tenant_or_of_one(bench: Bench) -> None:
     assert [one.service_id for one in points.list("other")] == ["else"]
 
 
+def test_pages_go_by_service_id_and_may_be_of_those_that_miss_their_goal(bench: Bench) -> None:
+    for name in ("a", "b", "c", "d"):
+        tenant = "other" if name == "b" else "acme"
+        make(bench, SaveService(Service(name, tenant, name, name, rpo_seconds=3600, rpo_since=NOON - 2 * HOUR)))
+    register(bench, "e", rpo_seconds=3600, rpo_since=NOON)  # has an hour from now on
+    register(bench, "f")  # has no goal
+    saved(bench, "s1", "c", taken_at=NOON - HOUR // 2)
+    points = bench.database.recovery_points
+
+    def names(found: list[RecoveryPoint]) -> str:
+        return "".join(one.service_id for one in found)
+
+    assert [names(points.page(None, 4)), names(points.page(None, 4, "d"))] == ["abcd", "ef"]
+    assert names(points.page(["acme"], 9, missed=True)) == "ad"
+    assert names(points.page(None, 9, missed=True)) == names([one for one in points.list() if one.missed]) == "abd"
+    assert [names(points.page(None, 2, missed=True)), names(points.page(None, 2, "b", missed=True))] == ["ab", "d"]
+    assert (names(points.page([], 9)), names(points.of(["f", "b", "none"])), points.of([])) == ("", "bf", [])
+
+
 def test_a_miss_is_told_once_whoever_looks_and_its_end_once_more(bench: Bench) -> None:
     register(bench, "web", "db", rpo_seconds=3600, rpo_since=NOON)
     saved(bench, "s1", taken_at=NOON)
@@ -108,3 +127,10 @@ def test_drills_are_listed_newest_first_and_the_newest_of_each_service_is_known(
     assert [one.op_id for one in drills.newest()] == ["d3", "d2"]
     assert drills.list(service_id="web")[1] == dataclasses.replace(passed, ended_at=NOON)
     assert [one.within_goal for one in drills.list()] == [True, False, False]
+
+
+def test_drills_come_in_pages_also_those_that_ended_at_the_same_time(bench: Bench) -> None:
+    for name in ("d1", "d2", "d3"):
+        make(bench, SaveDrill(Drill(name, "acme", "web", "", "n1", passed=False, reason="snapshot-not-found")))
+    pages = [[one.op_id for one in bench.database.drills.list(limit=2, before=before)] for before in (None, "d2", "d1")]
+    assert pages == [["d3", "d2"], ["d1"], []]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 import handlers
+from domain.audit import Actor
 from domain.contracts import Accepted, Rejected
 from domain.errors import Refused
 from domain.letters import Facts, LetterFilter, Newer, Verdict, advise
@@ -109,6 +110,23 @@ def test_a_group_is_chosen_by_its_fingerprint(bench: Bench) -> None:
     mine = next(one for one in bench.database.letter_questions.groups(EVERY) if one.reason == "disk-full")
     found = bench.database.letter_questions.candidates(LetterFilter(fingerprint=mine.fingerprint), 10)
     assert [one.dead_letter_id for one in found] == [letter]
+
+
+def test_replays_come_in_pages_and_may_be_of_one_person(bench: Bench) -> None:
+    replays = bench.database.replays
+    made = [
+        replays.create(by, [], canary=0, per_minute=0, reason="", selection={}).replay_id for by in (ANN, BOB, ANN, ANN)
+    ]
+    first = replays.list(2)
+    assert [one.replay_id for one in (*first, *replays.list(9, first[-1].replay_id))] == made[::-1]
+    mine = replays.list(2, by=[ANN])
+    assert [one.replay_id for one in (*mine, *replays.list(2, mine[-1].replay_id, [ANN]))] == [
+        made[3],
+        made[2],
+        made[0],
+    ]
+    assert replays.list(9, by=[Actor(ANN.name, "another way")]) == replays.list(9, by=[]) == []
+    assert len(replays.list(9, by=[ANN, BOB])) == 4
 
 
 def test_a_plan_knows_what_came_later(bench: Bench) -> None:

@@ -23,6 +23,37 @@ def row(schedule: Schedule, service: str = "web", hours: int = 1) -> Firing:
     return Firing(schedule.schedule_id, "acme", schedule.name, service, nominal, nominal)
 
 
+# ---------------------------------------------------------------- pages
+def test_schedules_come_in_pages_by_tenant_and_name(bench: Bench) -> None:
+    others = dataclasses.replace(hourly("a"), tenant_id="beta")
+    set_up(bench, hourly("b"), hourly("a"), others, hourly("c", service_id="db"))
+    page = bench.database.schedules.page
+    assert [(one.tenant_id, one.name) for one in page(None, None, 9)] == [
+        ("acme", "a"), ("acme", "b"), ("acme", "c"), ("beta", "a"),
+    ]  # fmt: skip
+    assert page(None, None, 2) + page(None, None, 9, ("acme", "b")) == bench.database.schedules.list()
+    assert [one.name for one in page(["acme"], "web", 1, ("acme", "a"))] == ["b"]
+    assert page([], None, 9) == page(None, None, 9, ("beta", "a")) == []
+
+
+def test_a_history_comes_in_pages_also_when_many_services_have_the_same_time(bench: Bench) -> None:
+    """And when the schedule was removed and made again for it."""
+    set_up(bench, hourly())
+    old = get(bench)
+    bench.database.schedules.plan(old, NOON + 2 * HOUR, [row(old, name) for name in ("a", "b", "c")])
+    make(bench, RemoveSchedule("acme", "hourly"))
+    make(bench, SaveSchedule(hourly()))
+    new = get(bench)
+    bench.database.schedules.plan(new, NOON + 3 * HOUR, [row(new, "b"), row(new, "b", 2)])
+    history = bench.database.schedules.history
+    whole = history("acme", "hourly", 9)
+    assert [(one.nominal_at - NOON, one.service_id) for one in whole] == [
+        (2 * HOUR, "b"), (HOUR, "a"), (HOUR, "b"), (HOUR, "b"), (HOUR, "c"),
+    ]  # fmt: skip
+    behind = [(one.nominal_at, one.service_id, one.schedule_id) for one in whole]
+    assert [history("acme", "hourly", 1, key) for key in (None, *behind)] == [*([one] for one in whole), []]
+
+
 # ---------------------------------------------------------------- definitions
 def test_a_schedule_comes_back_as_it_was_set(bench: Bench) -> None:
     wanted = hourly(zone="Europe/Berlin", jitter_seconds=60, catch_up=CatchUp.ALL, coalesce=False, data={"labels": []})

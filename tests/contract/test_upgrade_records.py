@@ -74,6 +74,18 @@ def test_a_history_is_of_one_service_and_one_kind(bench: Bench) -> None:
     assert bench.database.records.history("none", "upgrade") == []
 
 
+def test_what_has_changed_a_service_comes_in_pages_newest_first(bench: Bench) -> None:
+    back = replace(RECORD, op_id="op-2", seq=2, kind="rollback", parent_id="op-1", status=Status.ROLLBACK)
+    again = replace(RECORD, op_id="op-3", seq=3)
+    db = (replace(RECORD, service_id="db", seq=9), replace(RECORD, op_id="op-2", service_id="db", seq=1))
+    bench.make(SaveRecord(back), SaveRecord(RECORD), SaveRecord(again), *map(SaveRecord, db))
+    changes = bench.database.records.changes
+    assert changes("web", 9) == [again, back, RECORD]
+    assert changes("web", 2) == [again, back]
+    assert changes("web", 2, "op-2") == [RECORD]
+    assert changes("web", 2, "op-1") == changes("web", 2, "op-9") == []
+
+
 def test_a_record_is_an_upgrade_or_a_rollback(bench: Bench) -> None:
     with pytest.raises(Conflict):
         bench.make(SaveRecord(replace(RECORD, kind="restart")))

@@ -6,6 +6,7 @@ may not look at are the same NotFound in the same words, so that nobody learns w
 
 from __future__ import annotations
 
+from domain.audit import Actor
 from domain.contracts import DeadLetter
 from domain.errors import NotFound
 from domain.identity import tenant_named
@@ -65,8 +66,13 @@ def replay(here: Desk, who: Caller, replay_id: str) -> Replay:
 def may_see_replay(who: Caller, found: Replay) -> bool:
     """Whether they have begun it over HTTP, or may look at everybody's letters. A name is a token's only here: on a
     command line somebody else may have it."""
-    own = found.actor == who.name and found.way in OVER_HTTP
-    return own or who.may(Action.DEAD_LETTERS_READ, None)
+    whose = whose_replays(who)
+    return whose is None or Actor(found.actor, found.way) in whose
+
+
+def whose_replays(who: Caller) -> list[Actor] | None:
+    """By whom those were begun that they may look at; None: by anybody. For lists."""
+    return None if who.may(Action.DEAD_LETTERS_READ, None) else [Actor(who.name, way) for way in OVER_HTTP]
 
 
 def tenant_of(letter: DeadLetter | Candidate) -> str | None:

@@ -51,6 +51,7 @@ class Changes(TypedDict):
     """Upgrades and rollbacks of a service, newest first."""
 
     changes: list[Change]
+    next: Annotated[str | None, "`before` of the next page; null: there is none"]
 
 
 class Me(TypedDict):

@@ -29,6 +29,7 @@ LetterId = Annotated[str, Path(pattern=ID)]
 OfTenant = Annotated[str | None, Query(pattern=NAME, description="Of this tenant; else of all that you may see.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="At most this many.")]
 Before = Annotated[str | None, Query(pattern=ID, description="Go on after this id: `next` of the page before.")]
+After = Annotated[str | None, Query(pattern=NAME, description="Go on after this id: `next` of the page before.")]
 Key = Annotated[
     str | None,
     Header(

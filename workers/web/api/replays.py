@@ -14,12 +14,13 @@ from pydantic import Field
 from domain.errors import Refused
 from domain.letters import Verdict
 from domain.replay import Replay
+from workers.cli.documents import page
 from workers.letter_documents import advice_documents, replay_document, replay_item_document
 from workers.web import visible
 from workers.web.access import Action
 from workers.web.api.dead_letters import Chosen, allowed
 from workers.web.api.description import DocumentRoute
-from workers.web.api.inputs import ID, Here, Limit, Why
+from workers.web.api.inputs import ID, Before, Here, Limit, Why
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.rerunning import require_replays, require_stop
@@ -64,11 +65,11 @@ def begin_replay(here: Here, who: Who, wanted: Wanted) -> dict[str, Any]:
 
 
 @routes.get("")
-def list_replays(here: Here, who: Who, limit: Limit = 50) -> dict[str, Any]:
-    """Replays of many letters, newest first."""
-    found = [replay for replay in here.database.replays.list(limit) if visible.may_see_replay(who, replay)]
+def list_replays(here: Here, who: Who, limit: Limit = 50, before: Before = None) -> dict[str, Any]:
+    """Replays of many letters, newest first: one's own, with a role everywhere all of them."""
+    found = here.database.replays.list(limit + 1, before, visible.whose_replays(who))
     documents = [replay_document(one, here.database.replays.items(one.replay_id)) for one in found]
-    return {"replays": documents, "next": None}
+    return page("replays", documents, limit, "replay_id")
 
 
 @routes.get("/{replay_id}")

@@ -16,12 +16,12 @@ from domain.retention import Policy
 from domain.rolling_back import Retreat, rollback_course
 from domain.upgrade_record import Status, UpgradeRecord
 from domain.upgrading import Wish, upgrade_course
-from workers.cli.documents import moment, retention_document, service_document, snapshot_document
+from workers.cli.documents import moment, page, retention_document, service_document, snapshot_document
 from workers.planning import course_document, planning_context
 from workers.web import visible
 from workers.web.access import Action
 from workers.web.api.description import DocumentRoute
-from workers.web.api.inputs import ID, NAME, Here, Limit, OfTenant, ServiceId
+from workers.web.api.inputs import ID, NAME, After, Before, Here, Limit, OfTenant, ServiceId
 from workers.web.entry import Who
 
 routes = APIRouter(route_class=DocumentRoute, tags=["services"])
@@ -35,14 +35,14 @@ def list_services(
     who: Who,
     tenant: OfTenant = None,
     limit: Limit = 50,
-    after: Annotated[str | None, Query(pattern=NAME, description="`next` of the page before.")] = None,
+    after: After = None,
 ) -> dict[str, Any]:
     """Services by id."""
     if tenant is not None:
         who.require(Action.SERVICES_READ, tenant)
     tenants = who.tenants(Action.SERVICES_READ) if tenant is None else [tenant]
     found = here.database.services.page(tenants, limit + 1, after)
-    points = {point.service_id: point for point in here.database.recovery_points.list(tenant)}
+    points = {one.service_id: one for one in here.database.recovery_points.of([each.service_id for each in found])}
     shown = [service_document(service, points.get(service.service_id)) for service in found[:limit]]
     return {"services": shown, "next": shown[-1]["service_id"] if len(found) > limit else None}
 
@@ -63,10 +63,13 @@ def show_service(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any]:
 
 
 @routes.get("/services/{service_id}/history")
-def show_history(here: Here, who: Who, service_id: ServiceId) -> dict[str, Any]:
+def show_history(
+    here: Here, who: Who, service_id: ServiceId, limit: Limit = 50, before: Before = None
+) -> dict[str, Any]:
     """Upgrades and rollbacks of a service, newest first."""
     visible.service(here, who, service_id)
-    return {"changes": [_change_document(record) for record in visible.changes(here, service_id)]}
+    found = here.database.records.changes(service_id, limit + 1, before)
+    return page("changes", [_change_document(record) for record in found], limit, "operation_id")
 
 
 @routes.get("/services/{service_id}/plans/upgrade")

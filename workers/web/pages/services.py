@@ -72,7 +72,7 @@ def listed(request: Request, here: Here, who: Who, tenant: str = "", q: str = ""
     more = found[PAGE - 1].service_id if len(found) > PAGE else ""
     return shown(
         request, here, who, "services.html", section="services", title="Services", tenant=chosen, q=q,
-        filtered=bool(kept), rows=_rows(here, chosen, found[:PAGE]),
+        filtered=bool(kept), rows=_rows(here, found[:PAGE]),
         older=f"?{urlencode([*kept, ('after', more)])}" if more else "",
         newest=f"/services?{urlencode(kept)}" if after else "",
     )  # fmt: skip
@@ -137,8 +137,9 @@ def goal_of(point: RecoveryPoint | None) -> Goal | None:
     return Goal("within its goal", "ok", "✓", f"{wanted}, and it is met")
 
 
-def _rows(here: Desk, tenant: str | None, services: list[Service]) -> list[Row]:
-    points = {(one.tenant_id, one.service_id): one for one in here.database.recovery_points.list(tenant)}
+def _rows(here: Desk, services: list[Service]) -> list[Row]:
+    names = [each.service_id for each in services]
+    points = {(one.tenant_id, one.service_id): one for one in here.database.recovery_points.of(names)}
     rows = []
     for service in services:
         whole = here.database.services.get(service.service_id)  # lists come without documents
