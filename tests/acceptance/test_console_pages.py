@@ -169,6 +169,20 @@ def test_without_script_everything_is_there(scene: Scene) -> None:
         assert page.locator("tbody tr").count() >= 1
 
 
+@pytest.mark.parametrize(
+    ("script", "secure", "shown"),
+    [(True, True, [True, True]), (True, False, [True, False]), (False, True, [False] * 2)],
+)
+def test_no_button_is_shown_that_would_do_nothing(scene: Scene, script: bool, secure: bool, shown: list[bool]) -> None:
+    """Copying takes a secure context; both take script."""
+    with scene.looking(script=script) as page:
+        if not secure:
+            page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        page.goto(f"/snapshots/{scene.snapshot.snapshot_id}")
+        buttons = page.locator("button[data-theme]"), page.locator("button[data-copy]").first
+        assert [button.is_visible() for button in buttons] == shown
+
+
 def test_a_viewer_is_shown_no_way_to_change_anything(scene: Scene) -> None:
     with scene.looking("viewer") as page:
         for address in addresses(scene):

@@ -157,8 +157,8 @@ def test_a_plan_says_what_the_whole_history_would_make_it_say(bench: Bench) -> N
         history.append((claim.operation.op_id, kind, final, asks, bench.now))
         if final is State.FAILED:
             letters.append(_newest(bench))
-    waiting = bench.accept_one(service="a", kind="upgrade-service", digest="x")
-    history.append((waiting, "upgrade-service", State.QUEUED, "x", bench.now))
+    waiting = bench.accept_one(service="a", kind="create-snapshot", digest="x")
+    history.append((waiting, "create-snapshot", State.QUEUED, "x", bench.now))
     failed = [number for number, one in enumerate(history) if one[2] is State.FAILED]
     expected = []
     for letter, number in zip(letters, failed, strict=True):

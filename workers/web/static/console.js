@@ -4,6 +4,9 @@
 
 (() => {
   const root = document.documentElement;
+  // What only a script can do is shown by the style sheet from here on; copying takes a secure context.
+  root.classList.add("scripted");
+  if (navigator.clipboard) root.classList.add("copying");
   const kept = localStorage.getItem("theme");
   if (kept === "light" || kept === "dark") root.dataset.theme = kept;
 
@@ -63,7 +66,7 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button?.dataset.copy !== undefined) {
-      navigator.clipboard?.writeText(button.dataset.copy).then(() => {
+      navigator.clipboard.writeText(button.dataset.copy).then(() => {
         button.textContent = "copied";
         setTimeout(() => { button.textContent = "copy"; }, 1500);
       });
