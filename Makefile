@@ -5,9 +5,9 @@
 .DELETE_ON_ERROR:
 VENV := .venv
 BIN := $(VENV)/bin
-# Each worker starts servers of its own and waits for them often; a third one uses what two leave of two cores.
+# Each worker starts servers of its own and waits for them half of the time; four use what two leave of two cores.
 # In the order of collection, so that files with few and long tests do not come last, one after another.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 
 SECONDS ?= 60
 MINUTES ?= 60

@@ -29,7 +29,7 @@ from tests.prove.stacks import STACKS
 
 PAGE = Path("docs/reliability.md")
 #: How much longer than the others a proof is given: only this one is always busy, and needs thousands of seeds.
-SHARES = {"simulation": 3.0}
+SHARES = {"simulation": 4.0}
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
