@@ -68,6 +68,14 @@ def open_engine(url: URL) -> tuple[Engine, FairLock | None]:
         max_overflow=16,
         pool_timeout=10,
     )
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def watch_again(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        if many:  # the driver pipelines these, after which the server forgets that the session may be idle only so long
+            connection.connection.cursor().execute("SELECT 1").close()
+
     return engine, None
 
 

@@ -1,0 +1,31 @@
+"""What the server does with a session that says nothing in the middle of a transaction: its locks end with it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from storage.sql.engine import open_engine, parse_url
+from tests.waiting import eventually
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_session_that_is_idle_in_a_transaction_is_ended_by_the_server(fresh_postgres_url: str, many: bool) -> None:
+    """Whatever it has done last: a frozen node must not keep others from its operation."""
+    engine, _ = open_engine(parse_url(fresh_postgres_url))
+    watcher = create_engine(parse_url(fresh_postgres_url))
+    rows = [{"a": 1}, {"a": 2}] if many else [{"a": 1}]
+    connection = engine.connect()
+    connection.execute(text("CREATE TABLE t (a int)"))
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 200"))
+    pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    connection.execute(text("INSERT INTO t VALUES (:a)"), rows)
+
+    def is_gone() -> bool:
+        with watcher.connect() as other:
+            return not other.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid})
+
+    eventually(is_gone, 20.0, "the server has ended the session")
+    connection.invalidate()
+    engine.dispose()
+    watcher.dispose()
