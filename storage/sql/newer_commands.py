@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, false, or_, select
 
 from domain.letters import Newer, in_effect, may_supersede
 from domain.operation import State
@@ -102,7 +102,7 @@ def _commands(connection: Connection, letters: Sequence[After]) -> Iterator[Row[
         operation.c.request_hash,
         operation.c.seq,
         operation.c.created_at,
-    ).where(or_(*since))
+    ).where(or_(false(), *since))
     for start in range(0, len(services), BATCH):
         some = found.where(operation.c.service_id.in_(services[start : start + BATCH]))
         newest_first = some.order_by(operation.c.seq.desc()).execution_options(yield_per=BATCH)

@@ -185,6 +185,10 @@ def test_a_message_that_was_never_accepted_is_judged_by_what_came_after_it_also_
     assert [one.verdict for one in advice] == [Verdict.APPLIED, Verdict.APPLIED]
 
 
+def test_a_plan_of_letters_that_there_are_not_is_empty(bench: Bench) -> None:
+    assert _replaying(bench).plan(["unknown"]) == [] == _replaying(bench).plan([])
+
+
 def test_what_is_kept_of_a_service_does_not_grow_with_its_letters(bench: Bench) -> None:
     few = [_failed(bench, "a", kind="upgrade-service", digest=f"d{number}") for number in range(5)]
     first = bench.database.letter_questions.facts(few, {})
