@@ -283,7 +283,7 @@ def _given(method: Callable[..., Any], tenant: str) -> dict[str, Any]:
     known = {
         "tenant_id": tenant, "tenant_ids": [tenant], "wanted": LetterFilter(tenant_id=tenant), "service_ids": [],
         "labels": [], "limit": 100, "before": None, "after": None, "name": "nightly", "group_id": "g",
-        "group_key": "shop", "number": "v2", "resolved": False,
+        "group_key": "shop", "number": "v2", "resolved": False, "service_id": None,
     }  # fmt: skip
     needed = [name for name, one in inspect.signature(method).parameters.items() if one.default is one.empty]
     return {name: known[name] for name in _parameters(method) if name in needed or "tenant" in name or name == "wanted"}
