@@ -97,7 +97,7 @@ class Replaying:
         Without ids those that match the filter."""
         chosen = list(dict.fromkeys(dead_letter_ids)) or self.matching(wanted)
         advice = self.plan(chosen)
-        allowed = {Verdict.SAFE, *include}
+        allowed = {Verdict.SAFE} | (set(include) & set(INSISTABLE))
         return [one.dead_letter_id for one in advice if one.verdict in allowed], advice
 
     def begin(

@@ -1,8 +1,8 @@
 """What somebody must do now and then, on any node: every duty is idempotent, so nobody is elected.
 
 Correctness never waits for it: expired leases are claimable by themselves. It tells that the node is
-alive, frees leases of processes that died on this host, and removes what interrupted work left. What others wait for
-has a thread of its own, because removing may take hours and a node that is silent for a minute is called away.
+alive, frees leases of processes that died on this host, and removes what interrupted work left. What others and people
+wait for has threads of its own: removing may take hours, and a node that is silent for a minute is called away.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Duties:
 
 
 class Sweeper:
-    """Two threads of one process. `start()`, `stop()`; each duty fails alone and is tried again."""
+    """Three threads of one process. `start()`, `stop()`; each duty fails alone and is tried again."""
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class Sweeper:
         self._stopping = threading.Event()
         self._collecting = Collecting(duties.catalogue, duties.archive, clock)
         self._pulse = Rounds("pulse", self._short(), BEAT_SECONDS, clock, metrics)
+        replays = (Duty("replays", 0.0, self._carry_on_replays),)  # people wait for them
+        self._replaying = Rounds("replays", replays, BEAT_SECONDS, clock, metrics)
         self._tidying = Rounds("sweeper", self._long(), BEAT_SECONDS, clock, metrics)
 
     def _short(self) -> tuple[Duty, ...]:
@@ -97,26 +99,26 @@ class Sweeper:
             Duty("staging", TIDY_SECONDS, self.discard_staging),
             Duty("daily", DAILY_SECONDS, self._ask_for_daily_work),
             Duty("uploads", UPLOADS_SECONDS, self._sweep_uploads),
-            Duty("replays", 0.0, self._carry_on_replays),
             Duty("history", HISTORY_SECONDS, self._prune_history),
         )
 
     def start(self) -> None:
         """Begin; the first round runs at once, so a restarted node frees its predecessor's leases."""
-        self._pulse.start()
-        self._tidying.start()
+        for rounds in (self._pulse, self._replaying, self._tidying):
+            rounds.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """End after the duties in hand."""
         self._stopping.set()
-        self._tidying.ask_to_stop()
-        self._pulse.stop(timeout)
-        self._tidying.stop(timeout)
+        for rounds in (self._tidying, self._replaying):
+            rounds.ask_to_stop()
+        for rounds in (self._pulse, self._replaying, self._tidying):
+            rounds.stop(timeout)
 
     def round(self) -> None:
         """Do whatever is due."""
-        self._pulse.round()
-        self._tidying.round()
+        for rounds in (self._pulse, self._replaying, self._tidying):
+            rounds.round()
 
     def _beat(self) -> None:
         drained = self._duties.nodes.beat(self._owner.node, self._owner.boot_id, self._version, self._report())

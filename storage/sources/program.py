@@ -27,6 +27,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOOK_EVERY = 0.5
 #: Characters of standard error that are told.
 MOST_SAID = 300
+_BY_HAND = "run the program by hand as the worker's user, mend it, and publish the command again"
 #: Bytes of standard error that lie on the disk at most, about; what is older is let go.
 MOST_KEPT = 16 << 20
 
@@ -98,9 +99,11 @@ class Program:
         if code == TRY_AGAIN:
             raise SourceUnavailable(f"{self._name} asks to be run again later{self._said()}")
         if code < 0:
-            raise self._failed(f"was ended by signal {signal.Signals(-code).name}", SourceInterrupted)
+            raise self._interrupted(f"was ended by signal {signal.Signals(-code).name}")
         if code:
-            raise self._failed(f"ended with code {code}")
+            raise Refused(
+                f"{self._name} ended with code {code}{self._said()}", code="source-failed", next_step=_BY_HAND
+            )
 
     def close(self) -> None:
         """Kill what still runs of it."""
@@ -119,14 +122,10 @@ class Program:
             self._former = self._tail()
             os.ftruncate(handle, 0)  # it writes on where it was, behind a hole
         if time.monotonic() > self._ends:
-            raise self._failed(f"did not end within {self._seconds:g} s", SourceInterrupted)
+            raise self._interrupted(f"did not end within {self._seconds:g} s")
 
-    def _failed(self, how: str, what: type[Refused] = Refused) -> Refused:
-        return what(
-            f"{self._name} {how}{self._said()}",
-            code="source-failed" if what is Refused else None,
-            next_step="run the program by hand as the worker's user, mend it, and publish the command again",
-        )
+    def _interrupted(self, how: str) -> SourceInterrupted:
+        return SourceInterrupted(f"{self._name} {how}{self._said()}", code="source-interrupted", next_step=_BY_HAND)
 
     def _tail(self) -> bytes:
         # With an offset of our own: the program shares that of the file.

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from domain.contracts import Rejected
 from domain.operation import State
 from domain.outcome import Outcome
+from storage.sql.tables import operation
 from tests.site import Reply, Site, site
 
 SNAP = "0192f0c1-0000-7000-8000-000000000001"
@@ -65,6 +67,10 @@ def edited(here: Site, letter: str, token: str, text: Any) -> list[Reply]:
     ]
 
 
+#: By the API, and on the page, whose form then comes again.
+REFUSED = [(403, True), (422, True)]
+
+
 def is_waiting(here: Site, letter: str) -> bool:
     found = here.system.database.dead_letters.get(letter)
     return found is not None and found.resolution is None
@@ -74,8 +80,8 @@ def test_a_restore_is_not_edited_into_one_elsewhere_by_who_may_not_restore_there
     """I26."""
     letter = failed(here, "shop", "restore-snapshot", {"snapshot_id": SNAP})
     admin = here.token("placer", acme="admin")
-    for reply in edited(here, letter, admin, ELSEWHERE):
-        assert (reply.status, "snapshots.place" in reply.text) == (403, True), reply.text
+    asked = edited(here, letter, admin, ELSEWHERE)
+    assert [(reply.status, "snapshots.place" in reply.text) for reply in asked] == REFUSED
     assert is_waiting(here, letter)
     assert edited(here, letter, here.token("root", everywhere="admin"), ELSEWHERE)[0].status == 202
 
@@ -84,10 +90,10 @@ def test_a_raw_message_is_not_edited_into_what_takes_a_role_everywhere_or_into_a
     """I26."""
     letter, admin = refused(here, "raw"), here.token("editor", acme="admin")
     register = message("raw", "register-service", {"directory": "other/place"})
-    for reply in edited(here, letter, admin, register):
-        assert (reply.status, "services.register" in reply.text) == (403, True), reply.text
-    for reply in edited(here, letter, admin, message("raw", "create-snapshot", {}, "/backstay/api/root")):
-        assert (reply.status, "the source of a message is /platform" in reply.text) == (403, True), reply.text
+    asked = edited(here, letter, admin, register)
+    assert [(reply.status, "services.register" in reply.text) for reply in asked] == REFUSED
+    asked = edited(here, letter, admin, message("raw", "create-snapshot", {}, "/backstay/api/root"))
+    assert [(reply.status, "the source of a message is /platform" in reply.text) for reply in asked] == REFUSED
     assert is_waiting(here, letter)
     assert edited(here, letter, admin, message("raw", "create-snapshot", {}))[0].status == 202
 
@@ -105,14 +111,27 @@ def test_replaying_takes_what_the_command_itself_takes(here: Site) -> None:
         here.ask("POST", "/api/v1/replays", operator, data=wanted | {"dead_letter_ids": [letter]}),
         here.ask("POST", "/api/v1/replays", operator, data=wanted | {"tenant_id": "acme", "kind": "delete-snapshot"}),
         here.ask("POST", f"/dead-letters/{letter}/replay", operator, form={"insist": "dangerous"}),
-        here.ask("POST", f"/dead-letters/groups/{kept.fingerprint}/replay", operator, form=form),
     ):
         assert (reply.status, "snapshots.delete" in reply.text) == (403, True), reply.text
+    page = here.ask("POST", f"/dead-letters/groups/{kept.fingerprint}/replay", operator, form=form)
+    assert (page.status, "a command that you may give" in page.text) == (422, True), page.text
+    offer = f'action="/dead-letters/{letter}/replay"'
+    assert [offer in here.ask("GET", f"/dead-letters/{letter}", who).text for who in (operator, admin)] == [False, True]
     assert is_waiting(here, letter) and here.system.database.replays.list(10) == []
     begun = here.ask("POST", "/api/v1/replays", admin, data=wanted | {"dead_letter_ids": [letter]})
     assert (begun.status, begun.document["letters"]) == (202, 1)
     reply = here.ask("POST", f"/api/v1/dead-letters/{letter}/replay", admin, data=insist)
     assert reply.document["replayed_now"] is True
+
+
+def test_a_letter_that_cannot_be_opened_is_named(here: Site) -> None:
+    """Nobody knows what running it takes; whoever may give every command is told by the replay itself."""
+    letter = failed(here, "torn", "create-snapshot", {})
+    with here.system.database._engine.begin() as connection:
+        connection.execute(update(operation).values(data=b"garbage"))
+    operator = here.token("replayer", acme="operator")
+    reply = here.ask("POST", "/api/v1/replays", operator, data={"dead_letter_ids": [letter], "reason": "a test"})
+    assert reply.status == 409 and f"{letter} cannot be opened" in reply.text, reply.text
 
 
 def test_a_message_whose_subject_is_wrong_behind_its_tenant_is_that_tenant_s(here: Site) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from domain.contracts import Accepted, DeadLetter
+from domain.errors import Damaged, KeyUnavailable, Refused
 from domain.letters import LetterFilter
 from domain.replay import MOST_LETTERS, ItemState, Replay
 from workers.replaying import Replaying
@@ -32,9 +33,7 @@ def require_replay(work: Replaying, who: Caller, letter: DeadLetter) -> None:
 
 def require_replays(work: Replaying, who: Caller, dead_letter_ids: Sequence[str]) -> None:
     """The same for each of many. The letters are opened only for somebody who may not give every command."""
-    if all(who.may(action, None) for action in _ALL):
-        return
-    for dead_letter_id in dead_letter_ids:
+    for dead_letter_id in () if _may_give_all(who) else dead_letter_ids:
         try:
             require_replay(work, who, work.find(dead_letter_id))
         except NotAllowed as error:
@@ -42,6 +41,32 @@ def require_replays(work: Replaying, who: Caller, dead_letter_ids: Sequence[str]
                 f"dead letter {dead_letter_id}: {error}",
                 next_step="leave it out, by its id or by the type of command, or ask somebody with that role",
             ) from None
+        except (Damaged, KeyUnavailable) as error:
+            raise Refused(
+                f"dead letter {dead_letter_id} cannot be opened, so that nobody knows what it takes: {error}",
+                code=error.code,
+                next_step="leave it out, by its id",
+            ) from error
+
+
+def may_replay(work: Replaying, who: Caller, letter: DeadLetter) -> bool:
+    """Whether they may replay it, so that it can be offered; not what cannot be opened."""
+    try:
+        require_replay(work, who, letter)
+    except (NotAllowed, Damaged, KeyUnavailable):
+        return False
+    return True
+
+
+def replayable(work: Replaying, who: Caller, dead_letter_ids: Sequence[str]) -> list[str]:
+    """Those that they may replay."""
+    if _may_give_all(who):
+        return list(dead_letter_ids)
+    return [one for one in dead_letter_ids if may_replay(work, who, work.find(one))]
+
+
+def _may_give_all(who: Caller) -> bool:
+    return all(who.may(action, None) for action in _ALL)
 
 
 def may_stop(here: Desk, who: Caller, found: Replay) -> bool:
@@ -77,5 +102,7 @@ def require_edited(who: Caller, letter: DeadLetter, item: Accepted) -> None:
         raise NotAllowed(
             f"the source of a message is {letter.source or 'not known'}, and naming another one takes the role admin "
             "for the whole installation",
-            next_step="leave `source` as it is, or ask somebody with that role",
+            next_step="leave `source` as it is, or ask somebody with that role"
+            if letter.source
+            else "discard it and have it sent again with its source, or ask somebody with that role",
         )

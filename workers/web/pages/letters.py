@@ -24,6 +24,7 @@ from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, scope, shown
 from workers.web.pages.operation_view import view
 from workers.web.pages.wording import moment, of_tenant, size
+from workers.web.rerunning import may_replay
 
 #: Letters on a page of the list of all, and replays beneath the groups.
 PAGE, FEW = 50, 5
@@ -88,7 +89,7 @@ def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool =
         view=None if operation is None else view(operation, here.database.ledger.steps(operation.op_id), ""),
         may={
             "discard": who.may(Action.DEAD_LETTERS_DISCARD, tenant),
-            "replay": who.may(Action.DEAD_LETTERS_REPLAY, tenant),
+            "replay": letter.resolution is None and may_replay(replaying(here), who, letter),
             "edit": who.may(Action.DEAD_LETTERS_EDIT, tenant),
             "raw": who.may(Action.DEAD_LETTERS_RAW, tenant),
         },

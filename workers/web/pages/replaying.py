@@ -16,12 +16,12 @@ from domain.errors import InvalidMessage, NotFound
 from domain.letters import INSISTABLE, Advice, LetterFilter, Verdict
 from domain.replay import ItemState, Replay, ReplayState
 from workers.web import visible
-from workers.web.access import Action
+from workers.web.access import Action, NotAllowed
 from workers.web.desk import Desk
 from workers.web.entry import Who
 from workers.web.pages.frame import Here, mistake, part, scope, shown
 from workers.web.pages.letters import VERDICTS, note_opened, replaying
-from workers.web.rerunning import may_stop, require_edited, require_replay, require_replays, require_stop
+from workers.web.rerunning import may_stop, replayable, require_edited, require_replay, require_stop
 
 #: Letters of a group that one form replays.
 MOST = 2000
@@ -80,7 +80,9 @@ def begin(
     names = work.choose(wanted, insisted, looked_at)[0] if looked_at else []
     if not names:
         raise mistake("none of these letters can be replayed as it was asked for", "include")
-    require_replays(work, who, names)
+    names = replayable(work, who, names)
+    if not names:
+        raise mistake("none of these letters holds a command that you may give", "include")
     chosen_by = wanted.document() | {"include": [one.value for one in insisted]}
     made = work.begin(
         who.actor, names, canary=min(canary, len(names)), per_minute=per_minute, reason=reason.strip(),
@@ -163,7 +165,10 @@ def edit(
         raise mistake(str(error), "text") from None
     if not reason.strip():
         raise mistake("reason: say what was wrong", "reason")
-    require_edited(who, letter, item)
+    try:
+        require_edited(who, letter, item)
+    except NotAllowed as error:
+        raise mistake(f"{error}; {error.next_step}" if error.next_step else str(error), "text") from None
     made = here.database.dead_letters.replay_edited(dead_letter_id, who.actor, item, reason.strip())
     here.wake()
     if made is None:

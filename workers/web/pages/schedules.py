@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from domain.errors import NotFound
-from domain.schedule import Schedule
+from domain.schedule import KINDS, Schedule
 from workers.command_event import uuid7
 from workers.cron import CronCalendar
 from workers.web.access import Action, Caller, action_of
@@ -56,7 +56,7 @@ def one(request: Request, here: Here, who: Who, tenant_id: str, name: str) -> Re
         paused=found.paused(here.clock.wall_ms()),
         times=following(found.cron, found.zone, found.next_at - 1) if found.next_at else [],
         may_change=who.may(Action.SCHEDULES_CHANGE, tenant_id),
-        may_replace=who.may(action_of("set-schedule", {"kind": found.kind}), tenant_id),
+        may_replace=found.kind in KINDS and who.may(action_of("set-schedule", {"kind": found.kind}), tenant_id),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Refused
 from domain.identity import check_name
 from domain.schedule import KINDS, CatchUp, Schedule
 from handlers.set_schedule import MOST_JITTER_SECONDS
@@ -170,6 +170,12 @@ def _changeable(here: Desk, who: Caller, tenant_id: str, name: str) -> Schedule:
     """The schedule, for whoever may make one of its kind: to others the form would offer another kind instead."""
     found = find(here, who, tenant_id, name)
     who.require(action_of("set-schedule", {"kind": found.kind}), tenant_id)
+    if found.kind not in KINDS:
+        raise Refused(
+            f"schedule {name} asks for {found.kind}, which this release does not know",
+            code="unknown-type",
+            next_step="change it where the later release runs",
+        )
     return found
 
 
