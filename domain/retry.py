@@ -12,6 +12,9 @@ from domain.contracts.clock import Clock
 from domain.errors import Weather
 from domain.operation import Budget
 
+#: How long an operation rests, in milliseconds, when what it needs was sealed with a key that is not to be had here.
+KEY_REST_MS = 5 * 60_000
+
 
 def backoff_ms(budget: Budget, attempts: int, draw: random.Random) -> int:
     """Full jitter: uniform over 0 .. min(cap, base * 2**attempts), in milliseconds.

@@ -18,7 +18,7 @@ from domain.errors import Damaged, KeyUnavailable
 from domain.operation import StepState
 from domain.outcome import DiscardPacks, Outcome, SetPacks
 from domain.repacking import MOST_PACKS, SparsePack, Uses
-from domain.snapshot import Snapshot
+from domain.snapshot import Snapshot, SnapshotState
 from domain.subscription import Subscription
 from handlers import Payload
 
@@ -89,10 +89,14 @@ def _look(command: RepackService, context: Context) -> tuple[list[SparsePack], l
         for row in page:
             context.watch.check()
             try:
-                naming.append((row, uses.add(context.archive.pack_uses(row.manifest_key))))
+                # A corrupt one is copied nowhere, so that what replaces its packs would never come to a replica.
+                if row.state is not SnapshotState.CORRUPT:
+                    naming.append((row, uses.add(context.archive.pack_uses(row.manifest_key))))
+                    continue
             except (Damaged, KeyUnavailable):
-                whole = context.catalogue.get(row.snapshot_id)
-                unknown |= set(whole.packs) if whole else set()
+                pass  # as if it were corrupt
+            whole = context.catalogue.get(row.snapshot_id)
+            unknown |= set(whole.packs) if whole else set()
     chosen = uses.sparse(unknown, command.below_percent)
     keys = {pack.key for pack in chosen}
     return chosen, [(row.snapshot_id, row.manifest_key) for row, packs in naming if not keys.isdisjoint(packs)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from domain.contracts import Archive, Catalogue, Clock, Garbage
-from domain.errors import BackstayError, DatabaseUnavailable
+from domain.errors import BackstayError, DatabaseUnavailable, Refused
 
 log = structlog.get_logger("sweeper")
 
@@ -24,6 +24,8 @@ BATCH = 500
 REST_SECONDS, LONGEST_REST_SECONDS = 60.0, 3600.0
 #: Objects in a row that could not be removed: then it is the store's fault and not theirs.
 MOST_IN_A_ROW = 3
+#: The same of refusals, each of which is about its object and not about the store.
+MOST_REFUSED = 100
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Collecting:
                 self._leave(row)
                 trouble.append(error)
                 in_a_row += 1
-                if in_a_row == MOST_IN_A_ROW:
+                if in_a_row >= (MOST_REFUSED if isinstance(error, Refused) else MOST_IN_A_ROW):
                     raise
         return done
 

@@ -34,20 +34,12 @@ from domain.errors import (
 from domain.lease import Lease
 from domain.operation import Budget, State
 from domain.outcome import Outcome
-from domain.retry import backoff_ms, within_call
+from domain.retry import KEY_REST_MS, backoff_ms, within_call
 from domain.subscription import Subscription
 from domain.turned_back import reason_of
-from workers.attempt import (
-    Attempt,
-    Ports,
-    context_of,
-    measure,
-    span_of,
-    was_settled,
-    with_rows,
-)
+from workers.attempt import Attempt, Ports, context_of, measure, span_of, was_settled, with_rows
 from workers.giving_up import given_up, not_put_back, poison_of, stuck, tell_bug, unreadable, words_of
-from workers.placement import elsewhere
+from workers.placement import elsewhere, is_to_end
 from workers.room import check_room
 
 log = structlog.get_logger("executor")
@@ -204,16 +196,21 @@ class Executor:
     def _unprepared(self, claim: Claim, attempt: Attempt | None, error: Exception) -> str:
         """No handler can be asked: the service or the journal cannot be read, or a bug met another one."""
         operation, ledger = claim.operation, self._ports.ledger
-        tell_bug(error)
         code, sentence = words_of(error)
-        waits = isinstance(error, KeyUnavailable) and not operation.cancel_requested
-        if attempt is not None or waits or operation.attempts + 1 < self._budget.max_bugs:
-            delay = backoff_ms(self._budget, operation.attempts, self._draw)
-            (ledger.postpone if waits else ledger.retry_later)(claim, delay, code, sentence)
+        undoing = operation.state is State.COMPENSATING
+        if isinstance(error, KeyUnavailable) and (undoing or not is_to_end(operation, self._lease_ms)):
+            log.warning("operation.key-missing", detail=sentence)
+            ledger.postpone(claim, KEY_REST_MS, code, sentence)
+            return "postponed"
+        tell_bug(error)
+        most = self._budget.max_undo_attempts if undoing else self._budget.max_bugs
+        begun_to_undo = attempt is not None and attempt.undoing and not undoing  # which has a budget of its own
+        if begun_to_undo or operation.attempts + 1 < most:
+            ledger.retry_later(claim, backoff_ms(self._budget, operation.attempts, self._draw), code, sentence)
             return "retry"
-        ended = unreadable(operation, error, begun=ledger.has_steps(operation.op_id))
-        ledger.settle(claim, ended)
-        return ended.event_name()
+        outcome = unreadable(operation, error, begun=ledger.has_steps(operation.op_id))
+        ledger.settle(claim, outcome)
+        return outcome.event_name()
 
     def _later(self, attempt: Attempt, error: Exception, most: int) -> Outcome | None:
         operation = attempt.claim.operation

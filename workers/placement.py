@@ -22,13 +22,17 @@ def elsewhere(
 ) -> str | None:
     """The node that should do this instead of `node`; None when it can be done here."""
     operation = claim.operation
-    late = 0 < operation.deadline_at <= operation.lease_until - lease_ms
-    if operation.node is not None or operation.cancel_requested or late:
+    if operation.node is not None or is_to_end(operation, lease_ms):
         return None  # it was bound knowingly, or any node can end it
     if not _is_local(subscription, parse, operation):
         return None
     service = services.get(operation.service_id)
     return service.node if service and service.node != node else None
+
+
+def is_to_end(operation: Operation, lease_ms: int) -> bool:
+    """Whether somebody has asked for its end, or its deadline had passed when it was claimed."""
+    return operation.cancel_requested or 0 < operation.deadline_at <= operation.lease_until - lease_ms
 
 
 def _is_local(subscription: Subscription, parse: Parse, operation: Operation) -> bool:

@@ -207,14 +207,23 @@ def under_way(connection: Connection, now: int) -> bool:
     return connection.execute(held).first() is not None
 
 
-def owed_to_any(connection: Connection, replicas: Sequence[str]) -> bool:
-    """Whether one of them lacks a snapshot, whoever is copying it at the moment."""
+def held_back(connection: Connection, replicas: Sequence[str]) -> dict[str, int]:
+    """By tenant: since when (UTC milliseconds) what is replaced in its packs must wait, because a replica lacks one of
+    its snapshots, or has it as it was before. Corrupt ones are copied nowhere: what a replica has of them is the best
+    that there is. What was replaced a day before a snapshot was taken is not named by it, however wrong clocks are."""
+    waits: dict[str, int] = {}
     for replica in replicas:
         lacks = or_(snapshot_replica.c.state.is_(None), ~_COPIED)
-        found = select(snapshot.c.snapshot_id).select_from(snapshot.outerjoin(snapshot_replica, _of(replica)))
-        if connection.execute(found.where(_LISTED, _AVAILABLE, lacks).limit(1)).first() is not None:
-            return True
-    return False
+        rows = connection.execute(
+            select(snapshot.c.tenant_id, func.min(snapshot.c.taken_at).label("since"))
+            .select_from(snapshot.outerjoin(snapshot_replica, _of(replica)))
+            .where(_LISTED, lacks)
+            .group_by(snapshot.c.tenant_id)
+        )
+        for row in rows:
+            since = row.since - 86_400_000
+            waits[row.tenant_id] = min(since, waits.get(row.tenant_id, since))
+    return waits
 
 
 def _owed(replica: str, now: int, behind: tuple[int, str] | None = None) -> Select[tuple[str, str, int, str | None]]:

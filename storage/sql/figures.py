@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 
 from domain.operation import State
+from storage.sql.changes import REPLACED_TURN
 from storage.sql.node_tables import node
 from storage.sql.standing import standing
 from storage.sql.tables import dead_letter, garbage, operation, snapshot
@@ -64,9 +65,11 @@ def _counted(connection: Connection) -> dict[str, int]:
 
 
 def _garbage(connection: Connection, now: int) -> dict[str, Any]:
-    """What could be removed now; what waits for readers is not late."""
+    """What could be removed now; what waits for readers is not late, nor what waits for replicas."""
     due_at = case((garbage.c.not_before > garbage.c.created_at, garbage.c.not_before), else_=garbage.c.created_at)
-    count, oldest = connection.execute(select(func.count(), func.min(due_at)).where(garbage.c.not_before <= now)).one()
+    count, oldest = connection.execute(
+        select(func.count(), func.min(due_at)).where(garbage.c.not_before <= now, garbage.c.turn < REPLACED_TURN)
+    ).one()
     return {"garbage_due": count, "garbage_oldest_age": max(0, now - oldest) if count else 0}
 
 

@@ -1,4 +1,4 @@
-"""An operation whose data does not open with the present keys: it rests, and ends when somebody wants its end.
+"""An operation whose data does not open with the present keys: it rests, and ends when somebody wants that.
 
 Apart from the claim, which finds it: a missing key must neither stop the queue nor fail what works again as soon as
 the key is back. But a cancel or a deadline is kept all the same, for its service waits behind it.
@@ -14,7 +14,7 @@ from domain.errors import BackstayError, Cancelled, DeadlineExceeded
 from domain.event import ended_document
 from domain.operation import Operation, State
 from domain.outcome import Outcome
-from domain.turned_back import reason_of, with_reason
+from domain.retry import KEY_REST_MS
 from storage.sql.letters import keep_operation
 from storage.sql.reservations import free
 from storage.sql.rows import closed_operation
@@ -23,8 +23,6 @@ from storage.sql.settle import tell_outcome
 from storage.sql.tables import operation, step
 from storage.sql.transactions import Transactions
 
-#: How long it rests before its data is tried again.
-REST_MS = 5 * 60_000
 CODE = "data-unreadable"
 
 
@@ -34,18 +32,18 @@ def set_aside(
     """`row` was just taken and had the state `was`; what is QUEUED again can be cancelled, and expires, as it could."""
     sentence = f"its data cannot be opened with the present keys: {error}"
     asked = closed_operation(row)
-    if was is State.QUEUED or not (asked.cancel_requested or 0 < asked.deadline_at <= now):
+    begun = was is not State.QUEUED and bool(connection.scalar(select(exists().where(step.c.op_id == asked.op_id))))
+    if not _ends(asked, was, now, begun=begun):
         values: dict[str, Any] = {
             "state": was.value,
-            "next_attempt_at": now + REST_MS,
+            "next_attempt_at": now + KEY_REST_MS,
             "claims_no_progress": operation.c.claims_no_progress - 1,
             "error_code": CODE,
             "error_sentence": sentence,
         }
         connection.execute(update(operation).where(operation.c.seq == row.seq).values(lease_until=0, **values))
         return
-    begun = connection.scalar(select(exists().where(step.c.op_id == asked.op_id)))
-    outcome = _stuck(asked, sentence) if begun or was is State.COMPENSATING else _cancelled(asked)
+    outcome = _stuck(asked, sentence) if begun else _cancelled(asked)
     connection.execute(
         update(operation)
         .where(operation.c.seq == row.seq)
@@ -67,6 +65,16 @@ def set_aside(
     tx.ring(connection)
 
 
+def _ends(asked: Operation, was: State, now: int, *, begun: bool) -> bool:
+    """What has begun could be put back by whoever has the key: it ends only when somebody asks for that although it
+    has rested for want of the key, and then as a matter for a person."""
+    if was is not State.RUNNING:
+        return False
+    if begun:
+        return asked.cancel_requested and asked.error_code == CODE
+    return asked.cancel_requested or 0 < asked.deadline_at <= now
+
+
 def _cancelled(asked: Operation) -> Outcome:
     if asked.cancel_requested:
         return Outcome.cancelled(Cancelled(f"operation {asked.op_id} was cancelled before it had touched anything"))
@@ -76,11 +84,10 @@ def _cancelled(asked: Operation) -> Outcome:
 
 
 def _stuck(asked: Operation, sentence: str) -> Outcome:
-    told = Outcome(
+    return Outcome(
         State.STUCK,
         f"it was to end, and what it has begun cannot be put back: {sentence}",
         code=CODE,
         next_step=f"put the key back into the ring, then `backstay operations resolve {asked.op_id} --retry`",
         complete=False,
     )
-    return with_reason(told, reason_of(asked)) if asked.outcome else told

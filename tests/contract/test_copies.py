@@ -94,21 +94,51 @@ def test_who_copies_a_snapshot_that_is_deleted_is_told_and_its_garbage_rests_unt
     assert len(bench.database.catalogue.garbage(10)) == 5  # nobody copies: they go at once
 
 
-def test_what_a_repack_has_replaced_stays_until_every_replica_has_the_snapshot_anew(bench: Bench) -> None:
-    """FZ-11: the copy that a replica holds still names it."""
-    old, new, other = pack_key("s1", "old"), pack_key("r1", "new"), pack_key("s2", "a")
-    bench.make(AddSnapshot(snapshot("s1", (old,))), AddSnapshot(snapshot("s2", (other,))))
-    copies, catalogue = bench.database.copies, bench.database.catalogue
+def _replaced(bench: Bench) -> str:
+    """s1 and s2 were copied, then a repack has replaced a pack of s1, which rests no more."""
+    old = pack_key("s1", "old")
+    bench.make(AddSnapshot(snapshot("s1", (old,))), AddSnapshot(snapshot("s2", (pack_key("s2", "a"),))))
     while (name := taken(bench)) is not None:
-        copies.done(name, "b")
-    bench.make(SetPacks("s1", (new,), replace=True), MarkDeleting("s2"))
+        bench.database.copies.done(name, "b")
+    bench.make(SetPacks("s1", (pack_key("r1", "new"),), replace=True))
     bench.now += LATE
-    assert [one.key for one in catalogue.garbage(10, ["b"])] == [snapshot("s2").manifest_key, other]
-    assert old in [one.key for one in catalogue.garbage(10)], "without replicas nobody needs it"
+    return old
+
+
+def _keys(bench: Bench, *replicas: str) -> list[str]:
+    return [one.key for one in bench.database.catalogue.garbage(10, replicas)]
+
+
+def test_what_a_repack_has_replaced_stays_until_every_replica_has_the_snapshot_anew(bench: Bench) -> None:
+    """FZ-11: the copy that a replica holds still names it. Nothing else waits for that."""
+    old = _replaced(bench)
+    bench.make(MarkDeleting("s2"))
+    bench.now += LATE
+    assert _keys(bench, "b") == [snapshot("s2").manifest_key, pack_key("s2", "a")]
+    assert old in _keys(bench), "without replicas nobody needs it"
     assert taken(bench) == "s1"
-    assert old not in [one.key for one in catalogue.garbage(10, ["b"])], "it is being copied"
-    copies.done("s1", "b")
-    assert catalogue.garbage(10, ["b"])[-1].key == old
+    assert old not in _keys(bench, "b"), "it is being copied"
+    bench.database.copies.done("s1", "b")
+    assert _keys(bench, "b")[-1] == old
+
+
+def test_the_copy_of_a_corrupt_snapshot_keeps_what_it_names(bench: Bench) -> None:
+    """FZ-11: it is copied no more, and may be the only one that is whole."""
+    old = _replaced(bench)
+    bench.make(MarkCorrupt("s1", "a pack is damaged"))
+    assert old not in _keys(bench, "b")
+    bench.make(MarkDeleting("s1"))
+    assert old in _keys(bench, "b")
+
+
+def test_what_is_owed_of_others_or_was_taken_long_after_holds_nothing_back(bench: Bench) -> None:
+    old = _replaced(bench)
+    assert taken(bench) == "s1"
+    bench.database.copies.done("s1", "b")
+    elsewhere = "tenants/umbrella/services/web/snapshots/u1/manifest"
+    bench.make(AddSnapshot(snapshot("u1", tenant_id="umbrella", manifest_key=elsewhere)))
+    bench.make(AddSnapshot(snapshot("s3", taken_at=bench.now + 2 * 86_400_000)))
+    assert _keys(bench, "b") == [old]
 
 
 def test_whoever_has_copied_one_goes_on_behind_it_and_begins_anew_when_nothing_is_left_there(bench: Bench) -> None:

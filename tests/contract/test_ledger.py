@@ -185,12 +185,28 @@ def test_a_cancel_ends_what_no_longer_opens_once_its_journal_allows(bench: Bench
     bench.now += 1_000
     assert bench.claim() == []
     assert _listed(bench, op_id) is State.RUNNING, "it waits for its key"
+    bench.now += 5 * 60_000
     assert bench.database.ledger.request_cancel(op_id) is State.RUNNING
     assert bench.claim() == []
     assert _listed(bench, op_id) is end
     assert bench.letters() == (["data-unreadable"] if begun else [])
     told = [event.topic for event in bench.database.outbox.take(10, 0)]
     assert told == [f"create-snapshot.{end.value.lower()}.acme"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_deadline_ends_what_no_longer_opens_only_if_it_has_begun_nothing(bench: Bench, begun: bool) -> None:
+    """Whoever has the key can put back what was begun, and that outlasts any deadline."""
+    op_id = bench.accept_one("closed", "a", deadline_ms=bench.now + 1_500)
+    claim = bench.claim_one()
+    if begun:
+        bench.database.ledger.intend(claim, 0, "swap", {}, (), LEASE)
+        bench.database.ledger.turn_back(claim, Outcome(State.CANCELLED, "too late", code="deadline-exceeded"))
+    bench.database.ledger.retry_later(claim, 2_000, "store-unavailable", "no answer")
+    bench.sealer.lost_rows.add(op_id)
+    bench.now += 2_000
+    assert bench.claim() == []
+    assert _listed(bench, op_id) is (State.COMPENSATING if begun else State.CANCELLED)
 
 
 # ---------------------------------------------------------------- lease, progress, journal

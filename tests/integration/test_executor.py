@@ -34,7 +34,7 @@ from domain.health import HookResult
 from domain.identity import Subject
 from domain.message import Command
 from domain.operation import Budget, Operation, State, StepState
-from domain.outcome import Item, Outcome
+from domain.outcome import Change, Item, Outcome
 from domain.source import HookSettings
 from domain.subscription import Subscription
 from handlers import Payload
@@ -71,6 +71,7 @@ class Bench:
         self.undo: Callable[[Any, Context], None] | None = None
         self.low_on_room = ""
         self.knows = True  # the message type
+        self.more: dict[str, Any] = {}  # of its subscription
 
     def accept(self, message_id: str = "m1", **attributes: Any) -> str:
         command = Command("/test", message_id, "act", 1, Subject("acme", SERVICE), {}, **attributes)
@@ -95,7 +96,9 @@ class Bench:
             self.contexts.append(context)
             return self.handle(payload, context)
 
-        subscription = Subscription(Nothing, handle, undo=self.undo, local=lambda payload: bool(self.low_on_room))
+        subscription = Subscription(
+            Nothing, handle, undo=self.undo, local=lambda payload: bool(self.low_on_room), **self.more
+        )
         database = self.database
         clock = SystemClock()
         ports = Ports(
@@ -614,6 +617,22 @@ def test_a_type_that_is_not_known_any_more_is_never_given_up_once_somebody_has_b
 
 
 # ---------------------------------------------------------------- before and after the handler
+@pytest.mark.parametrize("part", ["closing", "abandon"])
+def test_a_bug_in_what_belongs_to_an_end_does_not_keep_it_from_ending(bench: Bench, part: str) -> None:
+    """I2: it ends without those rows."""
+
+    def broken(*_: Any) -> tuple[Change, ...]:
+        raise KeyError("x")
+
+    op_id = bench.accept()
+    bench.handle, bench.more = _raises(ZeroDivisionError()), {part: broken}
+    for _ in range(BUDGET.max_bugs):
+        bench.now_ready()
+        bench.run_once()
+    assert bench.operation(op_id).state is State.FAILED
+    assert bench.events() == ["act.failed.acme"]
+
+
 @pytest.mark.parametrize("error", [KeyError("x"), Damaged("a sealed value is torn"), Refused("no")])
 def test_a_service_that_cannot_be_read_is_tried_as_often_as_a_bug_and_then_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
