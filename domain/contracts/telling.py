@@ -61,6 +61,7 @@ class DeadLetter:
     replay_op_id: str | None = None
     raw: bytes | None = field(default=None, repr=False)  # only for messages that were never accepted
     headers: dict[str, Any] = field(default_factory=dict, repr=False)
+    seq: int = field(default=0, compare=False)  # its place in lists; ids of several nodes are in no order
 
 
 class DeadLetters(Protocol):

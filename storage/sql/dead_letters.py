@@ -246,4 +246,5 @@ class SqlDeadLetters:
             replay_op_id=row.replay_op_id,
             raw=opened("raw"),
             headers=headers,
+            seq=row.seq,
         )

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from domain.contracts import Rejected
 from domain.operation import State
 from domain.outcome import Outcome
-from storage.sql.tables import operation
+from storage.sql.tables import dead_letter, operation
 from tests.site import Reply, Site, site
 
 SNAP = "0192f0c1-0000-7000-8000-000000000001"
@@ -158,3 +158,22 @@ def test_what_would_not_be_safe_says_how_one_insists_whichever_way_one_came(here
     reply = here.ask("POST", f"/api/v1/dead-letters/{letter}/replay", here.token("op", acme="operator"), data={})
     assert reply.document["code"] == "not-safe"
     assert reply.document["next_step"] == "discard it, or insist: name dangerous in `include` (--include dangerous)"
+
+
+def test_pages_of_several_tenants_follow_the_list_and_not_the_ids(here: Site) -> None:
+    """An id has the time of its node's clock, and clocks differ."""
+    for number, tenant in enumerate(("acme", "umbrella", "acme")):
+        subject = f"tenant/{tenant}/service/s{number}"
+        here.system.database.inbox.accept([Rejected(b"%d" % number, "invalid", "no", "/platform", subject=subject)])
+    ids = [f"0192f0c1-0000-7000-8000-00000000000{number}" for number in (3, 1, 2)]
+    with here.system.database._engine.begin() as connection:
+        for seq, dead_letter_id in enumerate(ids, 1):
+            connection.execute(
+                update(dead_letter).where(dead_letter.c.seq == seq).values(dead_letter_id=dead_letter_id)
+            )
+    token, seen, path = here.token("both", acme="viewer", umbrella="viewer"), [], "/api/v1/dead-letters?limit=1"
+    page = here.ask("GET", path, token).document
+    while page["dead_letters"]:
+        seen += [one["dead_letter_id"] for one in page["dead_letters"]]
+        page = here.ask("GET", f"{path}&before={seen[-1]}", token).document
+    assert seen == ids[::-1]

@@ -85,7 +85,7 @@ def list_dead_letters(
         wanted = LetterFilter(fingerprint, reason, kind, name, service)
         return here.database.dead_letters.list(resolved=resolved, limit=limit + 1, before=before, wanted=wanted)
 
-    found = across(who, Action.DEAD_LETTERS_READ, tenant, find, lambda letter: letter.dead_letter_id)
+    found = across(who, Action.DEAD_LETTERS_READ, tenant, find, lambda letter: letter.seq)
     documents = [letter_document(letter) for letter in found[: limit + 1]]
     return page("dead_letters", documents, limit, "dead_letter_id")
 
