@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from domain.contracts import Buffer, ObjectInfo, ObjectStore
-from domain.errors import Damaged, ObjectMissing, StoreUnavailable
+from domain.errors import Damaged, ObjectMissing, Refused, StoreUnavailable
+from storage.archive import layout
 from storage.store_name import give_name, is_name, name_of
 
 
@@ -79,10 +80,16 @@ class RememberedStore:
             name = name_of(self._store)
         except Damaged:
             return known or ""  # the object is there, so the store is: what is wrong is told to whoever needs the name
+        except Refused as error:  # weather: a verdict would end whatever is written meanwhile
+            raise StoreUnavailable(
+                f"the name of {self._where} cannot be read: {error}",
+                next_step=f"give the worker's user all of it: another, such as root, may have made {layout.STORE_ID}",
+            ) from error
         if known is not None and name != known:
             raise StoreUnavailable(
                 f"{self._where} is not the store that this node has written to: is it mounted?",
-                next_step=f"mount it; if another store is to take its place, remove {self._memory} on this node",
+                next_step="mount it; if this is the right one, as it was emptied on purpose, took another's place, "
+                f"or was not mounted yet when this node first wrote to it, remove {self._memory} on this node",
             )
         if known is None and name is not None:
             self._remember(name)

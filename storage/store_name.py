@@ -10,7 +10,7 @@ import os
 import re
 
 from domain.contracts import ObjectStore
-from domain.errors import Damaged, ObjectMissing
+from domain.errors import Damaged, ObjectMissing, StoreUnavailable
 from domain.failpoint import failpoint
 from storage.archive import layout
 
@@ -34,10 +34,11 @@ def is_name(found: bytes) -> bool:
 
 
 def give_name(store: ObjectStore) -> str:
-    """Name the store; of several nodes that do, the first put decides."""
+    """Name the store; of several nodes that do, the first put decides. Raises StoreUnavailable, Damaged."""
     failpoint("store-id.before-create")
     store.create(layout.STORE_ID, [os.urandom(16).hex().encode("ascii")])
     failpoint("store-id.after-create")
     name = name_of(store)
-    assert name is not None, "it was just created"
+    if name is None:  # a network's file system may remember for seconds that it is not there
+        raise StoreUnavailable(f"the object {layout.STORE_ID} was just made, and the store does not show it yet")
     return name

@@ -114,17 +114,18 @@ class System:
     @cached_property
     def replica_stores(self) -> dict[str, ObjectStore]:
         """Further stores of snapshots, by name."""
-        return {name: self._store_at(url) for name, url in (self.settings.replicas or {}).items()}
+        return {name: self._store_at(url, name) for name, url in (self.settings.replicas or {}).items()}
 
-    def _store_at(self, url: str) -> ObjectStore:
-        """The store; a folder as one that this node would know again."""
+    def _store_at(self, url: str, replica: str = "") -> ObjectStore:
+        """The store; a folder as one that this node would know again, under another name of a replica as a new one."""
         from storage.remembered import RememberedStore
         from storage.store import open_store
 
         store, address = open_store(url), urlsplit(url)
         if address.scheme != "file":
             return store
-        memory = os.path.join(self.settings.data_dir, "stores", hashlib.sha256(url.encode()).hexdigest()[:16])
+        known_as = f"{replica}={url}" if replica else url
+        memory = os.path.join(self.settings.data_dir, "stores", hashlib.sha256(known_as.encode()).hexdigest()[:16])
         return RememberedStore(store, f"the folder {unquote(address.path)}", memory)
 
     @cached_property

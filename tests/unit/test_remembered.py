@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from domain.contracts import ObjectStore
-from domain.errors import ObjectMissing, StoreUnavailable
+from domain.errors import ObjectMissing, Refused, StoreUnavailable
 from storage.archive.layout import STORE_ID
 from storage.objects.file import FileStore
+from storage.objects.memory import MemoryStore
 from storage.remembered import RememberedStore
 from workers.bootstrap import System
 from workers.config import load
@@ -118,6 +119,54 @@ def test_a_name_that_is_damaged_keeps_nobody_from_working(node: Node) -> None:
     assert node.store().size("tenants/c") is None
 
 
+def test_a_name_that_may_not_be_read_is_weather_and_says_who_may_have_made_it(node: Node) -> None:
+    """A doctor that ran as root leaves one; writes of that time ended FAILED."""
+    node.store().put("tenants/a", [b"x"])
+    name = node.folder / STORE_ID
+    name.rename(node.folder / "elsewhere")
+    name.symlink_to(node.folder / "elsewhere")  # refused to root too
+    with pytest.raises(Refused) as denied:
+        FileStore(str(node.folder)).get(STORE_ID)
+    assert denied.value.code == "store-denied"
+
+    with pytest.raises(StoreUnavailable, match="name of the folder mnt") as caught:
+        node.store().put("tenants/b", [b"y"])
+
+    assert STORE_ID in caught.value.next_step and "root" in caught.value.next_step
+
+
+class Slow(MemoryStore):
+    """Goes on saying for a while that what was just made is not there, as NFS does."""
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        raise ObjectMissing(key)
+
+
+def test_a_name_that_does_not_show_yet_is_weather(node: Node) -> None:
+    store = Slow()
+
+    with pytest.raises(StoreUnavailable, match="does not show it yet"):
+        RememberedStore(store, "the folder mnt", str(node.memory)).put("tenants/a", [b"x"])
+
+    assert list(store.objects) == [STORE_ID] and not node.memory.exists()
+
+
+def test_a_mount_point_that_was_named_before_the_mount_can_be_forgotten(node: Node) -> None:
+    """The first write came before the mount: what is refused then is the right one."""
+    share = Node(node.folder.parent.parent / "other")
+    share.store().put("tenants/a", [b"x"])
+    node.store().put("tenants/b", [b"y"])
+    node.take_away()
+    node.folder.symlink_to(share.folder)
+    with pytest.raises(StoreUnavailable) as caught:
+        node.store().size("tenants/c")
+    assert "not mounted yet" in caught.value.next_step
+
+    node.memory.unlink()
+
+    assert node.store().size("tenants/a") == 1
+
+
 def test_a_data_directory_that_takes_nothing_keeps_nobody_from_working(node: Node) -> None:
     node.memory.parent.parent.mkdir()
     node.memory.parent.write_bytes(b"a file where the folder should be")
@@ -139,3 +188,19 @@ def test_a_node_knows_its_store_and_its_replicas_again(tmp_path: Path) -> None:
     for store in (System(settings).store, System(settings).replica_stores["b"]):
         with pytest.raises(StoreUnavailable, match="is it mounted"):
             store.size("tenants/a")
+
+
+def test_an_empty_folder_under_another_name_of_a_replica_is_a_new_one(tmp_path: Path) -> None:
+    """As for a replica that was taken out and is named again."""
+
+    def replica(name: str) -> ObjectStore:
+        wish = {"BACKSTAY_DATA_DIR": str(tmp_path / "data"), "BACKSTAY_REPLICAS": f"{name}=file://{tmp_path}/b"}
+        return System(load(wish)).replica_stores[name]
+
+    replica("b").put("tenants/a", [b"x"])
+    (tmp_path / "b").rename(tmp_path / "old")
+    with pytest.raises(StoreUnavailable, match="is it mounted"):
+        replica("b").size("tenants/a")
+
+    assert replica("c").size("tenants/a") is None
+    replica("c").put("tenants/a", [b"y"])
