@@ -15,10 +15,12 @@ from typing import Any
 
 from domain.errors import BackstayError, ObjectMissing, StoreUnavailable
 from domain.failpoint import failpoint
-from storage.s3_errors import is_missing
+from storage.s3_errors import is_missing, status_of
 
 #: S3 takes at most 10 000 parts: with this an object may have 312 GiB.
 PART_BYTES = 32 << 20
+#: An upload of which may not be asked when it was fed is given up when it began before that: none takes so long.
+UNSEEN = timedelta(days=7)
 
 Call = Callable[[str, Callable[[Any], Any]], Any]
 
@@ -57,13 +59,13 @@ def put_stream(call: Call, bucket: str, name: str, pieces: Iterable[bytes], size
 def abort_stale(bucket: str, prefix: str, older_than_seconds: int, s3: Any) -> int:
     """Give up the uploads beneath the prefix to which nothing has come for so long; how many. One that is fed is not
     touched, however long ago it began."""
-    aborted = 0
+    aborted, limit = 0, timedelta(seconds=older_than_seconds)
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
-        oldest = _date_of(page) - timedelta(seconds=older_than_seconds)
+        now = _date_of(page)
         for upload in page.get("Uploads", []):
             where = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
             try:
-                if upload["Initiated"] <= oldest and _last_fed(where, upload["Initiated"], s3) <= oldest:
+                if _is_stale(where, upload["Initiated"], now, limit, s3):
                     failpoint("object.before-abort")
                     s3.abort_multipart_upload(**where)
                     aborted += 1
@@ -85,6 +87,18 @@ def parts_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
             del held[:PART_BYTES]
     if held or not made:
         yield bytes(held)
+
+
+def _is_stale(where: dict[str, str], began: datetime, now: datetime, limit: timedelta, s3: Any) -> bool:
+    """Whether nothing has come to the upload for so long; where that may not be asked, whether it is older than any."""
+    if now - began < limit:
+        return False
+    try:
+        return now - _last_fed(where, began, s3) >= limit
+    except s3.exceptions.ClientError as error:
+        if status_of(error) not in (401, 403):
+            raise
+        return now - began >= max(limit, UNSEEN)  # doctor names the right that is lacking
 
 
 def _last_fed(where: dict[str, str], began: datetime, s3: Any) -> datetime:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from domain.errors import Refused
 from storage.objects.s3 import S3Store
+from storage.probe import examine
 from storage.s3_address import parse
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
 from tests.servers.moto import MotoServer
@@ -64,3 +68,43 @@ def test_an_upload_that_nobody_feeds_any_more_is_given_up(store: S3Store) -> Non
     (left,) = client.list_multipart_uploads(Bucket=store._place.bucket)["Uploads"]
     assert left["UploadId"] == begun
     assert store.sweep(0) == 1
+
+
+def refuse_to_list_parts(store: S3Store) -> None:
+    """As to credentials without ListMultipartUploadParts."""
+
+    def refuse(**_: Any) -> None:
+        said: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(said, "ListParts")
+
+    store._client().meta.events.register("before-call.s3.ListParts", refuse)
+
+
+def test_where_the_store_does_not_say_when_an_upload_was_fed_old_ones_are_given_up(store: S3Store) -> None:
+    """I17: the first one refused ended the sweep, every hour."""
+    client, place = store._client(), store._place
+    young, old = (
+        client.create_multipart_upload(Bucket=place.bucket, Key=f"p/{name}")["UploadId"] for name in ("a", "b")
+    )
+
+    def told(parsed: dict[str, Any], **_: Any) -> None:
+        for upload in parsed["Uploads"]:
+            days = 6 if upload["UploadId"] == young else 8
+            upload["Initiated"] = datetime.now(UTC) - timedelta(days=days)
+
+    client.meta.events.register("after-call.s3.ListMultipartUploads", told)
+    refuse_to_list_parts(store)
+
+    assert store.sweep(HOUR) == 1
+    (left,) = client.list_multipart_uploads(Bucket=place.bucket)["Uploads"]
+    assert left["UploadId"] == young != old
+
+
+def test_whoever_examines_a_store_hears_that_uploads_cannot_be_looked_at(store: S3Store) -> None:
+    refuse_to_list_parts(store)
+
+    with pytest.raises(Refused) as refused:
+        examine(store)
+
+    assert refused.value.code == "store-denied" and "ListMultipartUploadParts" in refused.value.next_step
+    assert "Uploads" not in store._client().list_multipart_uploads(Bucket=store._place.bucket), "the probe's own"
