@@ -8,6 +8,7 @@
         PathEscape            a path would leave the directory it must stay in
         SourceInterrupted     a program did not end by itself; it may have taken something in
         KeyUnavailable        what it was sealed with is not to be had; the bytes may be whole
+          KeyUnreadable       this store's copy of it cannot be read; a replica may have it
           FormatTooNew        a later release has written it; the bytes are whole
       Weather                 the world said "not now"; the same call may work later   -> durable retry
         StoreUnavailable      object store: timeout, reset, 5xx, disk full
@@ -95,6 +96,13 @@ class KeyUnavailable(Refused):
     """The key that something was sealed with is not to be had here: never a verdict on the bytes themselves."""
 
     code = "unknown-key"
+
+
+class KeyUnreadable(KeyUnavailable):
+    """The key is there and nobody destroyed it, and what the store has in its place is none."""
+
+    code = "key-unreadable"
+    next_step = "bring that object back from a replica or another copy; restores read a replica meanwhile"
 
 
 class FormatTooNew(KeyUnavailable):

@@ -1,4 +1,4 @@
-"""That data came from a replica, because the primary store's copy is damaged: kept in the journal, told in the outcome.
+"""That data came from a replica, as the primary store's copy cannot be read: kept in the journal, told in the outcome.
 
 Apart from restoring because directories, sources and steps of sagas all read snapshots, and a damaged primary must
 not be passed over in silence by any of them.
@@ -29,4 +29,4 @@ def figures(journal: Journal) -> dict[str, Any]:
 def clause(journal: Journal) -> str:
     """The end of an outcome's sentence; empty when the primary was read."""
     found = figures(journal)
-    return f", from replica {found['read_from']}: in the primary store it is damaged" if found else ""
+    return f", from replica {found['read_from']}: in the primary store it cannot be read" if found else ""

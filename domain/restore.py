@@ -57,6 +57,7 @@ class Staged:
     kept: int = 0  # bytes that an earlier attempt had staged
     read_from: str = ""  # the replica that it was read from; empty: the primary store
     fault: str = ""  # what was wrong with the primary store's copy then
+    key_fault: bool = False  # it was its key of the tenant, which says nothing about the snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ REASONS = {
     "directory-taken": "Another service uses that directory.",
     "hostile-archive": "The archive is not safe to unpack.",
     "invalid": "The request is not valid.",
+    "key-unreadable": _UNREADABLE,
     "key-destroyed": "The key that the snapshot was sealed with was destroyed, so it can no longer be read.",
     "no-policy": "It is not set which snapshots are kept.",
     "no-room": "There was not enough room.",

@@ -19,7 +19,7 @@ import pydantic
 
 from domain.context import Context
 from domain.contracts import Archive
-from domain.errors import Damaged, WrongTenant
+from domain.errors import Damaged, KeyUnreadable, WrongTenant
 from domain.outcome import Item, MarkCopyDamaged, MarkCorrupt, MarkSound, Outcome
 from domain.restore import RestoreMode
 from domain.snapshot import Snapshot
@@ -81,6 +81,8 @@ def _restored(found: Verified, snapshot: Snapshot, archive: Archive, context: Co
         )
     except Damaged as error:
         return dataclasses.replace(found, faults=(Fault(snapshot.manifest_key, str(error)),))
+    if staged.key_fault:
+        raise KeyUnreadable(staged.fault)
     if staged.read_from:  # a replica helped out, which is no merit of the primary
         return dataclasses.replace(found, faults=(Fault(snapshot.manifest_key, staged.fault),))
     return found

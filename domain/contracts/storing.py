@@ -78,8 +78,8 @@ class Archive(Protocol):
         is staged for the next attempt, every other failure removes it. `verify` reads the tree back from the disk
         and compares all of it: Refused(code="restored-differently").
 
-        With replicas, a snapshot that the primary store lacks or has damaged is read from the first replica that has
-        it whole; `Staged.read_from` says so."""
+        With replicas, a snapshot that the primary store lacks or has damaged, or whose key cannot be read there, is
+        read from the first replica that has it whole; `Staged.read_from` says so."""
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE

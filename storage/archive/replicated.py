@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, TypeVar
 
 from domain.contracts import Archive, Garbage, ObjectStore, SnapshotRequest, Watch
-from domain.errors import Damaged, KeyUnavailable, StoreUnavailable
+from domain.errors import BackstayError, Damaged, KeyUnavailable, KeyUnreadable, StoreUnavailable
 from domain.record import SnapshotRecord
 from domain.repacking import PackUse, Repacked
 from domain.restore import WHOLE, Difference, Exported, ManifestSummary, RestoreMode, Selection, Staged
@@ -88,10 +88,12 @@ class ReplicatedArchive:
         verify: bool = False,
     ) -> Staged:
         """See the port."""
-        staged, name, fault = self._first(
+        staged, name, error = self._first(
             lambda archive: archive.stage(manifest_key, target, staging, mode, watch, selection, verify=verify)
         )
-        return dataclasses.replace(staged, read_from=name, fault=fault)
+        if error is None:
+            return staged
+        return dataclasses.replace(staged, read_from=name, fault=str(error), key_fault=isinstance(error, KeyUnreadable))
 
     def compare(
         self, manifest_key: str, target: str, mode: RestoreMode, watch: Watch, selection: Selection = WHOLE
@@ -99,14 +101,15 @@ class ReplicatedArchive:
         """See the port."""
         return self._first(lambda archive: archive.compare(manifest_key, target, mode, watch, selection))[0]
 
-    def _first(self, read: Callable[[Archive], T]) -> tuple[T, str, str]:
-        """What reading gives, the replica that gave it, and why it was not the primary."""
+    def _first(self, read: Callable[[Archive], T]) -> tuple[T, str, BackstayError | None]:
+        """What reading gives, the replica that gave it, and why it was not the primary. Of keys only one that cannot
+        be read: what was destroyed in the primary is gone, though a replica may have it still."""
         try:
-            return read(self._primary), "", ""
-        except Damaged as error:
+            return read(self._primary), "", None
+        except (Damaged, KeyUnreadable) as error:
             for name, (archive, _) in self._replicas.items():
                 try:
-                    return read(archive), name, str(error)
+                    return read(archive), name, error
                 except (Damaged, KeyUnavailable, StoreUnavailable):
                     continue  # the primary's own trouble is what a person has to hear of
             raise

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from domain.contracts import ObjectStore
-from domain.errors import Damaged, KeyUnavailable, ObjectMissing, Refused
+from domain.errors import Damaged, KeyUnavailable, KeyUnreadable, ObjectMissing, Refused
 from domain.failpoint import failpoint
 from domain.identity import check_name
 from storage.archive import envelope
@@ -31,6 +31,7 @@ from storage.sealing import KeyRing, name_in
 _ID_BYTES = 8
 #: More than any wrapped key has: nothing bigger is fetched.
 _LIMIT = 512
+_OTHER = "the object in its place is no key"
 _ID = re.compile(r"[0-9a-f]{16}\Z")
 _KEY = re.compile(r"tenants/([^/]+)/key\Z")
 
@@ -82,15 +83,12 @@ class TenantKeys:
 
     def load(self, tenant_id: str) -> DataKey:
         """The tenant's key. KeyUnavailable: "key-destroyed" when there is none, "unknown-key" or "wrong-key" when the
-        ring does not open it."""
+        ring does not open it; KeyUnreadable when no ring would."""
         return self._open(tenant_id, self._fetch(tenant_id))
 
     def look(self, tenant_id: str) -> Wrapped:
         """What can be told without opening it. KeyUnavailable as `load`."""
-        key_id, sealed = _parse(tenant_id, self._fetch(tenant_id))
-        ring_key = name_in(sealed)
-        if ring_key is None:
-            raise _unreadable(tenant_id)
+        key_id, _, ring_key = _parse(tenant_id, self._fetch(tenant_id))
         return Wrapped(tenant_id, key_id.hex(), ring_key)
 
     def tenants(self) -> Iterator[str]:
@@ -184,12 +182,12 @@ class TenantKeys:
         place = key_of(tenant_id)
         try:
             if (self._store.size(place) or 0) > _LIMIT:
-                raise _unreadable(tenant_id)
+                raise _unreadable(tenant_id, _OTHER)
             return self._store.get(place)
         except ObjectMissing:
             raise _destroyed(tenant_id) from None
-        except Damaged:
-            raise _unreadable(tenant_id) from None
+        except Damaged as error:
+            raise _unreadable(tenant_id, str(error)) from error
 
     def _open(self, tenant_id: str, blob: bytes) -> DataKey:
         key_id, secret = self._unwrap(tenant_id, blob)
@@ -201,13 +199,13 @@ class TenantKeys:
         return KEY_MAGIC + key_id + self.keyring.seal(secret, _aad(tenant_id, key_id))
 
     def _unwrap(self, tenant_id: str, blob: bytes) -> tuple[bytes, bytes]:
-        key_id, sealed = _parse(tenant_id, blob)
+        key_id, sealed, _ = _parse(tenant_id, blob)
         try:
             secret = self.keyring.unseal(sealed, _aad(tenant_id, key_id))
         except Damaged:
-            raise _unreadable(tenant_id) from None
+            raise _not_opened(tenant_id) from None
         if len(secret) != KEY_BYTES:
-            raise _unreadable(tenant_id)
+            raise _not_opened(tenant_id)
         return key_id, secret
 
 
@@ -220,12 +218,14 @@ def _mark_of(tenant_id: str, key_id: str) -> str:
     return f"tenants/{check_name(tenant_id, 'tenant')}/destroyed/{key_id}"
 
 
-def _parse(tenant_id: str, blob: bytes) -> tuple[bytes, bytes]:
-    """Key id and sealed secret."""
+def _parse(tenant_id: str, blob: bytes) -> tuple[bytes, bytes, str]:
+    """Key id, sealed secret, and the id of the ring's key that sealed it."""
     start = len(KEY_MAGIC)
-    if len(blob) < start + _ID_BYTES + 2 or blob[:start] != KEY_MAGIC:
-        raise _unreadable(tenant_id)
-    return blob[start : start + _ID_BYTES], blob[start + _ID_BYTES :]
+    sealed = blob[start + _ID_BYTES :]
+    ring_key = name_in(sealed)
+    if blob[:start] != KEY_MAGIC or ring_key is None:
+        raise _unreadable(tenant_id, _OTHER)
+    return blob[start : start + _ID_BYTES], sealed, ring_key
 
 
 def _aad(tenant_id: str, key_id: bytes) -> bytes:
@@ -258,11 +258,20 @@ def _lost(tenant_id: str, key_id: str) -> KeyUnavailable:
     )
 
 
-def _unreadable(tenant_id: str) -> KeyUnavailable:
+def _unreadable(tenant_id: str, why: str) -> KeyUnreadable:
+    # Not Damaged: every snapshot of the tenant would be called damaged for one sector.
+    return KeyUnreadable(
+        f"the key of tenant {tenant_id} cannot be read: {why}",
+        code="key-unreadable",  # as the class has it; said for the page of errors
+        next_step=f"bring {key_of(tenant_id)} back from a replica or another copy; restores read a replica meanwhile",
+    )
+
+
+def _not_opened(tenant_id: str) -> KeyUnavailable:
     # Not Damaged: a worker with a wrong ring must not call every snapshot of the tenant damaged.
     return KeyUnavailable(
-        f"the key of tenant {tenant_id} does not open: the object was changed or cannot be read, or the ring's key is "
-        "another one of the same name",
+        f"the key of tenant {tenant_id} does not open: the object was changed, or the ring's key is another one of "
+        "the same name",
         code="wrong-key",
         next_step=f"compare BACKSTAY_SECRET_KEYS with the other nodes, or bring {key_of(tenant_id)} back from a copy",
     )

@@ -198,11 +198,12 @@ class FileStore:
         return path
 
     def _answers(self) -> bool:
-        """Whether the disk takes bytes: a look would be answered from memory."""
+        """Whether the disk takes bytes, or is full: a look would be answered from memory. Not when it is read-only, as
+        that is what a file system becomes whose disk is gone."""
         try:
             os.unlink(self._write_temporary([b"?"]))
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno in (errno.ENOSPC, errno.EDQUOT)
         return True
 
     def _in_folder(self, path: str, effect: Callable[[], None]) -> None:

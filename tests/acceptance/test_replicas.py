@@ -6,11 +6,15 @@ import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.operation import Operation, State
 from domain.snapshot import Snapshot, SnapshotState
+from domain.verification import Verified
+from handlers import verify_snapshot
+from storage.archive.tenant_keys import key_of
 from storage.objects.file import FileStore
 from tests.acceptance.platform import Platform, digest
 from tests.waiting import eventually
@@ -85,7 +89,7 @@ def test_a_restore_from_a_damaged_primary_takes_a_replica_and_says_so(several: P
     flip(several.home, "store", snapshot.packs[0])
     state, sentence, figures = outcome(restored(several, "fallback", snapshot))
     assert (state, figures["read_from"]) == (State.SUCCEEDED, "b")
-    assert "from replica b: in the primary store it is damaged" in sentence
+    assert "from replica b: in the primary store it cannot be read" in sentence
     assert str(figures["primary_fault"])
     assert digest(tree) == before
     looked = several.run("verify-snapshot", {"snapshot_id": snapshot.snapshot_id}, service="fallback")
@@ -94,6 +98,36 @@ def test_a_restore_from_a_damaged_primary_takes_a_replica_and_says_so(several: P
     found = several.system.database.catalogue.get(snapshot.snapshot_id)
     assert figures["read_from"] == "b"
     assert found is not None and found.state is SnapshotState.CORRUPT  # a replica's health heals no primary
+
+
+def test_a_key_that_the_primary_cannot_read_stops_no_restore_and_damages_no_snapshot(
+    several: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FZ-11: every snapshot of the tenant would be called corrupt for one sector."""
+    tree = several.service("no-key")
+    snapshot = several.snapshot("no-key")
+    copied(several)
+    before = digest(tree)
+    key = several.home / "store" / key_of("acme")
+    sound, look = key.read_bytes(), verify_snapshot._restored
+
+    def spoilt_meanwhile(*told: Any) -> Verified:
+        key.write_bytes(b"")
+        return look(*told)
+
+    monkeypatch.setattr(verify_snapshot, "_restored", spoilt_meanwhile)
+    try:
+        wish = {"snapshot_id": snapshot.snapshot_id, "level": "restore-test"}
+        looked = several.run("verify-snapshot", wish, service="no-key")
+        assert (looked.state, looked.error_code) == (State.FAILED, "key-unreadable")
+        state, sentence, figures = outcome(restored(several, "no-key", snapshot))
+    finally:
+        key.write_bytes(sound)
+    assert (state, figures["read_from"]) == (State.SUCCEEDED, "b")
+    assert "in the primary store it cannot be read" in sentence and "the key of tenant acme" in str(figures)
+    assert digest(tree) == before
+    found = several.system.database.catalogue.get(snapshot.snapshot_id)
+    assert found is not None and found.state is SnapshotState.AVAILABLE
 
 
 @pytest.mark.parametrize("level", ["exists", "hash", "restore-test"])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import Damaged, KeyUnavailable, StoreUnavailable
-from domain.restore import ManifestSummary, RestoreMode
+from domain.errors import Damaged, KeyUnavailable, KeyUnreadable, StoreUnavailable
+from domain.restore import ManifestSummary, RestoreMode, Staged
 from domain.verification import VerifyLevel
 from storage.archive import ReplicatedArchive
 from storage.archive.tenant_keys import key_of
@@ -54,6 +54,10 @@ class Shop(Workshop):
         replicas = {"b": (copy.archive, copy.store)}
         self.archive = ReplicatedArchive(self.archive, self.store, self.keys, replicas, wait_for_copies=True)
 
+    def restore(self, made: ManifestSummary) -> Staged:
+        staging = str(self.root / "staging" / "tree")
+        return self.archive.stage(made.manifest_key, str(self.root / "none"), staging, RestoreMode.REPLACE, self.watch)
+
     def file(self, key: str) -> Path:
         return self.root / "store" / key
 
@@ -87,11 +91,10 @@ def test_what_cannot_be_read_comes_from_the_replica(
     """FZ-11"""
     spoil(shop.file(made.packs[0] if which == "pack" else made.manifest_key))
 
-    staging = str(shop.root / "staging" / "tree")
-    staged = shop.archive.stage(made.manifest_key, str(shop.root / "none"), staging, RestoreMode.REPLACE, shop.watch)
+    staged = shop.restore(made)
 
     assert describe(Path(staged.path)) == describe(shop.tree)
-    assert staged.read_from == "b" and "cannot be read" in staged.fault
+    assert staged.read_from == "b" and "cannot be read" in staged.fault and not staged.key_fault
 
 
 def test_a_disk_that_answers_nothing_is_weather(
@@ -107,6 +110,37 @@ def test_a_disk_that_answers_nothing_is_weather(
 
     with pytest.raises(StoreUnavailable):
         shop.archive.verify(made.manifest_key, VerifyLevel.HASH, shop.watch)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_that_answers(
+    shop: Shop, made: ManifestSummary, spoil: Spoil, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Else nobody would hear of the bad sector, and no replica be read, until there is room."""
+    spoil(shop.file(made.packs[0]))
+
+    def full(handle: int, data: object) -> int:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr(os, "write", full)
+
+    with pytest.raises(Damaged, match="cannot be read"):
+        shop.store.get(made.packs[0])
+
+
+def test_a_disk_that_has_become_read_only_shows_nothing_of_one_object(
+    shop: Shop, made: ManifestSummary, spoil: Spoil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a file system answers whose disk is gone, and every snapshot on it would be called corrupt."""
+    spoil(shop.file(made.packs[0]))
+
+    def read_only(handle: int, data: object) -> int:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(os, "write", read_only)
+
+    with pytest.raises(StoreUnavailable):
+        shop.store.get(made.packs[0])
 
 
 def test_trouble_that_has_passed_is_none(shop: Shop, made: ManifestSummary, spoil: Spoil) -> None:
@@ -126,8 +160,33 @@ def test_a_tenants_key_that_cannot_be_read_damages_no_snapshot(shop: Shop, made:
     """Each of the tenant's would be called corrupt for one sector."""
     spoil(shop.file(key_of("acme")))
 
-    with pytest.raises(KeyUnavailable, match="cannot be read"):
+    with pytest.raises(KeyUnreadable, match="cannot be read"):
         shop.archive.verify(made.manifest_key, VerifyLevel.HASH, shop.watch)
+
+
+@pytest.mark.parametrize("how", ["sector", "emptied"])
+def test_a_restore_takes_the_replica_for_a_key_that_cannot_be_read(
+    shop: Shop, made: ManifestSummary, spoil: Spoil, how: str
+) -> None:
+    """FZ-11: it has key and snapshot."""
+    key = shop.file(key_of("acme"))
+    spoil(key) if how == "sector" else key.write_bytes(b"")
+
+    staged = shop.restore(made)
+
+    assert describe(Path(staged.path)) == describe(shop.tree)
+    assert (staged.read_from, staged.key_fault) == ("b", True)
+    assert shop.archive.read(made.manifest_key) == made
+
+
+def test_a_replica_opens_nothing_whose_key_was_destroyed(shop: Shop, made: ManifestSummary) -> None:
+    """Though it was away then, and has the key still."""
+    shop.keys.destroy("acme")
+
+    with pytest.raises(KeyUnavailable) as refused:
+        shop.restore(made)
+
+    assert refused.value.code == "key-destroyed"
 
 
 def test_no_second_key_is_made_while_a_manifest_cannot_be_read(shop: Shop, made: ManifestSummary, spoil: Spoil) -> None:

@@ -293,5 +293,5 @@ def test_what_is_no_key_is_refused_and_never_replaced(store: MemoryStore, blob: 
     for call in (_keys(store).obtain, _keys(store).load, _keys(store).rewrap):
         with pytest.raises(Refused) as refused:
             call("acme")
-        assert refused.value.code == "wrong-key"
+        assert refused.value.code == "key-unreadable"
     assert store.objects == {"tenants/acme/key": blob}
