@@ -124,7 +124,7 @@ def test_replaying_takes_what_the_command_itself_takes(here: Site) -> None:
     assert reply.document["replayed_now"] is True
 
 
-def test_a_letter_that_cannot_be_opened_is_named(here: Site) -> None:
+def test_a_letter_that_cannot_be_opened_is_named_and_its_page_says_so(here: Site) -> None:
     """Nobody knows what running it takes; whoever may give every command is told by the replay itself."""
     letter = failed(here, "torn", "create-snapshot", {})
     with here.system.database._engine.begin() as connection:
@@ -132,6 +132,8 @@ def test_a_letter_that_cannot_be_opened_is_named(here: Site) -> None:
     operator = here.token("replayer", acme="operator")
     reply = here.ask("POST", "/api/v1/replays", operator, data={"dead_letter_ids": [letter], "reason": "a test"})
     assert reply.status == 409 and f"{letter} cannot be opened" in reply.text, reply.text
+    page = here.ask("GET", f"/dead-letters/{letter}", operator)
+    assert page.status == 200 and "cannot be opened" in page.text
 
 
 def test_a_message_whose_subject_is_wrong_behind_its_tenant_is_that_tenant_s(here: Site) -> None:

@@ -13,7 +13,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from domain.contracts import DeadLetter
+from domain.errors import Damaged, KeyUnavailable
 from domain.letters import LetterFilter, Verdict
+from domain.operation import Operation
 from domain.replay import Replay
 from workers.judge import judge_with
 from workers.replaying import Replaying
@@ -76,7 +78,7 @@ def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool =
     """One letter, with what its operation did, what replaying it would do, and its lineage."""
     letter = visible.dead_letter(here, who, dead_letter_id)
     tenant = visible.tenant_of(letter)
-    operation = here.database.ledger.get(letter.op_id) if letter.op_id else None
+    operation, closed = _operation_of(here, letter)
     opened = ""
     if raw:
         who.require(Action.DEAD_LETTERS_RAW, tenant)
@@ -85,7 +87,7 @@ def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool =
     advice = next(iter(replaying(here).plan([dead_letter_id])), None) if letter.resolution is None else None
     return shown(
         request, here, who, "letter.html", section="dead-letters", title="Dead letter", letter=letter, tenant=tenant,
-        facts=facts(letter), opened=opened, advice=advice, verdicts=VERDICTS, refreshing=False,
+        facts=facts(letter) + closed, opened=opened, advice=advice, verdicts=VERDICTS, refreshing=False,
         view=None if operation is None else view(operation, here.database.ledger.steps(operation.op_id), ""),
         may={
             "discard": who.may(Action.DEAD_LETTERS_DISCARD, tenant),
@@ -94,6 +96,14 @@ def one(request: Request, here: Here, who: Who, dead_letter_id: str, raw: bool =
             "raw": who.may(Action.DEAD_LETTERS_RAW, tenant),
         },
     )  # fmt: skip
+
+
+def _operation_of(here: Desk, letter: DeadLetter) -> tuple[Operation | None, list[tuple[str, str, str]]]:
+    """Its operation; of one that does not open the fact that says so, for that may be what the letter is about."""
+    try:
+        return here.database.ledger.get(letter.op_id) if letter.op_id else None, []
+    except (Damaged, KeyUnavailable) as error:
+        return None, [("its operation", f"cannot be opened: {error}", "")]
 
 
 def note_opened(here: Desk, who: Caller, letter: DeadLetter) -> None:
