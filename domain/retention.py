@@ -15,6 +15,10 @@ from zoneinfo import ZoneInfo
 from domain.errors import InvalidMessage
 from domain.snapshot import Consistency, Snapshot, SnapshotState
 
+#: How far the time of a snapshot may be ahead of a decision without a clock being wrong, in milliseconds: both are
+#: reckoned from claims, each of which may have waited for the database.
+AHEAD_MS = 60_000
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -71,11 +75,11 @@ def decide(policy: Policy, snapshots: Sequence[Snapshot], *, now_ms: int, needed
     it holds what was to be changed, a broken database perhaps, and nobody asked for it.
     """
     ordered = sorted(snapshots, key=lambda one: (one.taken_at, one.snapshot_id), reverse=True)
-    sound = [one for one in ordered if one.state is SnapshotState.AVAILABLE and one.taken_at <= now_ms]
+    sound = [one for one in ordered if one.state is SnapshotState.AVAILABLE and one.taken_at <= now_ms + AHEAD_MS]
     reasons: dict[str, list[str]] = {one.snapshot_id: [] for one in ordered}
     _exempt(ordered, reasons, set(needed))
     for one in ordered:
-        if one.taken_at > now_ms:
+        if one.taken_at > now_ms + AHEAD_MS:
             reasons[one.snapshot_id].append("its time is yet to come: a clock is wrong")
     for words, alike in _by_part(sound):
         _keep_newest(words, alike, reasons)

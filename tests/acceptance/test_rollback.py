@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import socket
 from collections.abc import Iterator
@@ -330,3 +331,18 @@ def test_data_that_cannot_be_protected_whole_is_not_upgraded_and_nobody_is_told_
         listening.bind(f"/proc/self/fd/{here}/app.sock")  # no part of what a service has to lose
         os.close(here)
     succeeded(stage.upgrade(names.web, include_data=True))
+
+
+def test_what_is_made_anew_has_a_higher_fence_than_its_removal(stage: Stage, names: Names) -> None:
+    """I10: a removal that the network repeats must not land after the volume that takes its place."""
+    assert stage.upgrade(names.web).state is State.SUCCEEDED
+    seen = len(stage.region.log())
+    stage.region.script(stage.fail("POST", "/build$|/upgrade$", {"status": 412, "body": {"msg": "quota exceeded"}}))
+    done = stage.rollback(names.web)
+    stage.region.script()
+    assert done.state is State.ROLLED_BACK, done.outcome
+    calls = [line for line in stage.region.log()[seen:] if "/volumes" in line["path"] and line["method"] != "GET"]
+    anew = [pair for pair in itertools.pairwise(calls) if [one["method"] for one in pair] == ["DELETE", "POST"]]
+    assert anew, calls
+    assert all(int(removed["fence"]) < int(made["fence"]) for removed, made in anew), anew
+    stage.agree(names, names.web)

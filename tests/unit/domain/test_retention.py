@@ -43,6 +43,12 @@ def test_the_last_ones_are_kept() -> None:
     assert kept(Policy(last=3), every(1, 10)) == ["0", "1", "2"]
 
 
+def test_a_snapshot_that_is_ahead_by_what_a_claim_may_wait_is_the_newest_like_any_other() -> None:
+    ahead = snapshot("ahead", NOW + timedelta(seconds=10))
+    assert kept(Policy(last=2), [ahead, *every(1, 3)]) == ["ahead", "0"]
+    assert kept(Policy(last=2), [snapshot("wrong", NOW + timedelta(minutes=5)), *every(1, 3)]) == ["wrong", "0", "1"]
+
+
 def test_of_each_day_the_newest_is_kept_for_so_many_days_that_have_one() -> None:
     """A day without a snapshot uses up no slot."""
     some = every(6, 9)  # 12:00, 06:00, 00:00, then three older days
