@@ -12,6 +12,7 @@ from domain.context import Context
 from domain.errors import Damaged
 from domain.operation import State
 from domain.repacking import PackUse
+from domain.snapshot import SnapshotState
 from handlers.repack_service import RepackService, handle
 
 MIB = 1 << 20
@@ -28,7 +29,12 @@ class History:
 
     def __init__(self, snapshots: int, needs: dict[tuple[int, int], int] | None = None, damaged: int = -1) -> None:
         self._rows = [
-            SimpleNamespace(snapshot_id=f"s{n:04}", manifest_key=str(n), packs=tuple(map(_pack, range(PACKS))))
+            SimpleNamespace(
+                snapshot_id=f"s{n:04}",
+                manifest_key=str(n),
+                state=SnapshotState.AVAILABLE,
+                packs=tuple(map(_pack, range(PACKS))),
+            )
             for n in range(snapshots)
         ]
         self._needs, self._damaged = needs or {}, damaged
