@@ -24,9 +24,9 @@ from storage.sql.letters import keep_operation
 from storage.sql.nodes import SqlNodes
 from storage.sql.reservations import reserved_by
 from storage.sql.rows import closed_operation
-from storage.sql.sealed import Vault, to_json
+from storage.sql.sealed import Vault
 from storage.sql.services import claimed_by_another
-from storage.sql.settle import tell_outcome
+from storage.sql.settle import end_unheld
 from storage.sql.states import claimable
 from storage.sql.tables import operation, service, service_fence, step
 from storage.sql.transactions import Transactions
@@ -71,20 +71,7 @@ class SqlMoves:
             node = check_bound(asked, now)
             check_lost(asked, self._seen(connection, node), _touched(connection, op_id))
             outcome = _lost(asked, node, by.name, reason, _open_steps(connection, op_id))
-            connection.execute(
-                update(operation)
-                .where(operation.c.op_id == op_id)
-                .values(
-                    state=State.STUCK.value,
-                    outcome=to_json(outcome.document()),
-                    error_code=outcome.code,
-                    error_sentence=None,
-                    lease_until=0,
-                    next_attempt_at=0,
-                    updated_at=now,
-                )
-            )
-            tell_outcome(connection, asked, outcome, now)
+            end_unheld(connection, asked, outcome, now)
             keep_operation(self._tx, connection, self._vault, asked, outcome, now)
             _tell_who(connection, "operation.give-up", asked, by, reason, {"node": node}, now)
 

@@ -257,6 +257,24 @@ def _one_claim_less() -> Case[int]:
     return case((counted > 0, counted - 1), else_=0)
 
 
+def end_unheld(connection: Connection, ended: Operation, outcome: Outcome, now: int) -> None:
+    """The end, or STUCK, of an operation that nobody holds and whose row the caller has locked, with its event."""
+    connection.execute(
+        update(operation)
+        .where(operation.c.op_id == ended.op_id)
+        .values(
+            state=outcome.state.value,
+            outcome=to_json(ended_document(ended, outcome)),
+            error_code=outcome.code,
+            error_sentence=None,
+            lease_until=0,
+            next_attempt_at=0,
+            updated_at=now,
+        )
+    )
+    tell_outcome(connection, ended, outcome, now)
+
+
 def tell_outcome(connection: Connection, ended: Operation, outcome: Outcome, now: int) -> None:
     """The outcome's event, in the transaction that makes it true."""
     event_id = new_id()

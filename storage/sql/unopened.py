@@ -11,15 +11,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, select, update
 
 from domain.errors import BackstayError, Cancelled, DeadlineExceeded
-from domain.event import ended_document
 from domain.operation import Operation, State
 from domain.outcome import Outcome
 from domain.retry import KEY_REST_MS
 from storage.sql.letters import keep_operation
 from storage.sql.reservations import free
 from storage.sql.rows import closed_operation
-from storage.sql.sealed import Vault, to_json
-from storage.sql.settle import tell_outcome
+from storage.sql.sealed import Vault
+from storage.sql.settle import end_unheld
 from storage.sql.tables import operation, step
 from storage.sql.transactions import Transactions
 
@@ -44,20 +43,7 @@ def set_aside(
         connection.execute(update(operation).where(operation.c.seq == row.seq).values(lease_until=0, **values))
         return
     outcome = _stuck(asked, sentence) if begun else _cancelled(asked)
-    connection.execute(
-        update(operation)
-        .where(operation.c.seq == row.seq)
-        .values(
-            state=outcome.state.value,
-            outcome=to_json(ended_document(asked, outcome)),
-            error_code=outcome.code,
-            error_sentence=None,
-            lease_until=0,
-            next_attempt_at=0,
-            updated_at=now,
-        )
-    )
-    tell_outcome(connection, asked, outcome, now)
+    end_unheld(connection, asked, outcome, now)
     if outcome.state is State.STUCK:
         keep_operation(tx, connection, vault, asked, outcome, now)
     else:

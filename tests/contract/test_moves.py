@@ -170,6 +170,7 @@ def test_what_only_a_lost_node_could_finish_becomes_stuck_and_is_told_once(bench
     assert stuck.outcome is not None
     assert [item["name"] for item in stuck.outcome["items"]] == ["swap"]
     assert "n1 burnt" in stuck.outcome["sentence"]
+    assert stuck.outcome["tenant_sentence"] and "n1" not in stuck.outcome["tenant_sentence"]
     assert bench.letters() == ["node-lost"]
     with pytest.raises(Refused):
         bench.database.moves.give_up(begun.op_id, ROOT, "")
