@@ -108,8 +108,8 @@ class Catalogue(Protocol):
         """Turn archives whose time is over into garbage; how many."""
 
     def garbage(self, limit: int, replicas: Sequence[str] = ()) -> list[Garbage]:
-        """Objects that may be removed from the store by now, manifests first. What a repack has replaced waits until
-        none of the replicas is owed a copy: what one of them holds is whole only with it."""
+        """Objects that may be removed from the store by now, manifests first. What a repack has replaced waits for
+        the copies of its tenant's snapshots in those replicas: what one of them holds may be whole only with it."""
 
     def live_packs(self, prefix: str) -> set[str]:
         """Keys beneath `prefix` that collecting the prefix must leave alone: packs that are live, and condemned
