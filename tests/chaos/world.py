@@ -169,7 +169,8 @@ def _one_outcome_each(world: World, system: System) -> None:
 def _snapshots_restore(world: World, system: System) -> None:
     """I13: an available snapshot restores byte for byte; the deleted one is gone."""
     found = {str(s.labels[0]): s for s in system.database.catalogue.find(None, [SERVICE], [], 100, None)}
-    assert set(found) == {"step:second", "step:third"}, f"available: {sorted(found)}"
+    held = [(label, s.state.value, s.taken_at, s.verified_level) for label, s in sorted(found.items())]
+    assert set(found) == {"step:second", "step:third"}, f"listed: {held}, ended: {_ends_of(world, system)}"
     wanted = {"step:second": world.second_tree, "step:third": world.first_tree}
     for label, snapshot in found.items():
         staging = world.home / "apps" / f"check-{snapshot.snapshot_id}" / "tree"
@@ -177,6 +178,12 @@ def _snapshots_restore(world: World, system: System) -> None:
         system.archive.stage(snapshot.manifest_key, target, str(staging), RestoreMode.REPLACE, Unwatched())
         assert digest(staging) == wanted[label], f"{label} restores to something else"
         shutil.rmtree(staging.parent)
+
+
+def _ends_of(world: World, system: System) -> list[tuple[str, int, str]]:
+    """Message, place in the queue and what was said at the end, for whoever has to find out why."""
+    ended = [system.database.find_by_message(SOURCE, message_id) for message_id in world.messages]
+    return [(one.message_id, one.seq, str((one.outcome or {}).get("sentence"))) for one in ended if one is not None]
 
 
 def nothing_left_over(home: Path, system: System, directories: list[str]) -> None:
