@@ -8,8 +8,27 @@ ends later here than it does in the database.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
-from domain.contracts import Clock
+from domain.contracts import Claim, Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A claim, and the readings of `Clock.boottime()` between which the database has made it."""
+
+    claim: Claim
+    asked_at: float
+    answered_at: float
+
+    def now_ms(self, lease_ms: int, boottime: float) -> int:
+        """UTC milliseconds by the database's clock at `boottime`, for a claim that was made with a lease of `lease_ms`.
+
+        Reckoned from the answer, and so never ahead, however long the question has waited: what an operation says
+        about its time is then always before the claim of whatever follows it in its service.
+        """
+        claimed_at = self.claim.operation.lease_until - lease_ms
+        return claimed_at + round((boottime - self.answered_at) * 1000)
 
 
 class Lease:

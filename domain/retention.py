@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from domain.errors import InvalidMessage
 from domain.snapshot import Consistency, Snapshot, SnapshotState
 
-#: How far the time of a snapshot may be ahead of a decision without a clock being wrong, in milliseconds: both are
-#: reckoned from claims, each of which may have waited for the database.
+#: How far the time of a snapshot may be ahead of a decision without a clock being wrong, in milliseconds: each is the
+#: database's of a claim, carried on by a process's own clock, and those of two hosts do not run equally fast.
 AHEAD_MS = 60_000
 
 

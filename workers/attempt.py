@@ -32,7 +32,7 @@ from domain.contracts import (
 )
 from domain.health import HookResult
 from domain.journal import Journal
-from domain.lease import Lease
+from domain.lease import Lease, Taken
 from domain.operation import State
 from domain.outcome import Outcome
 from domain.region import Region
@@ -98,12 +98,10 @@ class Attempt:
         self.context.watch.keep(PULSE_SECONDS)
 
 
-def context_of(
-    ports: Ports, claim: Claim, lease: Lease, *, node: str, stopping: threading.Event, asked_at: float
-) -> Context:
-    """The context of one attempt, which was asked for at `asked_at` of the clock."""
-    operation, ledger, clock = claim.operation, ports.ledger, ports.clock
-    claimed_at = operation.lease_until - lease.ttl_ms
+def context_of(ports: Ports, taken: Taken, lease: Lease, *, node: str, stopping: threading.Event) -> Context:
+    """The context of one attempt."""
+    claim, ledger, clock = taken.claim, ports.ledger, ports.clock
+    operation = claim.operation
     return Context(
         operation=operation,
         retried=claim.takeover or operation.attempts > 0,
@@ -114,7 +112,7 @@ def context_of(
         trees=ports.trees,
         journal=Journal(ledger, claim, lease, clock),
         watch=LeaseWatch(
-            ledger, claim, lease, clock, stopping, asked_at, lambda counts: ports.progress.note(operation, counts)
+            ledger, claim, lease, clock, stopping, taken.asked_at, lambda counts: ports.progress.note(operation, counts)
         ),
         cancel=ledger.request_cancel,
         find_operation=ledger.get,
@@ -123,7 +121,7 @@ def context_of(
         versions=ports.versions,
         records=ports.records,
         clock=clock,
-        now_ms=lambda: claimed_at + round((clock.boottime() - asked_at) * 1000),
+        now_ms=lambda: taken.now_ms(lease.ttl_ms, clock.boottime()),
         health_hook=ports.health_hook,
         count=ports.count,
         sources=ports.sources,

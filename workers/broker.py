@@ -17,6 +17,7 @@ from dramatiq.middleware import Middleware
 
 from domain.contracts import Claim, Clock, Ledger, Wake
 from domain.errors import DatabaseUnavailable, LeaseLost
+from domain.lease import Taken
 from domain.node import NO_SLOTS
 
 log = structlog.get_logger("broker")
@@ -41,7 +42,7 @@ class SqlBroker(dramatiq.Broker):
         ledger: Ledger,
         wake: Wake,
         clock: Clock,
-        run: Callable[[Claim, float], None],
+        run: Callable[[Taken], None],
         *,
         node: str,
         owner: str,
@@ -59,7 +60,7 @@ class SqlBroker(dramatiq.Broker):
         self.turned_at = clock.boottime()  # when the consumer last went round; for health
         self._run = run
         self._mutex = threading.Lock()
-        self._held: dict[str, tuple[Claim, float]] = {}
+        self._held: dict[str, Taken] = {}
         self.declare_queue(QUEUE)
         dramatiq.Actor(self._execute, broker=self, actor_name=ACTOR, queue_name=QUEUE, priority=0, options={})
 
@@ -92,14 +93,15 @@ class SqlBroker(dramatiq.Broker):
         if free <= -SPARE:
             return []
         limit, cancels_only = (free, False) if free > 0 else (SPARE, True)
-        taken = self.ledger.claim(
+        claimed = self.ledger.claim(
             self.node, self.owner, limit, self.lease_ms, cancels_only=cancels_only, slots=self._kind_slots
         )
-        for claim in taken:
+        answered_at = self.clock.boottime()
+        for claim in claimed:
             with self._mutex:
                 runs_here = claim.operation.op_id in self._held
                 if not runs_here:
-                    self._held[claim.operation.op_id] = (claim, asked_at)
+                    self._held[claim.operation.op_id] = Taken(claim, asked_at, answered_at)
             if runs_here:
                 self._postpone(claim)
             else:
@@ -120,8 +122,8 @@ class SqlBroker(dramatiq.Broker):
         with self._mutex:
             held = list(self._held.values())
             self._held.clear()
-        for claim, _ in held:
-            self._release(claim)
+        for taken in held:
+            self._release(taken.claim)
         return len(held)
 
     def _release(self, claim: Claim) -> None:
@@ -135,7 +137,7 @@ class SqlBroker(dramatiq.Broker):
         with self._mutex:
             found = self._held.pop(op_id, None)
         self.wake.set()
-        return found[0] if found else None
+        return found.claim if found else None
 
     def _execute(self, op_id: str) -> None:
         with self._mutex:
@@ -143,7 +145,7 @@ class SqlBroker(dramatiq.Broker):
         if held is None:
             return  # given back meanwhile
         try:
-            self._run(*held)
+            self._run(held)
         finally:
             self.drop(op_id)
 

@@ -31,7 +31,7 @@ from domain.errors import (
     ShuttingDown,
     Weather,
 )
-from domain.lease import Lease
+from domain.lease import Lease, Taken
 from domain.operation import Budget, State
 from domain.outcome import Outcome
 from domain.retry import KEY_REST_MS, backoff_ms, within_call
@@ -68,8 +68,9 @@ class Executor:
         self._node, self._lease_ms, self._budget, self._draw = node, lease_ms, budget, draw
         self._stopping, self._ended, self._low_on_room = stopping, ended, low_on_room
 
-    def run(self, claim: Claim, asked_at: float) -> None:
-        """Work on `claim`, which was asked for at `asked_at` of the injected clock."""
+    def run(self, taken: Taken) -> None:
+        """Work on what was taken, by the injected clock."""
+        claim = taken.claim
         operation = claim.operation
         with structlog.contextvars.bound_contextvars(
             operation=operation.op_id,
@@ -84,16 +85,16 @@ class Executor:
                 self._ports.count("takeovers", why="lease-ended")
             with span_of(self._ports.tracer, claim, self._node) as span:
                 try:
-                    how = self._run(claim, asked_at)
+                    how = self._run(taken)
                 finally:
                     self._ports.progress.drop(operation.op_id)
                 span.note(how=how)
             log.info("operation.left", how=how)
             self._ended(operation.kind, how)
 
-    def _run(self, claim: Claim, asked_at: float) -> str:
+    def _run(self, taken: Taken) -> str:
         try:
-            return self._left(claim, asked_at)
+            return self._left(taken)
         except LeaseLost as error:
             log.warning("operation.lease-lost", detail=str(error))
             return "lease-lost"
@@ -102,9 +103,9 @@ class Executor:
             log.warning("operation.interrupted", code=error.code, detail=str(error))
             return "interrupted"
 
-    def _left(self, claim: Claim, asked_at: float) -> str:
+    def _left(self, taken: Taken) -> str:
         """How the attempt left the operation. LeaseLost or Weather when it could not even write that down."""
-        ledger = self._ports.ledger
+        ledger, claim = self._ports.ledger, taken.claim
         attempt: Attempt | None = None
         try:
             subscription = self._subscriptions.get(claim.operation.kind)
@@ -114,7 +115,7 @@ class Executor:
             if node is not None:
                 ledger.reroute(claim, node)
                 return "rerouted"
-            attempt = self._prepare(claim, asked_at, subscription)
+            attempt = self._prepare(taken, subscription)
             return self._left_by(attempt)
         except ShuttingDown:
             ledger.release(claim)
@@ -150,10 +151,10 @@ class Executor:
         self._ports.ledger.settle(claim, Outcome.failed(Refused(sentence, code="unknown-type")))
         return "failed"
 
-    def _prepare(self, claim: Claim, asked_at: float, subscription: Subscription) -> Attempt:
-        ports, lease = self._ports, Lease(self._ports.clock, self._lease_ms, asked_at)
-        context = context_of(ports, claim, lease, node=self._node, stopping=self._stopping, asked_at=asked_at)
-        return Attempt(claim, lease, context, subscription, None)
+    def _prepare(self, taken: Taken, subscription: Subscription) -> Attempt:
+        lease = Lease(self._ports.clock, self._lease_ms, taken.asked_at)
+        context = context_of(self._ports, taken, lease, node=self._node, stopping=self._stopping)
+        return Attempt(taken.claim, lease, context, subscription, None)
 
     # ------------------------------------------------------------ decide
     def _decide(self, attempt: Attempt) -> Outcome | None:

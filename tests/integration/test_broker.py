@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.contracts import Claim
 from domain.errors import BackstayError, DatabaseUnavailable, LeaseLost
+from domain.lease import Taken
 from tests.contract.sql_bench import LEASE, Bench
 from tests.fakes.clock import FakeClock
 from workers.broker import SqlBroker
@@ -24,7 +26,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def broker(bench: Bench) -> Iterator[SqlBroker]:
     """Nothing consumes, so whatever it has claimed hangs."""
 
-    def never(_claim: Claim, _asked_at: float) -> None:
+    def never(_taken: Taken) -> None:
         raise AssertionError("nobody consumes")
 
     wake = bench.database.wake()
@@ -68,3 +70,28 @@ def test_what_was_claimed_with_something_that_cannot_be_postponed_is_run_all_the
     monkeypatch.setattr(bench.database.ledger, "postpone", fails)
     assert claimed(broker) == sorted([older, younger])
     assert broker.free() == 2
+
+
+def test_the_time_of_an_operation_is_not_ahead_of_the_database_however_long_its_claim_has_waited(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a snapshot is younger than what is decided after it, and its policy keeps one too many, or the wrong one."""
+    op_id, clock, ledger, wake = bench.accept_one(), FakeClock(), bench.database.ledger, bench.database.wake()
+    taken: list[Taken] = []
+    broker = SqlBroker(ledger, wake, clock, taken.append, node="n1", owner="n1:1", slots=5, lease_ms=LEASE)
+    claim = ledger.claim
+
+    def waits(*args: Any, **more: Any) -> list[Claim]:
+        """For the write lock, and then for the disk."""
+        clock.pass_seconds(7)
+        found = claim(*args, **more)
+        clock.pass_seconds(3)
+        return found
+
+    monkeypatch.setattr(ledger, "claim", waits)
+    broker.claim()
+    clock.pass_seconds(1)
+    broker.get_actor("execute").fn(op_id)
+    wake.close()
+    assert taken[0].now_ms(LEASE, clock.boottime()) == bench.now + 1_000
+    assert clock.boottime() - taken[0].asked_at == 11, "what ends a lease is counted from the question"

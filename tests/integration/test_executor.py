@@ -32,6 +32,7 @@ from domain.errors import (
 )
 from domain.health import HookResult
 from domain.identity import Subject
+from domain.lease import Taken
 from domain.message import Command
 from domain.operation import Budget, Operation, State, StepState
 from domain.outcome import Change, Item, Outcome
@@ -120,7 +121,7 @@ class Bench:
             ended=lambda kind, how: self.ends.append(how),
             low_on_room=lambda: self.low_on_room,
         )
-        executor.run(claim, clock.boottime())
+        executor.run(Taken(claim, clock.boottime(), clock.boottime()))
 
     def operation(self, op_id: str) -> Operation:
         found = self.database.ledger.get(op_id)

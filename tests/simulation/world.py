@@ -17,6 +17,7 @@ from domain import failpoint as points
 from domain.contracts import Accepted, Claim, Clock
 from domain.errors import DatabaseUnavailable
 from domain.identity import Subject
+from domain.lease import Taken
 from domain.message import Command
 from domain.operation import TERMINAL, Operation
 from domain.outcome import Outcome, SaveService, SaveVersion
@@ -216,7 +217,7 @@ class World:
             for claim in claims:
                 self.truth.claimed(claim)
                 self._claims[task.name] = claim
-                executor.run(claim, asked_at)
+                executor.run(Taken(claim, asked_at, clock.boottime()))
                 self._claims.pop(task.name, None)
             idle = 1.0 if claims else min(60.0, 2 * idle)
             self.schedule.sleep(0.0 if claims else self.draw.uniform(0.5, idle))
