@@ -42,7 +42,7 @@ class Compensation:
         """Put every touched item of these services back; RegionUnavailable while the region will not."""
         steps = [step for step in self._touched() if step.request["service"] in services]
         places = self._saga.course.places(services & self._saga.touched_services())
-        self._raise_fence(places)  # what a network repeats of an answered call must not land after its undoing
+        self._dialogue.raise_fence(places)  # what a network repeats must not land after its undoing
         unsettled = self._unsettled(services)
         for unit in self._units(steps):
             unknown = self._send(unit) or any(_unsure(step, self._saga.inherited) for step in unit.steps)
@@ -56,17 +56,12 @@ class Compensation:
             answers = [self._send(unit) for unit in self._units(again)]
             unsettled = any(answers)
 
-    def _raise_fence(self, places: list[Place]) -> None:
-        """Where fences are honoured nothing that was sent so far lands after the next call."""
-        if any(self._saga.context.region.honours_fences(place) for place in places):
-            self._journal.bump()
-
     def _send(self, unit: Unit) -> bool:
         """Send the calls of a unit until they hold; whether one may be under way still."""
         unknown = False
         for number, call in enumerate(unit.calls):
             if number:  # it is removed, and then made anew: a repeated removal must not land last
-                self._raise_fence([unit.place])
+                self._dialogue.raise_fence([unit.place])
             said = self._dialogue.send(unit.place, call, undoing=True)
             unknown |= said.unknown
             if said.answer.verdict is not Verdict.APPLIED:

@@ -7,7 +7,7 @@ before the region knows a newer fence; and every try leaves a line for whoever h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +118,12 @@ class Dialogue:
                 f"region {place.region} did not take the fence: {answer.sentence}", code="not-sealed"
             )
         self._sealed.add((place.service_id, self._journal.fence))
+
+    def raise_fence(self, places: Iterable[Place]) -> None:
+        """Where fences are honoured nothing that was sent so far lands after the next call, a repeat by the network
+        of what has been answered included."""
+        if any(self._region.honours_fences(place) for place in places):
+            self._journal.bump()
 
     def settle(self, places: list[Place], *, unsettled: bool) -> bool:
         """Before a terminal state: seal, or wait until nothing unanswered can land; True if it has waited.

@@ -88,6 +88,8 @@ class Saga:
         place = self.course.task(step.request["service"]).place
         call = Call.load(step.request["call"])
         inherited = step.ordinal in self.inherited
+        if self._is_made_anew(step):
+            self.dialogue.raise_fence([place])
         said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
         verdict = said.answer.verdict
         if verdict is Verdict.APPLIED:
@@ -99,6 +101,12 @@ class Saga:
             raise self.not_now(step, said)
         else:
             raise self.refuse(step, said)
+
+    def _is_made_anew(self, step: Step) -> bool:
+        """Whether its item was removed by the call before: a repeated removal must not land last."""
+        before = self.journal.now(step.ordinal - 1).request if step.ordinal else {}
+        same = all(before.get(name) == step.request[name] for name in ("service", "change"))
+        return same and Call.load(before["call"]).method == "DELETE"
 
     def _conclude(self, step: Step, state: StepState, said: Said) -> None:
         """Write the reply down, and the next intent with it when it concerns the same service."""
@@ -167,6 +175,8 @@ class Saga:
                 if found is not None and found.state is not StepState.INTENT:
                     continue
                 begun = self.journal.begin(name, {"service": task.service_id, "call": call.document()})
+                if number:  # as for what is made anew
+                    self.dialogue.raise_fence([task.place])
                 said = self.dialogue.send(task.place, call)
                 if said.answer.verdict in (Verdict.BUSY, Verdict.NOT_SENT):
                     raise RegionUnavailable(said.answer.sentence, code=said.answer.code)

@@ -195,6 +195,23 @@ def test_what_existed_gets_our_value_also_when_that_takes_two_calls(stage: Stage
     stage.agree(names, names.web)
 
 
+@pytest.mark.parametrize("stage", ["fenced"], indirect=True)
+def test_what_is_made_anew_on_the_way_forward_has_a_higher_fence_than_its_removal(stage: Stage, names: Names) -> None:
+    """I10: a removal that the network repeats must not land after what takes its place, be it foreign or ours."""
+    filled = {**volume("flags", "/etc/web/flags", "config-file"), "file_content": "on"}
+    assert stage.upgrade(names.web, an_empty_file_that_exists(stage, names, "empty")).state is State.SUCCEEDED
+    assert stage.upgrade(names.web, publish(stage, "filled", service_volume_map_list=[filled])).state is State.SUCCEEDED
+    assert stage.rollback(names.web).state is State.SUCCEEDED
+    volumes = f"/services/{names.alias(names.web)}/volumes"
+    calls = [line for line in stage.region.log() if volumes in line["path"]]
+    removals = [number for number, line in enumerate(calls) if line["method"] == "DELETE"]
+    assert len(removals) == 2, calls
+    for number in removals:
+        removed, made = calls[number : number + 2]
+        assert made["method"] == "POST" and int(removed["fence"]) < int(made["fence"]), calls
+    stage.agree(names, names.web)
+
+
 def test_what_existed_and_did_not_take_our_value_is_named(stage: Stage, names: Names) -> None:
     version = an_empty_file_that_exists(stage, names, "refused-flags")
     refusal = {"status": 400, "body": {"msg": "no more volumes"}}
