@@ -12,6 +12,7 @@ import pytest
 
 from tests.chaos import victim
 from tests.prove.cases import IN_A_ROW, Line, case, tried, until
+from tests.prove.failpoints import named, reached
 from tests.prove.goals import POINTS, SEEDS, missed, summary
 from tests.waiting import eventually
 
@@ -123,3 +124,12 @@ def test_goals_are_missed_by_what_was_not_done_was_late_or_too_little() -> None:
     assert (
         summary([enough, *worse]) == f"2 points on real processes and {POINTS} simulated in {SEEDS} seeds, 1 violations"
     )
+
+
+def test_a_failpoint_that_no_matrix_has_come_by_is_told_and_there_are_no_others_than_those_in_the_code() -> None:
+    some = {"settle.before-commit", "settle.after-commit", "object.after-put", "region.before-call"}
+    assert some <= named()
+    assert not {name for name in named() if name.startswith(("blog.", "mail."))}, "a file that is written is no commit"
+    lines = [Line("a matrix", "all", 1, failpoints=frozenset(named() - {"claim.before-commit"}))]
+    assert reached(lines).more == "not those of claim"
+    assert reached(lines).done.startswith(f"{len(named()) - 1} of {len(named())} ")

@@ -31,9 +31,9 @@ from workers import relay
 from workers.bootstrap import System
 from workers.config import Settings
 from workers.runtime import NodeProcess
+from workers.transports.redisstream import StreamChannel
 
-#: Seconds after which a node that does not finish is a failure of the test: longer than Redis Streams keeps for a dead
-#: consumer what it had taken and not acknowledged.
+#: Seconds after which a node that does not finish is a failure of the test.
 PATIENCE = 150.0
 #: Milliseconds for which left-overs of dead attempts stay; none, so that a run can look whether they are gone.
 late_writes_ms = 0
@@ -157,6 +157,7 @@ def live(
         changes.LATE_WRITES_MS = late_writes_ms
         relay.HOLD_MS = 500  # and events that a dead relay held are told soon
         relay.POLL_SECONDS = 0.2
+        StreamChannel.take_over_seconds = 2.0  # as well as messages
         _arm(trace, death, witness, strike)
         node_log.configure(settings.log_level, settings.node)
         system = System(settings)

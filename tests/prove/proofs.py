@@ -43,7 +43,7 @@ def simulated(first: int, seconds: float, lines: list[Line]) -> None:
         lines.append(Line(f"simulation, {mode}", done, sum(tally.fired.values()), tuple(bad), hours, tally.seeds))
 
 
-def kills(name: str, seconds: float, lines: list[Line], share: float = 0.7) -> None:
+def kills(name: str, seconds: float, lines: list[Line], share: float = 0.75) -> None:
     """Failpoints of all commands on one stack: for `share` of the time killed, then frozen."""
     home = Path(tempfile.mkdtemp(prefix="prove-"))
     try:
@@ -67,7 +67,8 @@ def _matrix(matrix: Matrix, name: str, seconds: float, share: float, lines: list
     cases: list[Case] = [(f"{one} killed at {death}", partial(matrix.kill, one, death)) for one, death in killed]
     until(began + share * seconds, cases, kills.bad)
     known = f"{len(points)} scenarios, {kills.reached} of {most} points"
-    lines.append(Line(f"SIGKILL: {STACKS[name]}", known, kills.reached, tuple(kills.bad)))
+    names = frozenset(death.point for _, death in killed)
+    lines.append(Line(f"SIGKILL: {STACKS[name]}", known, kills.reached, tuple(kills.bad), failpoints=names))
     stops = matrix.tally = Tally()
     cases = [(f"{one} frozen at {death}", partial(matrix.freeze, one, death)) for one, death in frozen]
     until(began + seconds, cases, stops.bad)
