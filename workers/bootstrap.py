@@ -98,6 +98,8 @@ class System:
             self.keyring,
             readers_ms=readers_ms,
             rolled_back_letters=self.settings.rolled_back_letters,
+            # Whoever says nothing for the length of a lease has lost what its transaction holds anyway.
+            idle_ms=self.settings.lease_seconds * 1000,
         )
 
     @cached_property

@@ -22,7 +22,7 @@ from storage.sql.catalogue import SqlCatalogue
 from storage.sql.copies import SqlCopies
 from storage.sql.dead_letters import SqlDeadLetters
 from storage.sql.drills import SqlDrills
-from storage.sql.engine import open_engine, parse_url
+from storage.sql.engine import IDLE_MS, open_engine, parse_url
 from storage.sql.figures import figures
 from storage.sql.history import SqlHistory
 from storage.sql.inbox import SqlInbox
@@ -54,8 +54,9 @@ class Database:
         clock_ms: Callable[[], int] | None,
         readers_ms: int = 0,
         rolled_back_letters: bool = False,
+        idle_ms: int = IDLE_MS,
     ) -> None:
-        self._engine, self._fair = open_engine(parse_url(url))
+        self._engine, self._fair = open_engine(parse_url(url), idle_ms)
         self._tx = Transactions(self._engine, self._fair, clock_ms, readers_ms)
         vault = Vault(sealer)
         self._bell = Bell()
@@ -196,12 +197,14 @@ def open_database(
     clock_ms: Callable[[], int] | None = None,
     readers_ms: int = 0,
     rolled_back_letters: bool = False,
+    idle_ms: int = IDLE_MS,
 ) -> Database:
     """Open `sqlite:////absolute/path.db` or `postgresql://…`; Refused if the URL cannot keep our promises.
 
     `sealer` encrypts the secret columns. `clock_ms`, UTC milliseconds, replaces the database's clock in
     tests and simulation. Objects of a deleted snapshot become collectable `readers_ms` milliseconds later.
-    With `rolled_back_letters` what was ROLLED_BACK becomes a dead letter too.
+    With `rolled_back_letters` what was ROLLED_BACK becomes a dead letter too. PostgreSQL lets a transaction wait for
+    `idle_ms` milliseconds, at most 30 seconds, for a process that says nothing.
     Connects to nothing yet.
     """
-    return Database(url, sealer, clock_ms, readers_ms, rolled_back_letters)
+    return Database(url, sealer, clock_ms, readers_ms, rolled_back_letters, idle_ms)

@@ -18,10 +18,12 @@ from storage.sql.fairlock import FairLock
 
 #: Milliseconds a statement waits for SQLite's own lock; longer than any transaction of ours.
 BUSY_TIMEOUT_MS = 30_000
-#: Server settings of each PostgreSQL session: no statement waits for a lock, and no forgotten
-#: transaction holds one, for longer than this. No statement here runs long enough to be worth compiling,
-#: and the claim looks to the planner as if it did: with thousands queued that alone takes 28 ms each time.
-POSTGRES_OPTIONS = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s -c timezone=UTC -c jit=off"
+#: Server settings of each PostgreSQL session: no statement waits for a lock for longer than this. No statement here
+#: runs long enough to be worth compiling, and the claim looks to the planner as if it did: with thousands queued that
+#: alone takes 28 ms each time.
+POSTGRES_OPTIONS = "-c lock_timeout=5s -c timezone=UTC -c jit=off"
+#: Milliseconds after which the server ends a session that says nothing inside a transaction, and with it its locks.
+IDLE_MS = 30_000
 #: A server that drops packets is noticed in seconds, not in the quarter of an hour that TCP allows.
 POSTGRES_KEEPALIVE = {
     "keepalives_idle": 10,
@@ -55,14 +57,16 @@ def parse_url(text: str) -> URL:
     return url
 
 
-def open_engine(url: URL) -> tuple[Engine, FairLock | None]:
-    """An engine, and for SQLite the lock that its write transactions queue behind."""
+def open_engine(url: URL, idle_ms: int = IDLE_MS) -> tuple[Engine, FairLock | None]:
+    """An engine, and for SQLite the lock that its write transactions queue behind. `idle_ms`: how long PostgreSQL lets
+    a transaction wait for a process that says nothing, at most IDLE_MS."""
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(url)
+    options = f"{POSTGRES_OPTIONS} -c idle_in_transaction_session_timeout={min(idle_ms, IDLE_MS)}"
     engine = create_engine(
         url,
         isolation_level="READ COMMITTED",
-        connect_args={"options": POSTGRES_OPTIONS, "connect_timeout": 5, **POSTGRES_KEEPALIVE},
+        connect_args={"options": options, "connect_timeout": 5, **POSTGRES_KEEPALIVE},
         hide_parameters=True,
         pool_size=16,
         max_overflow=16,
