@@ -13,7 +13,7 @@ import pytest
 from tests.chaos import victim
 from tests.prove.cases import IN_A_ROW, Line, case, tried, until
 from tests.prove.failpoints import named, reached
-from tests.prove.goals import POINTS, SEEDS, missed, summary
+from tests.prove.goals import POINTS, REAL, SEEDS, missed, summary
 from tests.waiting import eventually
 
 
@@ -106,27 +106,30 @@ def _stand_then_say(told: int) -> None:
 
 
 def test_goals_are_missed_by_what_was_not_done_was_late_or_too_little() -> None:
-    enough = Line("simulation", "many", POINTS, seeds=SEEDS)
-    assert missed([enough]) == []
-    assert missed([Line("simulation", "few", POINTS - 1, seeds=SEEDS - 1)]) == [
-        f"{POINTS - 1} kill and fault points, not {POINTS}", f"{SEEDS - 1} seeds, not {SEEDS}"
-    ]  # fmt: skip
+    simulated, real = Line("simulation", "many", POINTS - REAL, seeds=SEEDS), Line("kills", "many", REAL - 2)
+    enough = [simulated, real, Line("power cuts", "all", 2)]
+    assert missed(enough) == []
+    few = Line("simulation", "few", POINTS - REAL, seeds=SEEDS - 1)
+    assert missed([few, real, Line("power cuts", "one", 1)]) == [
+        f"{POINTS - 1} kill and fault points, not {POINTS}",
+        f"{REAL - 1} points on real processes, not {REAL}",
+        f"{SEEDS - 1} seeds, not {SEEDS}",
+    ]
     worse = [
         Line("frozen", "1 freeze", 1, takeover=5.1),
         Line("power cut", "not done: only root can mount", 0),
         Line("kills", "1 of 2 points", 1, ("lost",)),
     ]
-    assert missed([enough, *worse]) == [
+    assert missed([*enough, *worse]) == [
         "frozen: taken over 5.1 s after the end of the lease, not within 5 s",
         "1 violations, not 0",
         "power cut: not done: only root can mount",
     ]
-    assert (
-        summary([enough, *worse]) == f"2 points on real processes and {POINTS} simulated in {SEEDS} seeds, 1 violations"
-    )
+    told = f"{REAL + 2} points on real processes and {POINTS - REAL} simulated in {SEEDS} seeds, 1 violations"
+    assert summary([*enough, *worse]) == told
 
 
-def test_a_failpoint_that_no_matrix_has_come_by_is_told_and_there_are_no_others_than_those_in_the_code() -> None:
+def test_a_failpoint_at_which_nobody_was_killed_is_told_and_those_are_known_from_the_code() -> None:
     some = {"settle.before-commit", "settle.after-commit", "object.after-put", "region.before-call"}
     assert some <= named()
     assert not {name for name in named() if name.startswith(("blog.", "mail."))}, "a file that is written is no commit"

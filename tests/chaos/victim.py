@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,12 +209,16 @@ def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None
     failpoint.hook = hook
 
 
-def deaths(trace: tuple[str, ...]) -> list[Death]:
-    """Every failpoint of a run without faults: the first time it is reached, and the last if it is another.
+def deaths(trace: tuple[str, ...], every: Collection[str] = ()) -> list[Death]:
+    """Every failpoint of a run without faults: the first time it is reached, and the last if it is another; of the
+    parts `every` all times.
 
     Renewals are not among them: they come with time, so a faster run never reaches one.
     """
     counts = Counter(point for point in trace if not point.startswith("renew."))
-    first = [Death(point, 1) for point in counts]
-    last = [Death(point, count) for point, count in counts.items() if count > 1]
-    return sorted(first + last, key=str)
+    found = [
+        Death(point, hit)
+        for point, count in counts.items()
+        for hit in (range(1, count + 1) if point.partition(".")[0] in every else sorted({1, count}))
+    ]
+    return sorted(found, key=str)

@@ -35,14 +35,14 @@ WAITING = "/waiting"
 class Bench:
     """Made once for each process of a proof; forks nodes, and must therefore hold no threads."""
 
-    def __init__(self, home: Path, region: RegionDouble, environment: dict[str, str]) -> None:
+    def __init__(self, home: Path, region: RegionDouble, environment: dict[str, str], *, fenced: bool = True) -> None:
         self.home, self.region = home, region
         home.mkdir(parents=True, exist_ok=True)
         self.old = home / "old-archives"
         self.old.mkdir(exist_ok=True)
         regions = {
             "eu-1": {
-                "url": region.url, "fenced": True, "settle_seconds": 0.2, "call_seconds": 2.0, "connect_seconds": 1.0,
+                "url": region.url, "fenced": fenced, "settle_seconds": 0.2, "call_seconds": 2.0, "connect_seconds": 1.0,
                 "retry_seconds": 1.0, "tenants": {TENANT: {"name": TENANT, "id": REGION_TENANT}},
             }
         }  # fmt: skip

@@ -31,7 +31,7 @@ class Line:
     bad: tuple[str, ...] = ()
     more: str = ""
     seeds: int = 0  # of the simulation, whose points are simulated
-    failpoints: frozenset[str] = frozenset()  # where it could kill
+    failpoints: frozenset[str] = frozenset()  # at which it has killed
     takeover: float = 0.0  # seconds after the end of a lease until another had taken over, at most
 
 

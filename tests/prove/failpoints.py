@@ -1,4 +1,4 @@
-"""Every failpoint that the code names, so that a proof can say which of them none of its runs has come by.
+"""Every failpoint that the code names, so that a proof can say at which of them nobody was killed.
 
 Read from the text: a name that is put together would not be found, and there are none but the two of each transaction.
 """
@@ -27,8 +27,8 @@ def named() -> set[str]:
 
 
 def reached(lines: Sequence[Line]) -> Line:
-    """Which of them matrices have come by, and in which parts of the code the others are."""
+    """Which of them nodes were killed at, and in which parts of the code the others are."""
     every, there = named(), set[str]().union(*(line.failpoints for line in lines))
     others = ", ".join(sorted({name.partition(".")[0] for name in every - there}))
-    done = f"{len(every & there)} of {len(every)} that the code names are among the points above"
+    done = f"{len(every & there)} of {len(every)} that the code names have a kill among the points above"
     return Line("failpoints", done, 0, more=f"not those of {others}")

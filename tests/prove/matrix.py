@@ -32,6 +32,10 @@ TAKEOVER = 60.0
 #: The same where nobody can, because the frozen one has SQLite's lock: others give up after ten seconds.
 IN_VAIN = 15.0
 #: Parts of the path at which nobody holds an operation yet, or any more: freezing there makes no second owner.
+#: Parts of which every time counts, not only the first and the last: between them a service is half upgraded.
+EVERY_TIME = ("region", "intend", "advance", "conclude", "undo", "bump")
+#: Seconds for which whoever has taken over lingers at each of its failpoints, beside the former holder that woke up.
+LINGER = 0.03
 UNHELD = ("ingress", "accept", "relay", "outbox-take", "outbox-sent", "spool", "beat", "publish")
 
 
@@ -41,9 +45,11 @@ class Tally:
 
     cases: int = 0
     reached: int = 0  # the node did die, or freeze, where it was told to
+    struck: set[str] = field(default_factory=set)  # failpoints at which one did
     points: Counter[str] = field(default_factory=Counter)  # by scenario
     bad: list[str] = field(default_factory=list)
     two_owners: int = 0  # a frozen node woke up after another had taken its operation
+    together: int = 0  # of those, so often while the other one was at work on it
     kept_the_lock: int = 0  # and so often it was frozen with SQLite's lock in hand, or that of the node's trees
     inside: int = 0  # and so often it had its row locked, until the server ended the session
     latest: float = 0.0  # seconds from the end of a lease until another node had taken over
@@ -64,13 +70,13 @@ class Matrix:
         self._waiting: dict[str, list[str]] = {}
 
     def points(self, name: str) -> list[Death]:
-        """Every failpoint of a scenario: the first and the last time that a run without faults reaches it."""
+        """Every failpoint of a scenario, as often as a run without faults tells them apart (`deaths`)."""
         service = self.ready(name)
         wanted = SCENARIOS[name].act(self.bench, service)
         end = self.bench.run(list(wanted))
         found = broken(self.bench, SCENARIOS[name], service, wanted)
         assert end.exit_code == 0 and not found, f"{name} without faults: {end.exit_code} {found}"
-        return deaths(end.trace)
+        return deaths(end.trace, EVERY_TIME)
 
     def kill(self, name: str, death: Death) -> None:
         """SIGKILL there; another node finishes."""
@@ -78,7 +84,9 @@ class Matrix:
         wanted = SCENARIOS[name].act(self.bench, service)
         died = self.bench.run(list(wanted), death)
         self.tally.bad += [f"{name} killed at {death}: {sentence}" for sentence in whole(self.bench, service)]
-        self._judge(name, service, wanted, f"killed at {death}", reached=died.killed)
+        if not died.killed and died.exit_code:
+            self.tally.bad.append(f"{name}: a node that was to die at {death} ended with {died.exit_code} before")
+        self._judge(name, service, wanted, death, "killed", reached=died.killed)
 
     def freeze(self, name: str, death: Death) -> None:
         """SIGSTOP there beyond the lease; another node finishes; the frozen one goes on."""
@@ -100,16 +108,25 @@ class Matrix:
         bench, how = self.bench, f"{name} frozen at {death}"
         _, status = os.waitpid(pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):  # it ended without getting there
-            self._judge(name, service, wanted, f"not frozen at {death}", reached=False)
+            self._judge(name, service, wanted, death, "not frozen", reached=False)
             return
         before = self._found(wanted)
         in_hand = {message: one for message, one in before.items() if _is_held(one)}
         inside = bench.locked_by(pid, [one.op_id for one in in_hand.values()])
         if in_hand:  # else only a message, which the broker keeps for it: nothing is frozen beyond a lease
             # Of what nobody has accepted yet the frozen one may have the message.
-            other, taken = bench.start(list(before), settings, "other", None), dict[str, float]()
+            early, taken = bool(self.tally.cases % 2), dict[str, float]()
+            witness = _linger if early else None
+            other = bench.start(list(before), settings, "other", None, witness=witness)
             more = IN_VAIN if inside and bench.embedded else TAKEOVER
-            end = _end_within(other, lease + more, partial(self._look, in_hand, taken))
+
+            def look() -> None:
+                self._look(in_hand, taken)
+                if early and taken:
+                    os.kill(pid, signal.SIGCONT)
+
+            end = _end_within(other, lease + more, look)
+            self.tally.together += early and bool(taken)
             self._note_takeover(how, pid, in_hand, taken, ended=end is not None, inside=inside)
             os.kill(pid, signal.SIGCONT)
             code = bench.end(other, "other").exit_code if end is None else end
@@ -117,7 +134,7 @@ class Matrix:
         os.kill(pid, signal.SIGCONT)
         code = bench.end(pid, "frozen").exit_code
         self.tally.bad += [f"{how}: when it woke it ended with {code}"] if code else []
-        self._judge(name, service, wanted, f"frozen at {death}", reached=bool(in_hand))
+        self._judge(name, service, wanted, death, "frozen", reached=bool(in_hand))
 
     def _note_takeover(
         self, how: str, pid: int, held: dict[str, Operation], taken: dict[str, float], *, ended: bool, inside: bool
@@ -148,13 +165,17 @@ class Matrix:
         return any(one.error_code == "busy" and f"process {pid} " in bench.why_waiting(one.op_id) for one in found)
 
     # ------------------------------------------------------------ one case
-    def _judge(self, name: str, service: str, wanted: dict[str, State], how: str, *, reached: bool) -> None:
+    def _judge(
+        self, name: str, service: str, wanted: dict[str, State], death: Death, what: str, *, reached: bool
+    ) -> None:
+        how = f"{what} at {death}"
         end = self.bench.run(list(wanted))
         found = broken(self.bench, SCENARIOS[name], service, wanted)
         found += [] if end.exit_code == 0 else [f"nobody finished ({end.exit_code})"]
         self.tally.bad += [f"{name} {how}: {sentence}" for sentence in found]
         self.tally.cases += 1
         self.tally.reached += reached
+        self.tally.struck |= {death.point} if reached else set()
         self.tally.points[name] += 1
 
     def _found(self, messages: Iterable[str]) -> dict[str, Operation]:
@@ -183,6 +204,10 @@ class Matrix:
             messages = [message for service in services for message in self.bench.asked(service)]
             end = self.bench.run(messages)
             assert end.exit_code == 0, f"{scenario.kind} could not be prepared: {end.exit_code}"
+
+
+def _linger(point: str) -> None:
+    time.sleep(LINGER)
 
 
 def _since(held: Operation) -> float:
