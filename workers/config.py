@@ -19,7 +19,7 @@ from typing import Any
 from domain.audit import LONGEST_ACTOR
 from domain.place import PlaceSettings
 from domain.source import HookSettings, SourceSettings
-from workers import limits, values
+from workers import embedded, limits, values
 from workers.regions import RegionSettings, parse_regions
 from workers.replicas import parse_policy, parse_replicas
 from workers.sources import parse_hooks, parse_places, parse_sources
@@ -117,7 +117,7 @@ class Settings:
     index_label: str = _setting(
         "BACKSTAY_INDEX_LABEL", values.text, "the label whose value stands in compatibility keys"
     )
-    http: str = _setting("BACKSTAY_HTTP", values.address, "address of health and metrics")
+    http: str = _setting("BACKSTAY_HTTP", values.address, "where `web` and `serve` listen; a worker: `--http` only")
     verify_days: int | None = _setting(
         "BACKSTAY_VERIFY_DAYS",
         values.count,
@@ -171,7 +171,9 @@ def load(environ: Mapping[str, str] | None = None, **overrides: str | None) -> S
             chosen[item.name] = (json.dumps(value) if isinstance(value, dict) else str(value), f"file {file_name}")
         from_file.pop(item.name, None)
     problems += [f"{file_name}: unknown setting {name!r}{_meant(name)}" for name in from_file]
-    return _build(chosen, data_dir, problems)
+    wanted = chosen.get("data_dir", ("",))[0].strip() or data_dir
+    problems += embedded.left_behind(values.path(data_dir), values.path(wanted), chosen)
+    return _build(chosen, wanted, problems)
 
 
 def _meant(name: str) -> str:
@@ -215,11 +217,8 @@ def default_values(data_dir: str) -> dict[str, str | None]:
     name = re.sub(r"[^a-z0-9._-]+", "-", socket.gethostname().lower()).strip("._-")[:63]
     return {
         "data_dir": data_dir,
-        "database_url": f"sqlite:///{data_dir}/backstay.db",
-        "broker_url": f"spool://{data_dir}/spool",
-        "store_url": f"file://{data_dir}/store",
+        **embedded.default_values(data_dir),
         "node": name or "node",
-        "apps_root": f"{data_dir}/apps",
         "region_url": None,
         "regions": None,
         "sources": None,

@@ -159,7 +159,7 @@ def _default(name: str, standard: dict[str, str | None]) -> str:
     if name == "node":
         return "the host's name"
     if name == "data_dir":
-        return "`~/.local/share/backstay`, for root `/var/lib/backstay`"
+        return "`$XDG_DATA_HOME/backstay`, else `~/.local/share/backstay`, for root `/var/lib/backstay`"
     return f"`{standard[name]}`" if standard.get(name) else ""
 
 

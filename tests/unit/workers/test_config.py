@@ -17,6 +17,39 @@ def test_everything_lives_in_one_data_directory_by_default(tmp_path: Path) -> No
     assert settings.apps_root == f"{tmp_path}/apps"
 
 
+def of_file(tmp_path: Path) -> dict[str, str]:
+    """An environment whose configuration file names the data directory `moved`."""
+    (tmp_path / "backstay.toml").write_text(f'data_dir = "{tmp_path}/moved"\n')
+    return {"BACKSTAY_CONFIG": str(tmp_path / "backstay.toml"), "XDG_DATA_HOME": str(tmp_path)}
+
+
+def test_everything_lives_in_the_data_directory_that_the_file_names(tmp_path: Path) -> None:
+    settings, home = load(of_file(tmp_path)), f"{tmp_path}/moved"
+    assert settings.database_url == f"sqlite:///{home}/backstay.db"
+    assert (settings.broker_url, settings.store_url) == (f"spool://{home}/spool", f"file://{home}/store")
+    assert (settings.data_dir, settings.apps_root) == (home, f"{home}/apps")
+
+
+def test_what_release_0_1_kept_elsewhere_is_not_left_behind_without_a_word(tmp_path: Path) -> None:
+    """It looked for the database where it is without a file: a new one beside it would seem to have lost everything."""
+    environ, old = of_file(tmp_path), tmp_path / "backstay"
+    (old / "spool").mkdir(parents=True)
+    (old / "backstay.db").touch()
+    with pytest.raises(ConfigError, match=f"moved lacks backstay.db, spool, which {old} has"):
+        load(environ)
+    with pytest.raises(ConfigError, match="lacks spool, which"):
+        load(environ | {"DATABASE_URL": f"sqlite:///{old}/backstay.db"})
+    old.rename(tmp_path / "moved")
+    assert load(environ).data_dir == f"{tmp_path}/moved"
+
+
+def test_a_data_directory_without_a_name_is_a_mistake_like_others(tmp_path: Path) -> None:
+    (tmp_path / "backstay.toml").write_text('data_dir = ""\nthreads = "many"\n')
+    with pytest.raises(ConfigError) as refusal:
+        load({"BACKSTAY_CONFIG": str(tmp_path / "backstay.toml"), "XDG_DATA_HOME": str(tmp_path)})
+    assert len(refusal.value.problems) == 2
+
+
 def test_environment_beats_file_beats_default(tmp_path: Path) -> None:
     (tmp_path / "backstay.toml").write_text('node = "from-file"\nthreads = 9\n')
     settings = load({"BACKSTAY_DATA_DIR": str(tmp_path), "BACKSTAY_NODE": "from-env"})
