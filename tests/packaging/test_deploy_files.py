@@ -23,6 +23,8 @@ from workers.config import Settings, load
 
 #: Read by the AWS client itself; every other variable must be a setting of ours.
 FOREIGN_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
+#: Of the unit itself: where its worker listens. No setting, because `backstay web` has the one there is.
+UNIT_VARIABLES = {"WORKER_HTTP"}
 OURS = ("migrate", "web-1", "web-2", "web")
 
 
@@ -65,6 +67,20 @@ def seconds(value: str) -> int:
 def test_the_procfile_runs_commands_that_exist() -> None:
     for words in procfile().values():
         assert words[0] == "backstay" and words[1] in commands_known()
+
+
+def typed(name: str, **environment: str) -> list[str]:
+    """The words of a line of the Procfile, as the shell of its runner makes them."""
+    line = next(line for line in text("Procfile").splitlines() if line.startswith(f"{name}:")).partition(":")[2]
+    command = [shutil.which("sh") or "/bin/sh", "-c", f"printf '%s\\n' {line}"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_the_procfile_listens_where_its_runner_says_and_else_on_an_address_for_each_program() -> None:
+    assert typed("web") == ["backstay", "web", "--http", "0.0.0.0:8321"]
+    assert typed("worker") == ["backstay", "worker", "--http", "0.0.0.0:8322"]
+    assert typed("web", PORT="5000")[-1] == typed("worker", PORT="5000")[-1] == "0.0.0.0:5000"
+    assert typed("web", PORT="5000", BACKSTAY_HTTP="10.0.0.1:80")[-1] == "10.0.0.1:80"
 
 
 def test_the_procfile_migrates_once_per_release() -> None:
@@ -112,6 +128,36 @@ def test_whatever_a_container_waits_for_exists(compose: dict[str, Any]) -> None:
     assert awaited <= set(services) and mounted == set(compose["volumes"])
 
 
+def published(compose: dict[str, Any], service: str) -> tuple[str, str]:
+    """(address on this host, port in the container) of the one port that it publishes."""
+    (mapping,) = compose["services"][service]["ports"]
+    address, _, inside = mapping.rpartition(":")
+    return address, inside
+
+
+@pytest.mark.parametrize("service", ["web-1", "web-2"])
+def test_a_container_of_a_node_tells_its_own_health_and_metrics(compose: dict[str, Any], service: str) -> None:
+    """Nobody else can: `backstay web` counts nothing of what a node does."""
+    command, option, address = compose["services"][service]["command"]
+    inside = published(compose, service)[1]
+    assert (command, option, address) == ("worker", "--http", f"0.0.0.0:{inside}")
+    assert f"127.0.0.1:{inside}/livez" in " ".join(compose["services"][service]["healthcheck"]["test"])
+
+
+def test_whatever_listens_is_scraped_by_the_example_and_no_two_share_an_address(compose: dict[str, Any]) -> None:
+    addresses = [published(compose, service)[0] for service in ("web", "web-1", "web-2")]
+    (job,) = yaml.safe_load(text("deploy/prometheus/prometheus.yml"))["scrape_configs"]
+    assert len(set(addresses)) == 3
+    assert [target for group in job["static_configs"] for target in group["targets"]] == addresses
+
+
+def test_a_node_that_runs_as_root_may_remove_a_tree_with_immutable_files(
+    compose: dict[str, Any], unit: configparser.ConfigParser
+) -> None:
+    assert all("LINUX_IMMUTABLE" in compose["services"][node]["cap_add"] for node in ("web-1", "web-2"))
+    assert "CAP_LINUX_IMMUTABLE" in unit["Service"]["CapabilityBoundingSet"].split()
+
+
 def test_no_secret_key_has_a_default(compose: dict[str, Any]) -> None:
     """A key that stands in a public file seals nothing."""
     value = compose["services"]["web-1"]["environment"]["BACKSTAY_SECRET_KEYS"]
@@ -154,8 +200,14 @@ def test_the_image_sets_only_settings_that_exist() -> None:
 
 
 def test_the_unit_runs_a_command_that_exists(unit: configparser.ConfigParser) -> None:
-    program, command = unit["Service"]["ExecStart"].split()
+    program, command, *_ = unit["Service"]["ExecStart"].split()
     assert Path(program).name == "backstay" and command in commands_known()
+
+
+def test_the_unit_serves_health_and_metrics_beside_those_of_web(unit: configparser.ConfigParser) -> None:
+    given = dict(item.split("=", 1) for item in unit["Service"]["Environment"].split())
+    assert unit["Service"]["ExecStart"].split()[1:] == ["worker", "--http", "${WORKER_HTTP}"]
+    assert load({"BACKSTAY_HTTP": given["WORKER_HTTP"]}).http == given["WORKER_HTTP"] != load({}).http
 
 
 def test_the_unit_brings_a_dead_worker_back_for_ever(unit: configparser.ConfigParser) -> None:
@@ -170,6 +222,6 @@ def test_the_unit_gives_a_stopping_worker_longer_than_it_needs(unit: configparse
 def test_the_unit_may_write_where_its_settings_point(unit: configparser.ConfigParser) -> None:
     service = unit["Service"]
     given = dict(item.split("=", 1) for item in service["Environment"].split())
-    assert set(given) <= settings_known()
+    assert set(given) <= settings_known() | UNIT_VARIABLES
     assert given["BACKSTAY_APPS_ROOT"] in service["ReadWritePaths"].split()
     assert given["BACKSTAY_DATA_DIR"] == f"/var/lib/{service['StateDirectory']}"
