@@ -89,5 +89,6 @@ def _gives_up(store: Endpoint, key: str) -> Ability:
         store.gives_up_uploads(key),
         False,
         "an upload that was given up is still listed",
-        "add a lifecycle rule to the bucket that removes incomplete uploads after a day",
+        "add a lifecycle rule to the bucket that aborts incomplete uploads, after more days than the longest "
+        "export takes (7)",
     )

@@ -424,7 +424,7 @@ def test_a_letter_is_opened_edited_and_keeps_its_original(scene: Scene) -> None:
         succeeded(page)
     kept = scene.database.dead_letters.get(letter.dead_letter_id)
     assert kept is not None and b"labells" in (kept.raw or b"") and kept.replay_op_id is not None
-    opened = scene.database.audit.list(action="dead-letter.open", limit=1)
+    opened = scene.database.audit.list(action="dead-letter.read-raw", limit=1)
     assert opened[0].actor == "admin of *"
 
 

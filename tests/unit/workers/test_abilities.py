@@ -72,6 +72,11 @@ def test_what_is_only_worse_without_makes_no_store_unfit() -> None:
     assert unfit(found) == ""
 
 
+def test_the_rule_that_is_advised_for_uploads_cuts_no_export_that_goes_on() -> None:
+    advice = next(one.next_step for one in examine(Careless()) if one.name == "give-up-uploads")
+    assert "more days than the longest export takes" in advice
+
+
 def test_a_store_is_asked_once_a_day_and_another_one_at_once(tmp_path: Path) -> None:
     clock = FakeClock()
 

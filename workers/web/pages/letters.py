@@ -109,7 +109,7 @@ def _operation_of(here: Desk, letter: DeadLetter) -> tuple[Operation | None, lis
 def note_opened(here: Desk, who: Caller, letter: DeadLetter) -> None:
     """Write down that somebody looks at what may be secret, before it is shown."""
     subject, tenant = f"dead-letter/{letter.dead_letter_id}", visible.tenant_of(letter) or ""
-    here.database.audit.record(who.actor.entry("dead-letter.open", subject, tenant_id=tenant))
+    here.database.audit.record(who.actor.entry("dead-letter.read-raw", subject, tenant_id=tenant))
 
 
 def replaying(here: Desk) -> Replaying:
