@@ -25,7 +25,7 @@ class RegionSettings:
     cert_file: str | None = None  # our certificate; `key_file` belongs to it
     key_file: str | None = None
     connect_seconds: float = 5.0
-    call_seconds: float = 10.0  # one call in all: connecting, sending and the whole reply
+    call_seconds: float = 10.0  # longest silence; the whole call: connect_seconds + call_seconds
     fenced: bool = False  # the region refuses calls with an old fence
     settle_seconds: float = 45.0  # how long a call whose reply was lost can still take effect
     retry_seconds: float = 10.0  # how long one step repeats a call before its operation waits
