@@ -13,6 +13,7 @@ from tests.prove.bench import Bench
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix
 from tests.prove.nodes import LEAST_SECONDS, WARM_SECONDS, Node
+from tests.simulation.mutants import planted
 
 NOBODYS = "00000000-0000-7000-8000-000000000000"
 
@@ -48,6 +49,27 @@ def test_an_upgrade_that_is_said_to_have_succeeded_and_left_the_old_version_is_n
     assert agreement(bench, [service]) == []
     bench.asked(service).remove(f"{service}/before")
     assert agreement(bench, [service]) == [f"{service} is at v2, and what has succeeded led to v1"]
+
+
+@pytest.mark.parametrize(
+    ("bug", "said"),
+    [
+        ("items-forgotten", {"the connect_info, env, image, port, volume of {} are not those of v2"}),
+        ("left-out-unasked", {"upgrade-service left out {}/env/NEW", "upgrade-service calls itself incomplete"}),
+    ],
+)
+def test_an_upgrade_that_has_brought_its_label_and_nothing_else_is_noticed(
+    matrix: Matrix, bug: str, said: set[str]
+) -> None:
+    """I19: whether it calls itself complete or not, when nothing has refused anything."""
+    service, bench = matrix.ready("upgrade"), matrix.bench
+    SCENARIOS["upgrade"].act(bench, service)
+    with planted(bug):  # of the node, which is forked
+        assert bench.run([f"{service}/proof"]).exit_code == 0
+    noticed = {line.replace(service, "{}") for line in agreement(bench, [service])}
+    assert said <= noticed
+    assert said <= {line.replace(service, "{}") for line in SCENARIOS["upgrade"].check(bench, service)}
+    assert not [line for line in noticed if line.startswith("region and console")]
 
 
 def test_a_command_that_fails_for_another_reason_than_the_known_ones_is_noticed(matrix: Matrix) -> None:

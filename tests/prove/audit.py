@@ -17,6 +17,7 @@ from domain.restore import RestoreMode
 from tests.chaos.world import SOURCE, Unwatched
 from tests.fakes.trees import digest
 from tests.prove.bench import Bench
+from tests.prove.versions import left_out, not_that_version
 from tests.simulation.mirror import differences
 from workers.region_double.state import RegionState
 
@@ -98,7 +99,8 @@ def _service(bench: Bench, service: str, messages: list[str]) -> list[str]:
 
 
 def agreement(bench: Bench, installed: list[str]) -> list[str]:
-    """I19: the region holds what the console says, wholly one version: the one that what has succeeded led to."""
+    """I19: the region holds what the console says, row by row the version that what has succeeded led to, and nothing
+    was left out on the way."""
     state, bad = RegionState(), []
     state.root = bench.region.root()
     for service in installed:
@@ -109,8 +111,11 @@ def agreement(bench: Bench, installed: list[str]) -> list[str]:
         for one in _succeeded(bench, service, bench.asked(service)):
             if one.kind in ("upgrade-service", "rollback"):
                 wanted = one.data.get("version", "v1")  # each rollback here is to the first one
+                bad += left_out(one)
         if found != wanted:
             bad.append(f"{service} is at {found}, and what has succeeded led to {wanted}")
+        else:
+            bad += not_that_version(service, row.document, wanted)
     return bad
 
 

@@ -16,6 +16,7 @@ from domain.operation import State
 from domain.snapshot import SnapshotState
 from tests.fakes.trees import digest, grow
 from tests.prove.bench import SECRET, TENANT, Bench
+from tests.prove.versions import left_out, not_that_version
 from tests.simulation import mirror
 from workers.region_double.state import RegionState
 
@@ -189,7 +190,8 @@ def _verified(bench: Bench, service: str) -> list[str]:
 
 
 def _agrees(version: str, *builds: str) -> Callable[[Bench, str], list[str]]:
-    """Console and region are both that version, wholly, and each deployment was started once."""
+    """Console and region are both that version, row by row, nothing was left out, and each deployment was started
+    once."""
 
     def check(bench: Bench, service: str) -> list[str]:
         row, state = bench.system.database.services.get(service), RegionState()
@@ -198,7 +200,9 @@ def _agrees(version: str, *builds: str) -> Callable[[Bench, str], list[str]]:
         state.root = root
         bad = mirror.differences(state, [row])
         found = Configuration.load(row.document).origin["version"]
-        bad += [] if found == version else [f"the console says {found}, not {version}"]
+        label = [f"the console says {found}, not {version}"]
+        bad += label if found != version else not_that_version(service, row.document, version)
+        bad += left_out(bench.found(service, "proof"))
         started = tuple(event["image"] for event in root["events"] if event["service_id"] == service)
         return bad + ([] if started == builds else [f"deployed {started} instead of {builds}"])
 

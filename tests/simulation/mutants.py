@@ -14,20 +14,28 @@ import pytest
 from sqlalchemy import update
 
 import domain.dialogue
+import domain.rolling_back
+import domain.upgrading
 import storage.sql.claim
 import storage.sql.journal
 import storage.sql.settle
 import workers.ingress
+from domain.changeset import ServicePlan
 from domain.classify import Answer, Verdict, classify
+from domain.configuration import Configuration
 from domain.contracts import Claim
 from domain.deployment import Progress, Sighting
-from domain.dialogue import Dialogue
+from domain.dialogue import Dialogue, Said
 from domain.failpoint import failpoint
 from domain.journal import Journal
+from domain.kind import Facts
 from domain.operation import Step, StepState
 from domain.outcome import Outcome
+from domain.planning import plan_upgrade
+from domain.region import Reply
 from domain.rollout import Rollout
 from domain.saga import Saga
+from domain.upgrade_record import Status
 from storage.sql.changes import apply
 from storage.sql.ledger import SqlLedger
 from storage.sql.outbox import SqlOutbox
@@ -187,6 +195,45 @@ def _transaction_left_open(patch: Patch) -> None:
     patch.setattr(SqlLedger, "intend", leaving)
 
 
+def _rolled_back_to_the_one_before(patch: Patch) -> None:
+    """The way back leads to the oldest snapshot that an upgrade has taken, not to that of the one it takes back."""
+    aims = domain.rolling_back._aims
+
+    def older(context: Any, retreat: Any, records: Any) -> Any:
+        found, gone, others = aims(context, retreat, records)
+        oldest = {
+            service.service_id: [one for one in context.records.history(service.service_id, "upgrade")
+                                 if one.snapshot_id and one.status is Status.UPGRADED][-1]
+            for service, _, _ in found
+        }  # fmt: skip
+        return [(s, str(oldest[s.service_id].snapshot_id), upgrade) for s, _, upgrade in found], gone, others
+
+    patch.setattr(domain.rolling_back, "_aims", older)
+
+
+def _items_forgotten(patch: Patch) -> None:
+    """The last service of an upgrade gets its label and nothing else, and the end says that all is well."""
+
+    def planned(service_id: str, installed: Configuration, target: Configuration, facts: Facts) -> ServicePlan:
+        plan = plan_upgrade(service_id, installed, target, facts)
+        return replace(plan, changes=()) if service_id == max(facts.siblings) else plan
+
+    patch.setattr(domain.upgrading, "plan_upgrade", planned)
+
+
+def _left_out_unasked(patch: Patch) -> None:
+    """Whatever the last service of an upgrade would get is called left out, and the region was never asked."""
+    call = Saga._call
+
+    def silent(self: Saga, step: Step) -> None:
+        if step.request["service"] != self.course.tasks[-1].service_id or self.course.purpose != "upgrade":
+            return call(self, step)
+        answer = Answer(Verdict.LEFT_OUT)
+        return self._conclude(step, StepState.IGNORED, Said(answer, Reply(400), unknown=False))
+
+    patch.setattr(Saga, "_call", silent)
+
+
 class Mutant(NamedTuple):
     """`mode`, and `seeds` that may pass, in which it must be seen; `told`: what must be said of it."""
 
@@ -222,6 +269,13 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "undone-is-planned-again": Mutant("fenced", range(200), _undone_is_planned_again, "was UNDONE and is PENDING"),
     "transaction-left-open": Mutant("fenced", range(200), _transaction_left_open, "while a transaction is open"),
+    "rolled-back-to-the-one-before": Mutant(
+        "fenced", range(35, 200), _rolled_back_to_the_one_before, r"^rollback led \w+ to origin"
+    ),
+    "items-forgotten": Mutant("fenced", range(100), _items_forgotten, r"^upgrade-service led \w+ to image"),
+    "left-out-unasked": Mutant(
+        "fenced", range(100), _left_out_unasked, r"^upgrade-service left out \S+, which the region has not refused"
+    ),
 }
 
 

@@ -61,10 +61,12 @@ class Network:
     """`send` is the port's; `bad_images` cannot be deployed, and `refused` names variables that get a 400."""
 
     def __init__(
-        self, schedule: Schedule, state: RegionState, profile: Profile, faults: Faults, sent: Callable[..., None]
-    ) -> None:
-        """`sent(place, call)` is called before every call."""
-        self._schedule, self._draw, self._profile, self._sent = schedule, schedule.draw, profile, sent
+        self, schedule: Schedule, state: RegionState, profile: Profile, faults: Faults, sent: Callable[..., None],
+        answered: Callable[..., None],
+    ) -> None:  # fmt: skip
+        """`sent(place, call)` is called before every call, `answered(place, call, reply)` when it is over."""
+        self._schedule, self._draw, self._profile = schedule, schedule.draw, profile
+        self._sent, self._answered = sent, answered
         self._faults = faults
         self.state, self.fenced = state, state.fenced
         self.calm = False
@@ -93,6 +95,7 @@ class Network:
         self._schedule.sleep(before)
         reply = self._answer(fault, place, call, fence)
         self._schedule.sleep(took - before)
+        self._answered(place, call, reply)
         return reply
 
     def longest_call(self, place: Place) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from domain.configuration import Configuration
 from domain.formats import configuration_from
 from domain.service import Service
 
@@ -67,11 +66,3 @@ def _component(version: str, number: int, count: int, draw: random.Random) -> di
         other = (number + 1) % count
         wanted["dependencies"] = [f"{other}{'abcdef0123456789'[other] * 31}"]
     return wanted
-
-
-def image(service: Service) -> str:
-    return str(Configuration.load(service.document).of("image")["image"]["value"])
-
-
-def version(service: Service) -> str:
-    return str(Configuration.load(service.document).origin["version"])

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import QueuePool
 
 from domain.contracts import Claim
 from domain.operation import TERMINAL, Operation, State, StepState
-from domain.region import Call, Place
+from domain.region import Call, Place, Reply
 from domain.service import Service
 from storage.sql import Database
-from tests.simulation import shop
+from tests.simulation.aims import Aims
 from tests.simulation.mirror import differences
 from workers.region_double.state import RegionState
 
@@ -51,12 +52,12 @@ class Truth:
         self._rows: dict[str, Service] = {}
         self._fences: dict[str, int] = {}  # the highest of each service
         self._steps: dict[tuple[str, int], StepState] = {}
-        self._seen: dict[str, list[object]] = {}
+        self._aims = Aims({}, {})
 
-    def begin(self) -> None:
-        """The services are installed."""
+    def begin(self, templates: Mapping[str, Any]) -> None:
+        """The services are installed, and these versions published."""
         self._rows = self._read_services()
-        self._seen = {name: [found.document["items"]] for name, found in self._rows.items()}
+        self._aims = Aims(templates, self._rows)
 
     # ------------------------------------------------------------ what must hold at every moment
     def claimed(self, claim: Claim) -> None:
@@ -117,6 +118,12 @@ class Truth:
         if any(step.request.get("idle") and step.state is StepState.INTENT for step in same):
             self.bad.append(f"{call.name} of {place.service_id} is sent while the journal says that it was not")
 
+    def answered(self, place: Place, call: Call, reply: Reply) -> None:
+        """What the region has refused may be left out."""
+        claim = self._claim()
+        if reply.status == 400 and claim is not None:
+            self._aims.refused(claim.operation.op_id, place, call)
+
     def _note_end(self, operation: Operation) -> None:
         rows = self._read_services()
         if any(found.op_id == operation.op_id for found in self.ended):
@@ -128,17 +135,11 @@ class Truth:
             return
         if operation.state is not State.SUCCEEDED and changed:
             self.bad.append(f"{operation.kind} ended {operation.state} and changed the rows of {sorted(changed)}")
-        outcome = operation.outcome or {}
-        if operation.state is State.SUCCEEDED and outcome["complete"]:
-            wanted, name = outcome["figures"].get("new_version"), operation.service_id
-            if wanted is not None and shop.version(rows[name]) != wanted:
-                self.bad.append(f"{operation.kind} succeeded and {name} is at {shop.version(rows[name])}, not {wanted}")
-            if operation.kind == "rollback" and rows[name].document["items"] not in self._seen[name]:
-                self.bad.append(f"a rollback of {name} led to rows that it never had")
+        steps, records = self._database.ledger.steps(operation.op_id), self._database.records.of(operation.op_id)
+        self.bad += self._aims.wrong(operation, steps, records, before, rows)
+        if operation.state is State.SUCCEEDED and (operation.outcome or {})["complete"]:
             self._deployed(operation)
         self._agree(operation)
-        for name in changed:
-            self._seen[name].append(rows[name].document["items"])
 
     def _agree(self, operation: Operation) -> None:
         """I19: of the services that it was about, console and region say the same now and not only in the end. Without

@@ -21,7 +21,7 @@ from domain.lease import Taken
 from domain.message import Command
 from domain.operation import TERMINAL, Operation
 from domain.outcome import Outcome, SaveService, SaveVersion
-from domain.region import Call, Place
+from domain.region import Call, Place, Reply
 from tests.simulation import crew, shop
 from tests.simulation.archive import MemoryArchive
 from tests.simulation.faults import Faults
@@ -58,7 +58,7 @@ class World:
         self.post = Post(self.schedule, self.database, self.faults, self.draw)
         self.network = Network(
             self.schedule, told(self.services), Profile.drawn(self.draw, fenced=fenced), self.faults,
-            self._before_sending,
+            self._before_sending, self._answered,
         )  # fmt: skip
         self.network.state.fenced = self.network.fenced = fenced
         self.archive = MemoryArchive()
@@ -107,7 +107,7 @@ class World:
         self._accept("installing", "publish-version", self.services[0].service_id, {})
         claim = self.database.ledger.claim("n0", "o0", 1, crew.LEASE_MS)[0]
         self.database.ledger.settle(claim, Outcome.succeeded("installed", changes=tuple(changes)))
-        self.truth.begin()
+        self.truth.begin(versions)
         if self.draw.random() < 0.15:
             self.network.bad_images = {f"registry/app0:{self.draw.choice(shop.VERSIONS)}"}
         self.network.refused = {shop.REFUSED}
@@ -169,6 +169,9 @@ class World:
 
     def _before_sending(self, place: Place, call: Call) -> None:
         self.truth.about_to_send(place, call)
+
+    def _answered(self, place: Place, call: Call, reply: Reply) -> None:
+        self.truth.answered(place, call, reply)
 
     def _time_passed(self) -> None:
         self.network.land()
