@@ -100,7 +100,7 @@ def _records(context: Context, retreat: Retreat) -> list[UpgradeRecord]:
 
 
 def last_success(context: Context, service_id: str) -> UpgradeRecord | None:
-    """The newest upgrade that holds and was not rolled back; by the order of acceptance, never by a clock."""
+    """The newest upgrade that holds and was not rolled back; by the order of fences, never by a clock."""
     for record in context.records.history(service_id, "upgrade"):
         if record.status is Status.UPGRADED and record.snapshot_id and not _undone(context, record):
             return record

@@ -55,17 +55,27 @@ def planning_context(system: System, service_id: str) -> Context:
 def drifted(system: System, service_id: str, live: Configuration) -> list[ItemChange]:
     """What somebody has changed since the last upgrade or rollback that holds; empty when there was none.
 
-    The recorded state is the one that its operation planned, without the items that the region left out.
+    The recorded state is the one that its operation planned, without the items that the region left out. One that
+    found nothing to do has planned nothing: what holds is then the plan before it.
     """
-    database = system.database
-    records = [*database.records.history(service_id, "upgrade"), *database.records.history(service_id, "rollback")]
-    held = [record for record in records if record.status in (Status.UPGRADED, Status.ROLLBACK)]
-    if not held:
+    planned = [found for kind in ("upgrade", "rollback") if (found := _last_plan(system, service_id, kind)) is not None]
+    if not planned:
         return []
-    steps = database.ledger.steps(max(held, key=lambda record: record.seq).op_id)
-    planned = next(step for step in steps if step.kind == "plan")
-    recorded = Configuration.load(Course.load(planned.request).task(service_id).plan.after)
-    return drift(recorded, live)
+    _, course = max(planned, key=lambda found: found[0])
+    return drift(Configuration.load(course.task(service_id).plan.after), live)
+
+
+def _last_plan(system: System, service_id: str, kind: str) -> tuple[int, Course] | None:
+    """Fence and plan of the last operation of that kind that holds and has written one down."""
+    ledger = system.database.ledger
+    for record in system.database.records.history(service_id, kind):
+        operation = ledger.get(record.op_id) if record.status in (Status.UPGRADED, Status.ROLLBACK) else None
+        if operation is None:
+            continue
+        for step in ledger.steps(record.op_id):
+            if step.kind == "plan":
+                return operation.fence, Course.load(step.request)
+    return None
 
 
 def course_document(system: System, course: Course, held: str | None) -> dict[str, Any]:

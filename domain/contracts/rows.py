@@ -51,7 +51,8 @@ class UpgradeRecords(Protocol):
         """One for each service of the operation, by service id."""
 
     def history(self, service_id: str, kind: str) -> list[UpgradeRecord]:
-        """The service's upgrades or rollbacks, newest first by acceptance."""
+        """The service's upgrades or rollbacks, the one that held it last first, by their fences: no clock can turn that
+        order round, and a group's upgrade that waited for a member may be passed by one that was accepted later."""
 
     def changes(self, service_id: str, limit: int, before: str | None = None) -> list[UpgradeRecord]:
         """Both, newest first by acceptance, behind the operation `before`."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, select
+from sqlalchemy import Connection, case, delete, func, select
 
 from domain.operation import Operation
 from domain.outcome import HoldVersion, SaveVersion
 from domain.upgrade_record import Status, UpgradeRecord
 from storage.sql.sealed import Vault
+from storage.sql.tables import operation
 from storage.sql.transactions import Transactions
 from storage.sql.upgrade_tables import held_version, upgrade_record, version
 
@@ -70,10 +71,15 @@ class SqlUpgradeRecords:
             return [_record(row) for row in connection.execute(wanted.order_by(upgrade_record.c.service_id))]
 
     def history(self, service_id: str, kind: str) -> list[UpgradeRecord]:
-        """Newest first by acceptance."""
-        wanted = select(upgrade_record).where(upgrade_record.c.service_id == service_id, upgrade_record.c.kind == kind)
+        """Newest first by who held the service last."""
+        wanted = (
+            select(upgrade_record)
+            .outerjoin(operation, operation.c.op_id == upgrade_record.c.op_id)
+            .where(upgrade_record.c.service_id == service_id, upgrade_record.c.kind == kind)
+            .order_by(func.coalesce(operation.c.fence, 0).desc(), upgrade_record.c.seq.desc())
+        )
         with self._tx.read() as connection:
-            return [_record(row) for row in connection.execute(wanted.order_by(upgrade_record.c.seq.desc()))]
+            return [_record(row) for row in connection.execute(wanted)]
 
     def changes(self, service_id: str, limit: int, before: str | None = None) -> list[UpgradeRecord]:
         """Both, newest first by acceptance."""

@@ -70,6 +70,12 @@ def test_what_people_changed_since_the_last_upgrade_is_told_before_a_rollback_ov
     assert CANARY not in answer.out
 
 
+def test_an_upgrade_that_changed_nothing_does_not_keep_a_plan_from_being_shown(stage: Stage, names: Names) -> None:
+    """It is among the upgrades that hold, and has written down no plan."""
+    assert [stage.upgrade(names.web).state for _ in range(2)] == [State.SUCCEEDED] * 2
+    assert shown(stage.platform, "rollback", names.web)["drift"] == []
+
+
 def test_a_service_that_was_never_upgraded_has_no_drift_and_nothing_to_go_back_to(stage: Stage, names: Names) -> None:
     assert shown(stage.platform, "upgrade", names.web, "--version", "v2.0")["drift"] == []
     answer = plan(stage.platform, "rollback", names.web)

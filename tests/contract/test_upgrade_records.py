@@ -1,4 +1,4 @@
-"""The port `UpgradeRecords`: what an upgrade came to for each service, in the order of acceptance, and what is held."""
+"""The port `UpgradeRecords`: what an upgrade came to for each service, in which order, and what is held."""
 
 from __future__ import annotations
 
@@ -55,8 +55,22 @@ def test_an_operation_has_one_record_for_each_service_by_service_id(bench: Bench
     assert bench.database.records.of("op-1") == [db, web]
 
 
-def test_the_newest_is_the_one_that_was_accepted_last_not_the_one_that_was_written_last(bench: Bench) -> None:
-    """No clock can turn the order round."""
+def test_the_newest_is_the_one_that_held_the_service_last_though_it_was_accepted_first(bench: Bench) -> None:
+    """A group's upgrade waits for a member, and one of that member alone passes it: whoever rolls the member back
+    wants back what the group's upgrade has replaced."""
+    group = bench.running("web")
+    alone = bench.running("db")
+    passed = replace(RECORD, service_id="db", op_id=alone.operation.op_id, seq=alone.operation.seq)
+    bench.succeed(alone, SaveRecord(passed))
+    bench.database.ledger.reserve(group, ["db"], LEASE)
+    last = replace(passed, op_id=group.operation.op_id, seq=group.operation.seq)
+    bench.succeed(group, SaveRecord(last))
+    assert last.seq < passed.seq
+    assert bench.database.records.history("db", "upgrade") == [last, passed]
+
+
+def test_the_newest_is_not_the_one_that_was_written_last(bench: Bench) -> None:
+    """No clock can turn the order round; without their operations the records have that of acceptance."""
     second, first = replace(RECORD, op_id="op-2", seq=22), replace(RECORD, op_id="op-3", seq=9)
     bench.make(SaveRecord(second))
     bench.now -= 10 * LEASE
