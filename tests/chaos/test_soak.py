@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from domain.errors import BrokerUnavailable
 from tests.fakes.region import RegionDouble
+from tests.prove import soak
 from tests.prove.audit import agreement, audit, ends
 from tests.prove.bench import Bench
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix
 from tests.prove.nodes import LEAST_SECONDS, WARM_SECONDS, Node
+from tests.prove.stacks import Servers
 from tests.simulation.mutants import planted
+from tests.waiting import eventually
 
 NOBODYS = "00000000-0000-7000-8000-000000000000"
 
@@ -101,3 +109,75 @@ def test_a_node_that_holds_ever_more_is_noticed_when_it_was_watched_for_long_eno
     found = node.grows()
     assert len(found) == bool(said)
     assert all(one.startswith(said) for one in found)
+    told, missed = soak.growth(node)
+    assert told.endswith("judged over 5 minutes" if seconds >= LEAST_SECONDS else "not judged: too short")
+    assert len(missed) == (seconds < LEAST_SECONDS)
+
+
+def test_a_soak_that_could_not_judge_something_says_so_and_is_no_violation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody may read silence as "nothing grows"."""
+    said, missed = soak.growth(Node("n", {}, Path("log")))
+    monkeypatch.setattr(soak, "soak", lambda *_: (said, [], missed))
+    monkeypatch.setattr(sys, "argv", ["soak", "--minutes", "1"])
+    assert soak.main() == 0
+    *_, told, last = capsys.readouterr().out.splitlines()
+    assert "not judged: too short" in told
+    assert last.startswith("MISSED memory and files not judged")
+
+
+def test_a_node_that_ends_by_itself_is_told_once_with_how_and_its_last_words(tmp_path: Path) -> None:
+    """Whoever starts it again would otherwise hide every crash."""
+    node = Node("n", {}, tmp_path / "log", ["/bin/sh", "-c", "echo before; echo why; exit 3"])
+    node.start()
+    _ended(node)
+    node.kill()
+    node.kill()
+    assert node.deaths == ["n ended by itself (exit code 3), and its log by: before / why"]
+
+
+def test_a_node_that_is_killed_by_others_is_told_and_one_that_was_to_be_killed_is_not(tmp_path: Path) -> None:
+    """A kernel without memory kills as the proof does."""
+    node = Node("n", {}, tmp_path / "log", ["/bin/sh", "-c", "exec sleep 600"])
+    for _ in range(2):
+        node.start()
+        node.kill()
+    assert node.deaths == []
+    node.start()
+    assert node._process is not None
+    os.kill(node._process.pid, signal.SIGKILL)
+    _ended(node)
+    node.start()
+    node.kill()
+    assert node.deaths == ["n ended by itself (SIGKILL), and its log by: nothing"]
+
+
+def _ended(node: Node) -> None:
+    process = node._process
+    assert process is not None
+    eventually(lambda: process.poll() is not None, what="the process has ended")
+
+
+def test_a_message_whose_repeat_was_not_confirmed_was_accepted_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I1: what was confirmed once is looked for in the end."""
+    monkeypatch.setattr(soak, "REPEATED", 1.0)
+    published = list[str]()
+
+    def publish(event: dict[str, Any]) -> None:
+        published.append(event["id"])
+        if len(published) > 1:
+            raise BrokerUnavailable("it is away")
+
+    with RegionDouble(fenced=True) as region:
+        bench = Bench(tmp_path, region, {})
+        made = soak.Soak(bench, Servers(), 1)
+        monkeypatch.setattr(made, "_wish", lambda: ("soak-0", "create-snapshot", {}))
+        monkeypatch.setattr(bench.publisher, "command", publish)
+        made._load()
+        made._load()
+        bench.close()
+    assert published == ["soak-0/0", "soak-0/0", "soak-0/1"]
+    assert made.messages == bench.asked("soak-0") == ["soak-0/0"]

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.fakes.trees import digest, grow
 from tests.prove import commands
 from tests.prove.audit import audit
 from tests.prove.bench import SECRET, Bench
-from tests.prove.nodes import Node
+from tests.prove.nodes import LEAST_SECONDS, WARM_SECONDS, Node
 from tests.prove.stacks import STACKS, Servers, stack
 
 NAMES = ("chaos-1", "chaos-2")
@@ -38,6 +39,10 @@ MOST_OPEN = 25
 OPEN = [state for state in State if state not in TERMINAL]
 #: Seconds in which all must have ended once the faults have stopped.
 PATIENCE = 300.0
+#: Seconds for which a fault waits until every node has begun.
+BEGIN = 60.0
+#: How many of the messages come twice.
+REPEATED = 0.25
 
 
 class Soak:
@@ -99,6 +104,8 @@ class Soak:
         while not self.bench.over(asked, self.bench.system):
             if time.monotonic() > until:
                 return False
+            for node in self.nodes:
+                node.start()
             time.sleep(0.5)
         return True
 
@@ -126,13 +133,15 @@ class Soak:
             service, kind, data = self._wish()
             message = f"{service}/{next(self._numbers)}"
             event = command(kind, message, data) | {"subject": f"tenant/{TENANT}/service/{service}"}
-            for _ in range(self.draw.choice((1, 1, 1, 2))):
-                self.bench.publisher.command(event)
+            self.bench.publisher.command(event)
         except BackstayError:
             return  # not confirmed: not accepted, and nothing is promised
         self.messages.append(message)
         self.asked[kind] += 1
         self.bench.note_asked(service, message)
+        if self.draw.random() < REPEATED:
+            with suppress(BackstayError):  # it was confirmed before
+                self.bench.publisher.command(event)
 
     def _wish(self) -> tuple[str, str, dict[str, Any]]:
         if self.draw.random() < 0.3:
@@ -167,10 +176,20 @@ class Soak:
 
     def _freeze(self) -> None:
         """Mostly for longer than the lease, so that the other one takes over."""
+        self._all_ready()  # SQLite's lock may be frozen with it, and nobody can start then
         node = self.draw.choice(self.nodes)
         node.freeze()
         time.sleep(self.draw.choice((self.draw.uniform(1, LEASE), *[self.draw.uniform(LEASE + 1, 2 * LEASE)] * 3)))
         node.thaw()
+
+    def _all_ready(self) -> None:
+        """A node that is started while its database is away ends at once, for whoever runs it to start it again: that
+        is no death. One that has begun must live."""
+        until = time.monotonic() + BEGIN
+        while not all(node.ready() for node in self.nodes) and time.monotonic() < until:
+            for node in self.nodes:
+                node.start()
+            time.sleep(0.1)
 
     def _region(self) -> None:
         self._region_called()
@@ -185,15 +204,20 @@ class Soak:
         self._calls = None
 
     def _servers(self) -> None:
+        self._all_ready()
         server = self.draw.choice(list(self.servers.running.values()))
         self.faults[f"killed {server.name}"] += 1
         server.kill()
         time.sleep(self.draw.uniform(0, 5))
         server.start()
 
+    def deaths(self) -> list[str]:
+        """Every end of a node that nobody ordered."""
+        return [death for node in self.nodes for death in node.deaths]
 
-def soak(name: str, seconds: float, seed: int, home: Path) -> tuple[str, list[str]]:
-    """What was done, in a paragraph; and what is wrong."""
+
+def soak(name: str, seconds: float, seed: int, home: Path) -> tuple[str, list[str], list[str]]:
+    """What was done, in a paragraph; what is wrong; and what could not be judged."""
     with stack(name, home) as (environment, servers), RegionDouble(fenced=True) as region:
         made = Soak(Bench(home, region, environment), servers, seed)
         try:
@@ -204,7 +228,9 @@ def soak(name: str, seconds: float, seed: int, home: Path) -> tuple[str, list[st
         finally:
             for node in made.nodes:
                 node.kill()
+        bad += made.deaths()
         bad += made.nodes[0].grows()
+        judged, missed = growth(made.nodes[0])
         memory = max(node.most_memory for node in made.nodes) // 1024
         files = max(node.most_files for node in made.nodes)
         find = made.bench.system.database.find_by_message
@@ -213,9 +239,19 @@ def soak(name: str, seconds: float, seed: int, home: Path) -> tuple[str, list[st
         made.bench.close()
         return (
             f"{STACKS[name]}: {len(made.messages)} accepted commands {dict(made.asked)}, ended {dict(states)}; "
-            f"faults {dict(made.faults)}; at most {memory} MiB and {files} files in one node",
+            f"faults {dict(made.faults)}; at most {memory} MiB and {files} files in one node; {judged}",
             bad,
+            missed,
         )
+
+
+def growth(node: Node) -> tuple[str, list[str]]:
+    """Whether it was judged what that node holds ever more of, in words; and what was missed where it was not."""
+    if node.judged:
+        return f"memory and files judged over {node.judged / 60:.0f} minutes", []
+    least = (WARM_SECONDS + LEAST_SECONDS) / 60
+    told = "memory and files not judged: too short"
+    return told, [f"{told}, the one that is never killed must be looked at for {least:.0f} minutes"]
 
 
 def main() -> int:
@@ -226,9 +262,12 @@ def main() -> int:
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"seed {options.seed}, logs in {home}", flush=True)
-    told, bad = soak(options.stack, options.minutes * 60, options.seed, home)
+    told, bad, missed = soak(options.stack, options.minutes * 60, options.seed, home)
     print(told)
-    print(*(f"VIOLATION {line}" for line in bad), sep="\n")
+    for line in bad:
+        print(f"VIOLATION {line}")
+    for line in missed:
+        print(f"MISSED {line}")
     if not bad:
         shutil.rmtree(home, ignore_errors=True)
     return 1 if bad else 0
