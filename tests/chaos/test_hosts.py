@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from domain.operation import Operation, State
 from tests.chaos.victim import Death
 from tests.fakes.region import RegionDouble
 from tests.prove import clocks, full, namespace
 from tests.prove.bench import Bench
+from tests.prove.lack import is_lack
+from tests.prove.parted import Hand
 from tests.servers.ports import LOOPBACK
 
 CONNECT = """
@@ -50,7 +58,30 @@ def test_a_store_that_is_full_is_waited_for_and_named_and_nothing_is_lost(tmp_pa
         cases.case("create", "store", "blocks", 0, Death("claim.after-commit", 1), keep=False, ask=False)
         cases.bench.close()
     assert cases.bad == []
-    assert (cases.reached, dict(cases.ends)) == (1, {"waiting: store-unavailable": 1})
+    assert (cases.reached, cases.asleep, dict(cases.ends)) == (1, 0, {"waiting: store-unavailable": 1})
+
+
+@pytest.mark.skipif(bool(full.missing()), reason=f"no disk can be filled here: {full.missing()}")
+def test_a_disk_that_is_full_and_that_nobody_writes_to_is_no_point(tmp_path: Path) -> None:
+    """What nobody has noticed proves nothing."""
+    with full.disks(tmp_path / "data"), RegionDouble(fenced=True) as region:
+        cases = full.Full(Bench(tmp_path, region, full.environment(tmp_path / "data")))
+        cases.case("create", "live trees", "blocks", 0, Death("settle.before-commit", 1), keep=False, ask=False)
+        cases.bench.close()
+    assert cases.bad == []
+    assert (cases.reached, cases.asleep, cases.lack.met()) == (0, 1, "")
+
+
+def test_a_database_without_room_is_a_lack_and_one_with_a_wrong_question_is_not(tmp_path: Path) -> None:
+    """SQLite's errors are none of the system's."""
+    with sqlite3.connect(tmp_path / "database") as connection:
+        connection.execute("CREATE TABLE t (c)")
+        connection.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError, match="full") as full_:
+            connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        with pytest.raises(sqlite3.OperationalError) as wrong:
+            connection.execute("SELECT nothing")
+    assert (is_lack(full_.value), is_lack(wrong.value)) == (True, False)
 
 
 @pytest.mark.skipif(bool(namespace.missing()), reason=f"no network can be parted here: {namespace.missing()}")
@@ -75,12 +106,57 @@ def test_a_wire_to_a_namespace_is_cut_in_both_ways_and_healed() -> None:
     assert found == ["there", "silence", "refused", "there"]
 
 
+def test_what_a_node_had_in_hand_when_it_was_cut_off_must_be_taken_over_where_another_may() -> None:
+    """What its directory binds waits for it, and what was settled on the way was in hand no more."""
+    one = Operation(1, "1", "/s", "1", "k", "t", "s", State.RUNNING, {}, fence=3, lease_until=1)
+    lingers, bound, taken, settled = (
+        replace(one, op_id=name, message_id=name, node=node)
+        for name, node in (("lingers", None), ("bound", "n"), ("taken", None), ("settled", None))
+    )
+    now = {
+        "lingers": lingers,
+        "bound": bound,
+        "taken": replace(taken, fence=4),
+        "settled": replace(settled, state=State.SUCCEEDED, lease_until=0),
+    }
+    database = SimpleNamespace(find_by_message=lambda _source, message: now[message])
+    bench: Any = SimpleNamespace(system=SimpleNamespace(database=database), locked_by=lambda *_: False)
+    hand = Hand(bench, [lingers, bound, taken, settled])
+    hand.look()
+    assert (hand.left(), hand.lacking(), list(hand.taken)) == ([lingers, bound], [lingers], ["taken"])
+
+
 def _greet(server: socket.socket) -> None:
     with suppress(OSError):  # it is closed when the test is over
         while True:
             other, _ = server.accept()
             with other:
                 other.sendall(b"!")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["2026-01-01T00:01Z", "2026-01-01T00:02Z"], []),
+        ([], ["s: 2026-01-01T00:01Z was never asked for", "s: 2026-01-01T00:02Z was never asked for"]),
+        (
+            ["2026-01-01T00:01Z", "2026-01-01T00:02Z", "2026-01-01T00:02Z"],
+            ["s: 2026-01-01T00:02Z was asked for 2 times"],
+        ),
+        (
+            ["2026-01-01T00:01Z", "2026-01-01T00:02Z", "2026-02-01T00:02Z"],
+            ["s: 2026-02-01T00:02Z was asked for, when there was no schedule"],
+        ),
+    ],
+)
+def test_a_schedule_asks_once_for_every_minute_of_a_right_clock_and_for_no_other(
+    asked: list[str], said: list[str]
+) -> None:
+    """I25: between 0:00:30 and 0:02:30 there are two."""
+    midnight = 1_767_225_600
+    wanted = clocks.minutes(midnight + 30, midnight + 150)
+    assert clocks.mistimed("s", Counter(asked), wanted, wanted) == said
+    assert clocks.minutes(midnight + 1, midnight + 59) == []
 
 
 @pytest.mark.skipif(bool(clocks.missing()), reason=clocks.missing())

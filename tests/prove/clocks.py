@@ -8,14 +8,17 @@ must delete nothing, schedules ask once for each minute, and a far deadline pass
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from domain.due import stamp
 from domain.errors import BackstayError
 from domain.operation import Operation, State
 from domain.snapshot import SnapshotState
@@ -39,6 +42,8 @@ OWN = ("+0", f"-{3 * HOUR}", f"+{3 * HOUR}", f"-{30 * DAY}", f"+{40 * DAY}", "+0
 SHARED = ("+0", "-600", "+600", f"-{3 * HOUR}", f"+{3 * HOUR}", "+0 x2")
 #: So many services have a retention policy and a schedule.
 KEEPING = 4
+#: Seconds in which another scheduler has taken over and asked for what its predecessor left: its lease, and more.
+MAKE_UP = 60.0
 #: What the source of a command has that a schedule asked for.
 SCHEDULE = "/schedule"
 #: Under libfaketime time.sleep fails: the kernel is asked to sleep until a moment of a clock that is not faked.
@@ -56,7 +61,9 @@ class Clocks(Soak):
     def __init__(self, bench: Bench, seed: int, *, shared: bool) -> None:
         super().__init__(bench, Servers(), seed)
         self.rates = SHARED if shared else OWN
-        self.began, self.rested, self.scheduled = time.time(), 0.0, 0
+        #: By a right clock: when schedules may first have been there, surely were, still must ask, and may no more.
+        self.opened = self.began = self.rested = self.closed = time.time()
+        self.scheduled, self.judged = 0, ""
         self.files = [bench.home / f"clock-{name}" for name in NAMES]
         if shared:
             self.files[1] = self.files[0]
@@ -72,13 +79,16 @@ class Clocks(Soak):
     def prepare(self) -> None:
         """What must not be done at a wrong time: retention, schedules."""
         super().prepare()
-        self.began = time.time()
+        self.opened = time.time()
         for service in self.services[:KEEPING]:
             if self.rates is OWN:
                 self.bench.ask(service, "set-retention", {"policy": {"within_days": 2}})
+            # Where time itself jumps, every minute of hours would be made up for.
+            exact = {"catch_up": "all", "coalesce": False} if self.rates is OWN else {}
             wish = {"kind": "create-snapshot", "service": service, "cron": "* * * * *"}
-            self.bench.ask(service, "set-schedule", wish)
+            self.bench.ask(service, "set-schedule", wish | exact)
         self._all_over()
+        self.began = time.time()
 
     def _fault(self) -> None:
         file = self.draw.choice(self.files)
@@ -106,12 +116,15 @@ class Clocks(Soak):
         for file in self.files:
             set_clock(file, "+0")
         self.rested = time.time()
+        until = time.monotonic() + MAKE_UP
+        while self.rates is OWN and not self._all_asked() and time.monotonic() < until:
+            time.sleep(0.5)
         for service in self.services[:KEEPING]:
             self.bench.ask(service, "pause-schedule", {"reason": "the proof is over"})
             if self.rates is OWN:
                 self.bench.ask(service, "apply-retention", {}, "in the end")
         self.ended = self._all_over() and self.ended
-        until = time.monotonic() + PATIENCE
+        self.closed, until = time.time(), time.monotonic() + PATIENCE
         while self.ended and self.bench.system.database.list_operations(states=OPEN, limit=1):  # schedules asked too
             self.ended = time.monotonic() < until
             time.sleep(0.5)
@@ -134,18 +147,27 @@ class Clocks(Soak):
                 bad.append(f"snapshot {one.op_id} was deleted by nobody")
             elif self.rates is OWN and not one.created_at <= row.taken_at <= one.updated_at:
                 bad.append(f"snapshot {one.op_id} is dated {row.taken_at}, its operation {one.created_at}")
-        asked = Counter(one.service_id for one in operations if SCHEDULE in one.source)
-        self.scheduled = sum(asked.values())
-        return bad + (self._out_of_time(asked) if self.rates is OWN else [])  # else time itself has jumped
+        return bad + self._out_of_time([one for one in operations if SCHEDULE in one.source])
 
-    def _out_of_time(self, asked: Counter[str]) -> list[str]:
-        """Services whose schedule asked too often, too seldom, or never."""
-        minutes = (self.rested - self.began) / 60
-        return [
-            f"{service} was asked for {asked[service]} times in {minutes:.1f} minutes"
-            for service in self.services[:KEEPING]
-            if not minutes - 3 < asked[service] < minutes + 2
-        ]
+    def _out_of_time(self, asked: list[Operation]) -> list[str]:
+        """Of every schedule; and in words, which minutes were judged."""
+        self.scheduled, bad = len(asked), list[str]()
+        wanted = minutes(self.began, self.rested) if self.rates is OWN else []
+        self.judged = f"each of {len(wanted)} nominal minutes of {KEEPING} schedules judged"
+        if self.rates is not OWN:
+            self.judged = "schedules judged by what is asked for twice: time itself has jumped"
+        elif not wanted:
+            self.judged = "schedules not judged: no nominal minute in so short a time"
+        may_be = minutes(self.opened, self.closed) if self.rates is OWN else None
+        for service in self.services[:KEEPING]:
+            times = Counter(nominal(one) for one in asked if one.service_id == service)
+            bad += mistimed(service, times, wanted, list(times) if may_be is None else may_be)
+        return bad
+
+    def _all_asked(self) -> bool:
+        """Whether what must have been asked for has been."""
+        wanted = {(service, at) for service in self.services[:KEEPING] for at in minutes(self.began, self.rested)}
+        return wanted <= {(one.service_id, nominal(one)) for one in self._operations() if SCHEDULE in one.source}
 
     def _operations(self) -> list[Operation]:
         found, before = list[Operation](), None
@@ -153,6 +175,25 @@ class Clocks(Soak):
             found += page
             before = page[-1].op_id
         return found
+
+
+def minutes(after: float, until: float) -> list[str]:
+    """The nominal minutes between two moments of a right clock, as schedules write them."""
+    return [stamp(minute * 60_000) for minute in range(math.floor(after / 60) + 1, math.floor(until / 60) + 1)]
+
+
+def mistimed(service: str, times: Counter[str], wanted: Sequence[str], may_be: Sequence[str]) -> list[str]:
+    """Minutes for which a schedule has asked more than once, or has not asked, or which it had no business with."""
+    return [
+        *(f"{service}: {at} was asked for {count} times" for at, count in times.items() if count > 1),
+        *(f"{service}: {at} was never asked for" for at in wanted if at not in times),
+        *(f"{service}: {at} was asked for, when there was no schedule" for at in times if at not in may_be),
+    ]
+
+
+def nominal(asked: Operation) -> str:
+    """The time for which a schedule has asked for it."""
+    return asked.message_id.split("/")[1]
 
 
 def prepared(home: Path) -> Path:

@@ -1,7 +1,7 @@
 """Full disks: blocks or inodes are gone at a failpoint, somebody looks, room is made, and everything must end well.
 
-The places are small file systems in memory, one for each thing that an embedded node writes. A point counts when its
-disk was full. Needs root.
+The places are small file systems in memory, one for each thing that an embedded node writes. A point counts when the
+node has met the lack of room: when a write of its own failed, or a guard of its own held it back. Needs root.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tests.fakes.region import RegionDouble
 from tests.prove.bench import SOURCE, WAITING, Bench
 from tests.prove.cases import Case, case, until
 from tests.prove.commands import SCENARIOS
+from tests.prove.lack import Lack
 from tests.prove.matrix import Matrix
 from tests.prove.promises import broken, whole
 from workers import room
@@ -49,7 +50,7 @@ WRITING = ("create", "restore", "drill", "import", "export", "repack", "forget",
 #: Seconds after which what has neither ended nor said why it waits is looked at as it is: little where it may be
 #: unable to say anything, and elsewhere more than any attempt takes.
 LOOK_SECONDS, PATIENCE = 4.0, 60.0
-BALLAST, FILLED = ".ballast", "full"
+BALLAST = ".ballast"
 #: How often it is tried to take what the node may be taking, too.
 TRIES = 100
 #: What nobody can write anything down without, so that nothing can be said of it either.
@@ -83,31 +84,32 @@ def environment(data: Path) -> dict[str, str]:
 
 
 def fill(folder: Path, kind: str, left: int, done: Path) -> None:
-    """Take what is free, but for so much; then say whether it is gone."""
-    taken = _blocks_taken(folder, left) if kind == "blocks" else _inodes_taken(folder, left)
-    done.write_text(FILLED if taken else "others were quicker")
+    """Take what is free, but for so much; then say that it is done."""
+    if kind == "blocks":
+        _take_blocks(folder, left)
+    else:
+        _take_inodes(folder, left)
+    done.touch()
 
 
-def _blocks_taken(folder: Path, left: int) -> bool:
+def _take_blocks(folder: Path, left: int) -> None:
     with (folder / BALLAST).open("wb") as file:
         for _ in range(TRIES):
             found, size = os.statvfs(folder), os.fstat(file.fileno()).st_blocks * 512
             more = found.f_bavail * found.f_frsize - left
             if more <= 0:
-                return True
+                return
             with suppress(OSError):  # the node has taken some of it meanwhile
                 os.posix_fallocate(file.fileno(), 0, size + more)
-    return False
 
 
-def _inodes_taken(folder: Path, left: int) -> bool:
+def _take_inodes(folder: Path, left: int) -> None:
     (folder / BALLAST).mkdir(exist_ok=True)
     for number in range(INODES + TRIES):
         if os.statvfs(folder).f_favail <= left:
-            return True
+            return
         with suppress(OSError):  # the node has taken the last one meanwhile
             (folder / BALLAST / str(number)).touch()
-    return False
 
 
 def make_room(folder: Path) -> None:
@@ -128,7 +130,8 @@ class Full:
             free: bench.settings_with(BACKSTAY_LEASE_SECONDS="3", **({"BACKSTAY_KEEP_FREE": "0"} if free else {}))
             for free in (False, True)
         }
-        self.reached = 0
+        self.reached = self.asleep = 0  # runs that met the lack of room, and runs in which nobody noticed it
+        self.lack = Lack(bench.home / "lack")
         self.bad: list[str] = []
         self.ends: Counter[str] = Counter()
 
@@ -145,20 +148,27 @@ class Full:
         folder, what = bench.home / "data" / PLACES[place], f"{name}: {kind} of {place} gone at {death}, {left} left"
         wanted = SCENARIOS[name].act(bench, service)
         self.filled.unlink(missing_ok=True)
+        self.lack.forget()
         strike = partial(fill, folder, kind, left, self.filled)
         if death is None:
             strike()
         finished = partial(bench.over, list(wanted))
         settings = self.settings[not keep]
         log = bench.home / "log" if keep else Path("/dev/full")
-        pid = victim.start_node(settings, finished, bench.home / "full", death, log=log, strike=strike)
+        with self.lack.watched():
+            pid = victim.start_node(settings, finished, bench.home / "full", death, log=log, strike=strike)
         found = self._looked(list(wanted), pid, LOOK_SECONDS if place in SILENT else PATIENCE)
-        bad = [sentence for one in found for sentence in self._dishonest(one, place, wanted[one.message_id])]
+        ends = Counter[str]()
+        bad = [sentence for one in found for sentence in self._dishonest(one, place, wanted[one.message_id], ends)]
         bad += whole(bench, service)
         if ask and self.filled.exists():
             bad += self._doctor(folder)
-        self.reached += self.filled.exists() and self.filled.read_text() == FILLED
         make_room(folder)
+        if self.lack.met():
+            self.reached += 1
+            self.ends += ends
+        else:
+            self.asleep += 1
         end = victim.end_of(pid, bench.home / "full")
         bad += [] if end.exit_code == 0 else [f"not finished with room again ({end.exit_code})"]
         bad += self._again(name, service, wanted)
@@ -186,18 +196,18 @@ class Full:
             return [one for one in found if one is not None]
         return []
 
-    def _dishonest(self, one: Operation, place: str, wanted: State) -> list[str]:
+    def _dishonest(self, one: Operation, place: str, wanted: State, ends: Counter[str]) -> list[str]:
         """What it says of its end, or of its waiting, must be true and of use."""
         folder, ended = self.bench.home / "data" / PLACES[place], one.state in TERMINAL
         if one.state is wanted:
-            self.ends["ended all the same"] += 1
+            ends["ended all the same"] += 1
             return []
         said = str(one.outcome or {}) if ended else self.bench.why_waiting(one.op_id)
         if not said and (place in SILENT or one.message_id.endswith(WAITING)):
-            self.ends["waiting for the database or the spool"] += 1
+            ends["waiting for the database or the spool"] += 1
             return []
         code = one.error_code if ended else said.partition(":")[0]
-        self.ends[f"{one.state} {code}" if ended else f"waiting: {code}"] += 1
+        ends[f"{one.state} {code}" if ended else f"waiting: {code}"] += 1
         bad = []
         if code == "internal-error":
             bad.append(f"a bug of ours: {said}")

@@ -40,8 +40,13 @@ def _full(home: Path, seconds: float, lines: list[Line]) -> None:
         lines.append(Line(proof, f"not done: {lacks}", 0))
         return
     found = full.run(home, seconds, random.Random(time.time_ns()))
-    ends = ", ".join(f"{count} {end}" for end, count in found.ends.most_common())
-    lines.append(Line(proof, "blocks or inodes gone at a failpoint", found.reached, tuple(found.bad), ends))
+    more = [f"{count} {end}" for end, count in found.ends.most_common()]
+    more += [f"{found.asleep} runs met no lack of room"] if found.asleep else []
+    lines.append(
+        Line(
+            proof, "blocks or inodes gone at a failpoint, and missed", found.reached, tuple(found.bad), ", ".join(more)
+        )
+    )
 
 
 def _parted(home: Path, seconds: float, lines: list[Line]) -> None:
@@ -51,8 +56,11 @@ def _parted(home: Path, seconds: float, lines: list[Line]) -> None:
         return
     made, bad = parted.run(home, seconds, time.time_ns())
     cuts = sum(made.faults.values())
-    done = f"{dict(made.faults)}, {LEASE} s of lease and up to {parted.TAKEOVER + 5:.0f} s more"
-    more = f"{made.held} operations in hand when cut off, {made.passed_on} taken over; {len(made.messages)} commands"
+    done = f"{dict(made.faults)}, {LEASE} s of lease and at least {parted.BEYOND:.0f} s more"
+    more = (
+        f"{made.held} operations in hand when cut off, {made.passed_on} taken over, at most {made.latest:.1f} s after "
+        f"the lease; {made.idle} shorter cuts met none; {len(made.messages)} commands"
+    )
     lines.append(Line(proof, done, cuts, tuple(bad), more))
 
 
@@ -62,5 +70,5 @@ def _clocks(home: Path, seconds: float, lines: list[Line], *, shared: bool) -> N
         lines.append(Line(proof, f"not done: {lacks}", 0))
         return
     made, bad = clocks.run(home, seconds, time.time_ns(), shared=shared)
-    more = f"{len(made.messages)} commands, {made.scheduled} more by schedules"
+    more = f"{len(made.messages)} commands, {made.scheduled} more by schedules; {made.judged}"
     lines.append(Line(proof, f"jumps to {dict(made.faults)}", sum(made.faults.values()), tuple(bad), more))

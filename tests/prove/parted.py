@@ -26,8 +26,48 @@ from tests.prove.stacks import Servers
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 
+ACTIVE = (State.RUNNING, State.COMPENSATING)
+#: Seconds that every cut which meets work lasts beyond the lease, at least.
+BEYOND = 5.0
 #: Seconds after the end of a lease within which another has taken over, on a machine that is very busy.
 TAKEOVER = 20.0
+#: Seconds more where the row is locked by a transaction that was cut: then PostgreSQL ends it.
+IDLE = 30.0
+#: Seconds for which a cut waits for work.
+BUSY = 20.0
+
+
+class Hand:
+    """What a node has in hand when it is cut off, and what becomes of it. It is looked at from the side of the
+    database, after the cut: what was done on the way there is done, and was in hand no more."""
+
+    def __init__(self, bench: Bench, held: list[Operation]) -> None:
+        self._bench, self.held = bench, held
+        self.locked = bench.locked_by(0, [one.op_id for one in held])
+        self.taken: dict[str, float] = {}  # seconds after the end of its lease at which another had it
+
+    def look(self) -> None:
+        """Write down what another has taken over by now."""
+        for one in self.held:
+            if one.op_id not in self.taken and self._now(one).fence > one.fence:
+                self.taken[one.op_id] = time.time() - one.lease_until / 1000
+
+    def left(self) -> list[Operation]:
+        """What still stands as the node has left it."""
+        return [
+            one
+            for one in self.held
+            if (now := self._now(one)).fence == one.fence and now.lease_until and now.state in ACTIVE
+        ]
+
+    def lacking(self) -> list[Operation]:
+        """Of that, what another may take: a directory binds to its node."""
+        return [one for one in self.left() if one.node is None]
+
+    def _now(self, one: Operation) -> Operation:
+        found = self._bench.system.database.find_by_message(one.source, one.message_id)
+        assert found is not None, f"{one.message_id} was lost"
+        return found
 
 
 class Parted(Soak):
@@ -35,7 +75,9 @@ class Parted(Soak):
 
     def __init__(self, bench: Bench, seed: int, spaces: list[Namespace], ports: list[int]) -> None:
         super().__init__(bench, Servers(), seed)
-        self.spaces, self.held, self.passed_on, self.late = spaces, 0, 0, list[str]()
+        self.spaces, self.late = spaces, list[str]()
+        #: Operations in hand, and taken over; cuts that met none; the latest takeover, seconds after the lease.
+        self.held, self.passed_on, self.idle, self.latest = 0, 0, 0, 0.0
         self.nodes = [
             Node(name, _over(space, ports, bench.environment(
                 BACKSTAY_LEASE_SECONDS=str(LEASE), BACKSTAY_APPS_ROOT=str(self.apps[name]))),
@@ -45,30 +87,38 @@ class Parted(Soak):
 
     def _fault(self) -> None:
         number, how = self.draw.randrange(len(self.spaces)), self.draw.choice(CUTS)
-        until = time.monotonic() + 10
-        while not (held := self._held_by(NAMES[number])) and time.monotonic() < until:
+        self._until_busy(NAMES[number])
+        self.spaces[number].cut(how)
+        began, hand = time.monotonic(), Hand(self.bench, self._held_by(NAMES[number]))
+        least = LEASE + self.draw.uniform(BEYOND, 3 * BEYOND) if hand.held else self.draw.uniform(1, LEASE)
+        most = LEASE + TAKEOVER + (IDLE if hand.locked else 0)
+        while (passed := time.monotonic() - began) < least or (passed < most and hand.lacking()):
+            self._load()
+            hand.look()
+            time.sleep(0.2)
+        self.late += [f"nobody took over {one.kind} {one.op_id} in {passed:.0f} s" for one in hand.lacking()]
+        self.spaces[number].heal()
+        self._count(how, hand)
+
+    def _until_busy(self, name: str) -> None:
+        """Mostly something is in hand then that another node may take."""
+        until = time.monotonic() + BUSY
+        while all(one.node for one in self._held_by(name)) and time.monotonic() < until:
             self._load()
             time.sleep(0.05)
-        self.spaces[number].cut(how)
-        began, length = time.monotonic(), LEASE + self.draw.uniform(3, TAKEOVER + 5)
-        while time.monotonic() < began + length:
-            self._load()
-            time.sleep(0.2)
-        self.passed_on += sum(self._passed_on(one) for one in held)
-        if length > LEASE + TAKEOVER:
-            self.late += [f"nobody took over {one.kind} {one.op_id}" for one in self._held_by(NAMES[number])
-                          if one.node is None and one.op_id in {each.op_id for each in held}]  # fmt: skip
-        self.spaces[number].heal()
-        self.faults[how] += 1
-        self.held += len(held)
 
-    def _passed_on(self, one: Operation) -> bool:
-        found = self.bench.system.database.find_by_message(one.source, one.message_id)
-        return found is not None and found.fence > one.fence
+    def _count(self, how: str, hand: Hand) -> None:
+        """A point is a cut that met work."""
+        if not (met := len(hand.taken) + len(hand.left())):
+            self.idle += 1
+            return
+        self.faults[how] += 1
+        self.held, self.passed_on = self.held + met, self.passed_on + len(hand.taken)
+        self.latest = max(self.latest, *hand.taken.values(), 0.0)
 
     def _held_by(self, name: str) -> list[Operation]:
         try:
-            active = self.bench.system.database.list_operations(states=[State.RUNNING, State.COMPENSATING], limit=100)
+            active = self.bench.system.database.list_operations(states=list(ACTIVE), limit=100)
         except BackstayError:
             return []
         return [one for one in active if one.lease_until and (one.owner or "").startswith(f"{name}|")]
@@ -104,14 +154,15 @@ def run(home: Path, seconds: float, seed: int) -> tuple[Parted, list[str]]:
 
 def audited(made: Soak, seconds: float, besides: Callable[[], list[str]]) -> list[str]:
     """Prepare, go on for so long, let everything end, look at everything, and at what only this proof is about."""
+    bad = list[str]()
     try:
         made.prepare()
         made.run(seconds)
-        bad = [] if made.ended else ["not everything had ended"]
+        bad += [] if made.ended else ["not everything had ended"]
         case("the audit", lambda: bad.extend(audit(made.bench, made.messages, made.services, made.installed)), bad)
         case("the look at the rest", lambda: bad.extend(besides()), bad)
-        return bad
     finally:
         for node in made.nodes:
             node.kill()
         made.bench.close()
+    return bad + made.deaths()
