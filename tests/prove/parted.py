@@ -31,8 +31,8 @@ ACTIVE = (State.RUNNING, State.COMPENSATING)
 BEYOND = 5.0
 #: Seconds after the end of a lease within which another has taken over, on a machine that is very busy.
 TAKEOVER = 20.0
-#: Seconds more where the row is locked by a transaction that was cut: then PostgreSQL ends it.
-IDLE = 30.0
+#: Seconds more where the row is locked by a transaction that was cut: PostgreSQL ends it after the length of a lease.
+IDLE = float(LEASE)
 #: Seconds for which a cut waits for work.
 BUSY = 20.0
 
