@@ -75,6 +75,17 @@ def request_hash(command: Command) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def digest(envelope: Envelope) -> str:
+    """Hex SHA-256 over what makes a message this one and no other: its bytes and, where there are any, the headers
+    that are attributes, with the content type that says how to read them. Headers that a broker adds on the way do
+    not count, so that a message has the same digest each time it is delivered."""
+    attributes = _headers(envelope)
+    if not attributes:
+        return hashlib.sha256(envelope.body).hexdigest()
+    named = json.dumps([envelope.content_type.lower(), sorted(attributes.items())]).encode("ascii")
+    return hashlib.sha256(hashlib.sha256(named).digest() + envelope.body).hexdigest()
+
+
 def reject(envelope: Envelope, error: InvalidMessage) -> Rejected:
     """The dead letter for a message that `decode` or the payload's model refused."""
     readable = _readable(envelope)
@@ -89,7 +100,15 @@ def reject(envelope: Envelope, error: InvalidMessage) -> Rejected:
         kind=found[1] if found else None,
         subject=_legible(readable, "subject"),
         reply_to=_legible(readable, "replyto", _ROUTING_KEY),
-        headers={name[:255]: str(value)[:255] for name, value in islice(_texts(envelope), _KEPT_HEADERS)},
+        headers=_kept(envelope),
+        digest=digest(envelope),
+    )
+
+
+def unjudged(envelope: Envelope, sentence: str) -> Rejected:
+    """The dead letter of a message that must not be looked into any more, with what replaying it needs."""
+    return Rejected(
+        raw=envelope.body, reason="invalid", sentence=sentence, headers=_kept(envelope), digest=digest(envelope)
     )
 
 
@@ -136,6 +155,10 @@ def _headers(envelope: Envelope) -> dict[str, Any]:
         if prefix:
             found[lower.removeprefix(prefix)] = value
     return found
+
+
+def _kept(envelope: Envelope) -> dict[str, str]:
+    return {name[:255]: value[:255] for name, value in islice(_texts(envelope), _KEPT_HEADERS)}
 
 
 def _texts(envelope: Envelope) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,6 @@ message can hold back the others: one that makes the judge fail again and again 
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import structlog
 from kombu import Connection, Consumer, Message
 
 from domain.contracts import Accepted, Clock, Inbox, Receipt, Rejected
+from domain.decoding import digest, unjudged
 from domain.errors import DatabaseUnavailable
 from domain.failpoint import failpoint
 from domain.message import Envelope
@@ -64,7 +64,7 @@ class Ingress:
         self._paused = self._connected = False
         self._turned_at = clock.boottime()
         self._judging: Envelope | None = None
-        self._crashes: Counter[bytes] = Counter()
+        self._crashes: Counter[str] = Counter()
 
     def start(self) -> None:
         """Begin to take messages."""
@@ -91,7 +91,7 @@ class Ingress:
         self._turned_at = self._clock.boottime()
         self._buffer.clear()  # whatever an earlier connection had delivered will be delivered again
         if self._judging is not None:  # that is where the loop was interrupted
-            self._crashes[_digest(self._judging)] += 1
+            self._crashes[digest(self._judging)] += 1
             self._judging = None
         with connect(self._url, **self._options) as connection:
             channel = connection.channel()
@@ -172,9 +172,9 @@ class Ingress:
         return True
 
     def _decide(self, envelope: Envelope) -> Accepted | Rejected:
-        if self._crashes and self._crashes[_digest(envelope)] >= CRASHES:
+        if self._crashes and self._crashes[digest(envelope)] >= CRASHES:
             sentence = f"judging the message failed {CRASHES} times with an error of Backstay itself; see its log"
-            return Rejected(raw=envelope.body, reason="invalid", sentence=sentence)
+            return unjudged(envelope, sentence)
         self._judging = envelope
         item = self._judge(envelope)
         self._judging = None
@@ -187,10 +187,6 @@ class Ingress:
             if isinstance(item, Rejected):
                 log.warning("message.rejected", reason=item.reason, detail=item.sentence, letter=receipt.dead_letter_id)
         self._on_accepted(counts["accepted"], counts["duplicate"], counts["rejected"] + counts["key-reused"])
-
-
-def _digest(envelope: Envelope) -> bytes:
-    return hashlib.sha256(envelope.body).digest()
 
 
 def _envelope(message: Message) -> Envelope:

@@ -36,6 +36,7 @@ class Rejected:
     subject: str | None = None
     reply_to: str | None = None
     headers: dict[str, Any] = field(default_factory=dict, repr=False)
+    digest: str = ""  # hex, as `decoding.digest` makes it; "" where the bytes alone are the message
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy import text as text_sql
 
 from domain.contracts import Accepted, Event, Rejected
@@ -67,7 +67,6 @@ def keep_operation(
 
 def keep_rejected(tx: Transactions, connection: Connection, vault: Vault, item: Rejected, now: int) -> str:
     """The letter of a message that cannot become an operation; the publisher is told, once, if possible."""
-    digest = hashlib.sha256(item.raw).hexdigest()
     letter_id, seen = _keep(
         tx,
         connection,
@@ -80,7 +79,7 @@ def keep_rejected(tx: Transactions, connection: Connection, vault: Vault, item: 
         sentence=item.sentence,
         fingerprint=fingerprint(item.kind, item.reason, item.sentence),
         raw=item.raw,
-        raw_digest=digest,
+        raw_digest=_digest_of(connection, item),
         headers={name: str(value) for name, value in item.headers.items()},
         now=now,
     )
@@ -115,6 +114,26 @@ def keep_reused(tx: Transactions, connection: Connection, vault: Vault, item: Ac
         now=now,
     )
     return letter_id
+
+
+def _digest_of(connection: Connection, item: Rejected) -> str:
+    """What the letter is found by. Release 0.1 took the bytes alone: its letter about the same message is the one to
+    count, and that about another message with the same bytes is not."""
+    bytes_alone = hashlib.sha256(item.raw).hexdigest()
+    if item.digest in ("", bytes_alone):
+        return bytes_alone
+    if not (item.source and item.message_id):
+        return item.digest
+    same = (
+        dead_letter.c.raw_digest == bytes_alone,
+        dead_letter.c.resolution.is_(None),
+        dead_letter.c.source == item.source,
+        dead_letter.c.message_id == item.message_id,
+        dead_letter.c.kind == item.kind,
+        dead_letter.c.subject == item.subject,
+    )
+    found = connection.scalar(select(dead_letter.c.seq).where(*same).limit(1))
+    return item.digest if found is None else bytes_alone
 
 
 def _keep(

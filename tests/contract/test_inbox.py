@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from domain.message import Command
+from domain.contracts import Rejected
+from domain.decoding import reject
+from domain.errors import InvalidMessage
+from domain.message import Command, Envelope
 from domain.operation import State
 from domain.outcome import SaveService
 from domain.service import Service
@@ -77,6 +81,34 @@ def test_an_identical_rejected_message_is_one_dead_letter_counted_again(bench: B
     assert first.dead_letter_id == second.dead_letter_id == third.dead_letter_id
     letter = bench.database.dead_letters.get(first.dead_letter_id or "")
     assert letter is not None and (letter.seen, letter.raw) == (3, b"{")
+
+
+def _binary(message_id: str, **more: str) -> Rejected:
+    """A message in binary mode, of a type that nobody knows yet: all that tells it from another is in its headers."""
+    attributes = {
+        "specversion": "1.0", "id": message_id, "source": "/s", "type": "backstay.new-thing.v1",
+        "subject": "tenant/acme/service/web",
+    }  # fmt: skip
+    headers = {f"ce-{name}": value for name, value in attributes.items()} | more
+    return reject(Envelope(b"{}", headers, "application/json"), InvalidMessage("type: is none", code="unknown-type"))
+
+
+def test_rejected_messages_in_binary_mode_with_the_same_body_are_letters_and_events_of_their_own(bench: Bench) -> None:
+    first, second = bench.accept(_binary("m1"), _binary("m2"))
+    (again,) = bench.accept(_binary("m1", **{"x-delivery-count": "1"}))
+    assert first.dead_letter_id == again.dead_letter_id != second.dead_letter_id
+    events = bench.database.outbox.take(10, 1)
+    assert [event.payload["data"]["command_id"] for event in events] == ["m1", "m2"]
+    letter = bench.database.dead_letters.get(second.dead_letter_id or "")
+    assert letter is not None and (letter.seen, letter.message_id, letter.headers["ce-id"]) == (1, "m2", "m2")
+
+
+def test_the_letter_that_release_0_1_wrote_of_a_message_is_counted_and_of_another_message_is_not(bench: Bench) -> None:
+    (old,) = bench.accept(dataclasses.replace(_binary("m1"), digest=""))
+    same, other = bench.accept(_binary("m1"), _binary("m2"))
+    assert same.dead_letter_id == old.dead_letter_id != other.dead_letter_id
+    events = bench.database.outbox.take(10, 1)
+    assert [event.payload["data"]["command_id"] for event in events] == ["m1", "m2"]
 
 
 def test_a_rejected_message_comes_back_after_it_was_discarded(bench: Bench) -> None:

@@ -76,6 +76,28 @@ def test_a_message_that_breaks_the_judge_becomes_a_dead_letter_and_its_neighbour
     assert len(calls) == CRASHES
 
 
+def test_a_message_that_breaks_the_judge_costs_no_other_that_differs_in_its_headers_only(desk: Desk) -> None:
+    """In binary mode the same body may be any command."""
+    calls: list[int] = []
+
+    def judge(envelope: Envelope) -> Accepted | Rejected:
+        if "cursed" in envelope.headers.values():
+            calls.append(1)
+            raise ZeroDivisionError
+        return JUDGE(envelope)
+
+    for message_id in ("cursed", "well"):
+        headers = {f"ce-{name}": str(value) for name, value in command(message_id).items() if name != "data"}
+        desk.publisher.raw(b"{}", headers, "application/json")
+    door = FakeDoor()
+    desk.intake(door, judge)
+    eventually(lambda: len(door.items()) == 2, what="both arrive")
+    assert door.ids() == ["well"]
+    (letter,) = [item for item in door.items() if isinstance(item, Rejected)]
+    assert letter.headers["ce-id"] == "cursed", "it can be replayed"
+    assert len(calls) == CRASHES
+
+
 def test_a_judge_that_recovers_is_asked_again(desk: Desk) -> None:
     """A bug that comes and goes must not cost a good message."""
     failures = [1] * (CRASHES - 1)

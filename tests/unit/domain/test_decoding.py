@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.contracts import Rejected
-from domain.decoding import MAX_DEPTH, decode, reject, request_hash
+from domain.decoding import MAX_DEPTH, decode, digest, reject, request_hash
 from domain.errors import InvalidMessage
 from domain.message import MAX_BYTES, Command, Envelope
 
@@ -188,6 +189,14 @@ def test_an_unreadable_binary_message_is_known_by_its_headers() -> None:
     headers = {f"ce-{name}": value for name, value in event().items() if name != "data"}
     letter = rejected(Envelope(b"\xff", headers, "application/json"))
     assert (letter.message_id, letter.subject) == ("m-1", "tenant/acme/service/web")
+
+
+def test_what_a_broker_adds_to_a_message_does_not_make_it_another_one() -> None:
+    whole = structured(event())
+    moved = Envelope(whole.body, {"x-delivery-count": "3"}, "application/cloudevents+json")
+    assert digest(moved) == digest(whole) == hashlib.sha256(whole.body).hexdigest(), "as letters of release 0.1 have it"
+    one, other = (Envelope(b"{}", {"CE-Id": name, "x-death": name}) for name in ("m-1", "m-2"))
+    assert digest(one) == digest(Envelope(b"{}", {"ce-id": "m-1"})) != digest(other)
 
 
 def test_a_dead_letter_keeps_a_bounded_part_of_the_headers() -> None:
