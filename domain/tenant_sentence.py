@@ -98,6 +98,8 @@ REASONS = {
 }
 #: A message that never became an operation.
 NOT_UNDERSTOOD = "The request could not be understood, and nothing was done."
+#: One whose key an earlier one has, which goes its own way.
+ASKED_BEFORE = "Another request has the same key. That one counts; this one was not carried out."
 
 
 def is_known(kind: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -20,7 +21,7 @@ from domain.identity import Subject, check_name
 from domain.message import Command
 from domain.operation import Operation
 from domain.outcome import Outcome
-from domain.tenant_sentence import NOT_UNDERSTOOD
+from domain.tenant_sentence import ASKED_BEFORE, NOT_UNDERSTOOD
 from storage.sql.ids import new_id
 from storage.sql.outbox import tell
 from storage.sql.sealed import Vault, to_json
@@ -67,6 +68,36 @@ def keep_operation(
 
 def keep_rejected(tx: Transactions, connection: Connection, vault: Vault, item: Rejected, now: int) -> str:
     """The letter of a message that cannot become an operation; the publisher is told, once, if possible."""
+    cause = fingerprint(item.kind, item.reason, item.sentence)
+    found_by = replace(item, digest=_digest_of(connection, item))
+    return _keep_refused(tx, connection, vault, found_by, cause, now)
+
+
+def keep_reused(tx: Transactions, connection: Connection, vault: Vault, item: Accepted, first: str, now: int) -> str:
+    """The letter of a command under a key that the operation `first` already has with other content; its publisher is
+    told, once. What `first` comes to is told as if this had never been sent."""
+    command = item.command
+    key = to_json([command.source, command.message_id, item.request_hash])
+    sentence = (
+        f"message {command.message_id} of {command.source} was accepted before, as operation {first}, "
+        "with other content; publish the new content under a new id"
+    )
+    refused = Rejected(
+        raw=_as_message(command),
+        reason="key-reused",
+        sentence=sentence,
+        source=command.source,
+        message_id=command.message_id,
+        kind=command.kind,
+        subject=str(command.subject),
+        reply_to=command.reply_to,
+        digest=hashlib.sha256(key.encode("ascii")).hexdigest(),
+    )
+    cause = fingerprint(command.kind, refused.reason, command.source)
+    return _keep_refused(tx, connection, vault, refused, cause, now)
+
+
+def _keep_refused(tx: Transactions, connection: Connection, vault: Vault, item: Rejected, cause: str, now: int) -> str:
     letter_id, seen = _keep(
         tx,
         connection,
@@ -77,42 +108,14 @@ def keep_rejected(tx: Transactions, connection: Connection, vault: Vault, item: 
         message_id=item.message_id,
         reason=item.reason,
         sentence=item.sentence,
-        fingerprint=fingerprint(item.kind, item.reason, item.sentence),
+        fingerprint=cause,
         raw=item.raw,
-        raw_digest=_digest_of(connection, item),
+        raw_digest=item.digest,
         headers={name: str(value) for name, value in item.headers.items()},
         now=now,
     )
     if seen == 1:
         _tell_publisher(connection, item, letter_id, now)
-    return letter_id
-
-
-def keep_reused(tx: Transactions, connection: Connection, vault: Vault, item: Accepted, first: str, now: int) -> str:
-    """The letter of a command under a key that the operation `first` already has with other content."""
-    command = item.command
-    key = to_json([command.source, command.message_id, item.request_hash])
-    digest = hashlib.sha256(key.encode("ascii")).hexdigest()
-    sentence = (
-        f"message {command.message_id} of {command.source} was accepted before, as operation {first}, "
-        "with other content; publish the new content under a new id"
-    )
-    letter_id, _ = _keep(
-        tx,
-        connection,
-        vault,
-        kind=command.kind,
-        subject=str(command.subject),
-        source=command.source,
-        message_id=command.message_id,
-        reason="key-reused",
-        sentence=sentence,
-        fingerprint=fingerprint(command.kind, "key-reused", command.source),
-        raw=_as_message(command),
-        raw_digest=digest,
-        headers={},
-        now=now,
-    )
     return letter_id
 
 
@@ -189,7 +192,7 @@ def _tell_publisher(connection: Connection, item: Rejected, letter_id: str, now:
         "outcome": "failed",
         "code": item.reason,
         "sentence": item.sentence,
-        "tenant_sentence": NOT_UNDERSTOOD,
+        "tenant_sentence": ASKED_BEFORE if item.reason == "key-reused" else NOT_UNDERSTOOD,
     }
     payload = cloud_event(event_id, f"{kind}.failed", item.subject or "", now, data, causationid=item.message_id)
     tell(connection, Event(event_id, letter_id, topic(kind, "failed", tenant), item.reply_to, payload), now)

@@ -51,6 +51,23 @@ def test_a_reused_key_with_other_content_is_a_dead_letter_and_runs_nothing(bench
     assert letter.raw is not None and b'"x":2' in letter.raw
 
 
+def test_the_publisher_of_a_reused_key_is_told_once_and_the_first_operation_keeps_its_own_outcome(
+    bench: Bench,
+) -> None:
+    bench.accept_one("m1")
+    claim = bench.claim_one()
+    other = accepted("m1", digest="other", data={"x": 2}, reply_to="me")
+    (receipt,) = bench.accept(other)
+    bench.accept(other)
+    (event,) = bench.database.outbox.take(10, 1)
+    told = event.payload["data"]
+    assert (event.topic, event.reply_to) == ("create-snapshot.failed.acme", "me")
+    assert (told["operation_id"], told["dead_letter_id"]) == (None, receipt.dead_letter_id)
+    assert (told["command_id"], told["command_source"], told["code"]) == ("m1", "/console", "key-reused")
+    bench.succeed(claim)
+    assert bench.topics() == ["create-snapshot.succeeded.acme"]
+
+
 def test_the_same_id_from_another_source_is_another_message(bench: Bench) -> None:
     item = accepted("m1")
     other = Command("/elsewhere", "m1", item.command.kind, 1, item.command.subject, {})
