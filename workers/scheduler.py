@@ -131,16 +131,17 @@ class Scheduler:
 
     def _put_back(self, now: int) -> None:
         """The clock was ahead, and so are the next times: without this a schedule would rest until the clock is
-        there again. What was asked for at a time that comes once more is not asked for again. Done again from the
-        start when something failed in between: a time that was put back already is not ahead."""
+        there again. So are rows that wait for their jitter, which would be in the way of the right ones. What was
+        asked for at a time that comes once more is not asked for again. Done again from the start when something
+        failed in between: a time that was put back already is not ahead."""
         log.warning("schedule.clock-went-back")
         for schedule in self._diary.schedules.list():
             self._guarded(self._move_back, schedule, now)
 
     def _move_back(self, schedule: Schedule, now: int) -> None:
         next_at = self._diary.calendar.after(schedule.cron, schedule.zone, now)
-        if next_at and next_at < schedule.next_at:
-            self._diary.schedules.plan(schedule, next_at)
+        ahead = next_at and next_at < schedule.next_at
+        self._diary.schedules.go_back(schedule, next_at if ahead else schedule.next_at)
 
     def _guarded(self, act: Callable[[Schedule, int], None], schedule: Schedule, now: int) -> None:
         """One schedule that cannot be read any more must not keep the others from their times."""

@@ -61,6 +61,11 @@ class Schedules(Protocol):
         """Move the schedule to its next time and write those rows, in one commit; how many are new. None, and
         nothing is written, when somebody else has moved it, or its definition has changed since it was read."""
 
+    def go_back(self, schedule: Schedule, next_at: int) -> None:
+        """The clock went back: in one commit, forget the rows of times that are still to come and that nothing was
+        asked for, let what was to begin later than its jitter allows begin within it, and move the schedule to its
+        next time, unless somebody else has moved it or its definition has changed since it was read."""
+
     def ripe(self, now: int, limit: int) -> builtins.list[Firing]:
         """Planned rows whose time has come, oldest first."""
 

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, or_, 
 from domain.contracts import Accepted, Leader, Turn
 from domain.operation import State
 from domain.schedule import Firing, FiringState, Schedule
+from storage.sql import nominal_times
 from storage.sql.inbox import SqlInbox
 from storage.sql.schedule_tables import firing, schedule, scheduler
 from storage.sql.scheduling import schedule_of
@@ -102,30 +103,11 @@ class SqlSchedules:
     # ------------------------------------------------------------ what the scheduler does
     def plan(self, planned: Schedule, next_at: int, firings: Sequence[Firing] = ()) -> int | None:
         """See the port."""
-        with self._tx.write("schedule-plan") as connection:
-            now = self._tx.now(connection)
-            over = and_(schedule.c.paused == 1, schedule.c.pause_until > 0, schedule.c.pause_until <= now)
-            moved = connection.execute(
-                update(schedule)
-                .where(
-                    schedule.c.tenant_id == planned.tenant_id,
-                    schedule.c.name == planned.name,
-                    schedule.c.next_at == planned.next_at,
-                    schedule.c.seq == planned.seq,
-                    schedule.c.removed == 0,
-                    or_(schedule.c.paused == 0, over) if firings else schedule.c.removed == 0,
-                )
-                .values(next_at=next_at, paused=case((over, 0), else_=schedule.c.paused))
-            ).rowcount
-            if not moved:
-                return None
-            if not firings:
-                return 0
-            rows = [_values(one, now) for one in firings]
-            new = connection.scalars(
-                self._tx.insert(firing).on_conflict_do_nothing().returning(firing.c.service_id), rows
-            ).all()
-            return len(new)
+        return nominal_times.plan(self._tx, planned, next_at, firings)
+
+    def go_back(self, ahead: Schedule, next_at: int) -> None:
+        """See the port."""
+        nominal_times.go_back(self._tx, ahead, next_at)
 
     def ask(self, asked: Firing, items: Sequence[Accepted], *, coalesce: bool, why: str = "") -> FiringState | None:
         """See the port."""
@@ -267,20 +249,6 @@ def _same(one: Firing) -> tuple[Any, ...]:
         firing.c.nominal_at == one.nominal_at,
         firing.c.service_id == one.service_id,
     )
-
-
-def _values(one: Firing, now: int) -> dict[str, Any]:
-    return {
-        "schedule_id": one.schedule_id,
-        "nominal_at": one.nominal_at,
-        "service_id": one.service_id,
-        "tenant_id": one.tenant_id,
-        "name": one.name,
-        "run_at": one.run_at,
-        "state": one.state.value,
-        "why": one.why,
-        "updated_at": now,
-    }
 
 
 def _firing(row: Row[Any]) -> Firing:

@@ -157,6 +157,31 @@ def test_a_time_that_has_a_row_gets_no_second_one(bench: Bench) -> None:
     assert schedules.plan(get(bench), NOON + 2 * HOUR, [row(seen)]) == 0
 
 
+def test_going_back_forgets_what_is_still_to_come_and_keeps_what_was_asked_for(bench: Bench) -> None:
+    set_up(bench, hourly(jitter_seconds=60))
+    schedules, seen = bench.database.schedules, get(bench)
+    late = NOON + 9 * HOUR
+    rows = [dataclasses.replace(row(seen, hours=hours), run_at=late) for hours in (1, 2, 3)]
+    schedules.plan(seen, NOON + 4 * HOUR, rows)
+    schedules.ask(rows[2], [accepted("m1")], coalesce=False)
+    bench.now = NOON + HOUR + 1
+    schedules.go_back(get(bench), NOON + 2 * HOUR)
+    found = {one.nominal_at: one for one in schedules.history("acme", "hourly", 9)}
+    assert {nominal: one.state for nominal, one in found.items()} == {
+        NOON + 3 * HOUR: FiringState.ASKED, NOON + HOUR: FiringState.PLANNED,
+    }  # fmt: skip
+    assert found[NOON + HOUR].run_at <= bench.now + 60_000, "it is due by this clock, too"
+    assert get(bench).next_at == NOON + 2 * HOUR
+
+
+def test_going_back_moves_no_schedule_that_has_changed_meanwhile(bench: Bench) -> None:
+    set_up(bench, hourly())
+    schedules, seen = bench.database.schedules, get(bench)
+    schedules.plan(seen, NOON + 9 * HOUR)
+    schedules.go_back(seen, NOON)
+    assert get(bench).next_at == NOON + 9 * HOUR
+
+
 def test_what_was_changed_or_paused_meanwhile_is_not_planned(bench: Bench) -> None:
     set_up(bench, hourly("a"), hourly("b"), hourly("c"))
     schedules = bench.database.schedules

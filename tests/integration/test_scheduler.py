@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from domain.contracts import Turn
 from domain.errors import DatabaseUnavailable, InvalidMessage
 from domain.operation import State
 from domain.outcome import MarkSound
-from domain.schedule import CatchUp, Firing, Schedule
+from domain.schedule import CatchUp, Schedule
 from domain.schedule_changes import RemoveSchedule
 from tests.contract.diary import HOUR, NOON, Node, asked, at, hourly, make, pause, register, resume, saved, set_up
 from tests.contract.sql_bench import Bench
@@ -111,6 +111,28 @@ def test_a_clock_that_jumps_and_comes_back_asks_for_no_time_twice(bench: Bench, 
     assert set(times) & {at(int(now)), at(int(now) - 1)}, "it goes on after the jump, without waiting for the clock"
 
 
+@pytest.mark.parametrize("back_at", [0.5, 1.5, 10.5])
+@pytest.mark.parametrize("catch_up", [CatchUp.ALL, CatchUp.ONE])
+def test_times_that_a_clock_ahead_has_planned_and_not_asked_for_are_asked_for_when_they_come(
+    bench: Bench, catch_up: CatchUp, back_at: float
+) -> None:
+    """I25: with jitter their rows wait, and would be in the way of the right ones for as long as the clock jumped."""
+    set_up(bench, hourly(catch_up=catch_up, coalesce=False, jitter_seconds=600))
+    node = Node(bench, "n1")
+    bench.now += 100 * HOUR
+    node.look()
+    assert asked(bench) == [], "they wait for their jitter"
+    bench.now = NOON + round(back_at * HOUR)
+    node.look()
+    first = int(back_at) + 1
+    while bench.now < NOON + (first + 3) * HOUR:
+        bench.now += HOUR // 4
+        node.look()
+    hours = [at(hour) for hour in range(first, first + 3)]
+    caught_up = [at(hour) for hour in range(1, first)] if catch_up is CatchUp.ALL else []
+    assert [nominal for _, nominal in asked(bench)] == caught_up + hours
+
+
 @pytest.mark.parametrize("successor", ["n1", "n2"])
 def test_when_putting_back_fails_half_way_the_next_look_does_it_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, successor: str
@@ -119,18 +141,18 @@ def test_when_putting_back_fails_half_way_the_next_look_does_it_again(
     names = ["first", "second", "third"]
     set_up(bench, *(hourly(name, coalesce=False) for name in names))
     schedules = bench.database.schedules
-    plan, calls = schedules.plan, itertools.count(1)
+    go_back, calls = schedules.go_back, itertools.count(1)
 
-    def fails_once(planned: Schedule, next_at: int, firings: Sequence[Firing] = ()) -> int | None:
+    def fails_once(ahead: Schedule, next_at: int) -> None:
         if next(calls) == 2:
             raise DatabaseUnavailable("the connection broke")
-        return plan(planned, next_at, firings)
+        go_back(ahead, next_at)
 
     bench.now += 30 * HOUR
     node = Node(bench, "n1")
     node.look()
     bench.now -= 30 * HOUR
-    monkeypatch.setattr(schedules, "plan", fails_once)
+    monkeypatch.setattr(schedules, "go_back", fails_once)
     with pytest.raises(DatabaseUnavailable):
         node.look()
     bench.now += LEASE_MS
