@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.contracts import Rejected
-from domain.decoding import reject
+from domain.decoding import reject, unjudged
 from domain.errors import InvalidMessage
 from domain.message import Command, Envelope
 from domain.operation import State
@@ -126,6 +126,14 @@ def test_the_letter_that_release_0_1_wrote_of_a_message_is_counted_and_of_anothe
     assert same.dead_letter_id == old.dead_letter_id != other.dead_letter_id
     events = bench.database.outbox.take(10, 1)
     assert [event.payload["data"]["command_id"] for event in events] == ["m1", "m2"]
+
+
+def test_messages_that_nothing_was_read_of_are_letters_of_their_own_too(bench: Bench) -> None:
+    envelopes = [Envelope(b"{}", {"ce-id": name}) for name in ("m1", "m2", "m1")]
+    receipts = bench.accept(*[unjudged(envelope, "judging it failed") for envelope in envelopes])
+    first, second, again = [receipt.dead_letter_id for receipt in receipts]
+    assert first == again != second
+    assert bench.topics() == []
 
 
 def test_a_rejected_message_comes_back_after_it_was_discarded(bench: Bench) -> None:
