@@ -40,10 +40,10 @@ def resting(context: Context, what: Work, service: Service) -> Iterator[list[Ite
 
 
 def wake(context: Context, what: Work, service: Service) -> tuple[Item, ...]:
-    """Run the program for afterwards if the other may have run; what went wrong."""
+    """Run the program for afterwards if the other may have run; what went wrong. LeaseLost leaves it to the next."""
     step = context.journal.find(f"{HOOK}{what}:{service.service_id}")
     if step is None:
         return ()
-    trouble = context.hooks.after(what, service)
+    trouble = context.hooks.after(what, service, context.watch)
     context.journal.end(step, StepState.UNDONE, {"trouble": trouble} if trouble else {})
     return (Item(f"after_{what}", "hook-failed", trouble),) if trouble else ()

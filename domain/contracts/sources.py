@@ -47,8 +47,10 @@ class Hooks(Protocol):
     def before(self, what: Work, service: Service, watch: Watch) -> None:
         """Run the program, if there is one. Refused or SourceUnavailable when it says that the work must not begin."""
 
-    def after(self, what: Work, service: Service) -> str | None:
-        """Run the other one, also when the work has failed, and also twice; what went wrong."""
+    def after(self, what: Work, service: Service, watch: Watch) -> str | None:
+        """Run the other one, also when the work has failed, and also twice; what went wrong. It keeps the lease and is
+        stopped neither for a cancel nor for a shutdown. When the lease is lost it is: LeaseLost, for whoever holds it
+        now may be reading or replacing the data, and runs it afterwards."""
 
 
 class Sources(Protocol):

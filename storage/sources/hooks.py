@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from domain.contracts import Watch
 from domain.contracts.sources import Work
-from domain.errors import Refused, SourceUnavailable
+from domain.errors import Refused, ShuttingDown, SourceUnavailable
 from domain.service import Service
 from domain.source import HookSettings
+from storage.sources.command import LEASE_LEFT
 from storage.sources.naming import program_of
 from storage.sources.program import running
 
@@ -29,13 +31,19 @@ class NodeHooks:
         if first:
             self._run(f"before_{what}", first, service, watch.check)
 
-    def after(self, what: Work, service: Service) -> str | None:
+    def after(self, what: Work, service: Service, watch: Watch) -> str | None:
         """See the port."""
         last: Sequence[str] = getattr(self._settings, f"after_{what}")
         if not last:
             return None
+
+        def keep() -> None:
+            with contextlib.suppress(ShuttingDown):  # no service stays asleep because a worker stops
+                watch.keep(LEASE_LEFT)
+
         try:
-            self._run(f"after_{what}", last, service, lambda: None)
+            keep()  # a holder that was frozen wakes nothing under its successor
+            self._run(f"after_{what}", last, service, keep)
         except (Refused, SourceUnavailable) as error:
             return str(error)
         return None

@@ -79,3 +79,26 @@ def test_a_service_that_was_put_to_rest_for_an_upgrade_that_is_cancelled_is_woke
     done = stage.platform.outcome(message)
     assert done.state is State.CANCELLED, done.outcome
     assert said.read_text().split() == ["before_snapshot", "after_snapshot"]
+
+
+def test_waking_a_service_may_take_longer_than_the_lease_also_at_the_end_of_what_was_cut_short(tmp_path: Path) -> None:
+    """I2."""
+    said = tmp_path / "said"
+    hooks = {
+        "before_snapshot": ["sh", "-c", f"echo before >> {said}"],
+        "after_snapshot": ["sh", "-c", f"echo waking >> {said}; sleep 6; echo awake >> {said}"],
+    }
+    environment = {"BACKSTAY_HOOKS": json.dumps(hooks), "BACKSTAY_LEASE_SECONDS": "3"}
+    platform = Platform(tmp_path, **environment)
+    try:
+        platform.start("web-1")
+        platform.service("web")
+        platform.stop("web-1")
+        message = platform.publish("create-snapshot", {}, service="web")
+        platform = killed_and_cancelled(platform, message, Death("archive.before-publish", 1), **environment)
+        platform.start("web-1")
+        done = platform.outcome(message, seconds=60.0)
+        assert done.state is State.CANCELLED, done.outcome
+        assert said.read_text().split() == ["before", "waking", "awake"]
+    finally:
+        platform.close()
