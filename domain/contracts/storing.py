@@ -166,11 +166,13 @@ class Trees(Protocol):
     def swap(self, staging: str, target: str, inode: int, *, into_empty: bool = False) -> bool:
         """Make the staged tree (recognised by `inode`) the live one, atomically and durably. The old
         tree is then at `staging`. Idempotent; False when it had been swapped already. Refused while anything is
-        mounted in the old tree, and with `into_empty` while it holds anything (code `target-not-empty`)."""
+        mounted in the old tree, and with `into_empty` while it holds anything (code `target-not-empty`).
+        LeaseLost after `swap_back` of the same tree: only a former holder still means to."""
 
     def swap_back(self, staging: str, target: str, inode: int, *, existed: bool) -> bool:
-        """Undo `swap`, if it happened. Idempotent. `existed`: there was a tree at `target` before; if it
-        is gone now this raises instead of leaving nothing live. Refused while anything is mounted in the new tree."""
+        """Undo `swap`, if it happened; from then on it is refused. Idempotent. `existed`: there was a tree at `target`
+        before; if it is gone now this raises instead of leaving nothing live. Refused while anything is mounted in the
+        new tree, which is kept until `discard`."""
 
     def discard(self, op_id: str) -> None:
         """Remove everything that operation staged or set aside."""

@@ -8,6 +8,7 @@ alone. What is taken up is moved aside; whoever takes files from there checks ev
     tree-<target>           the tree that is being built
     tree-<target>.note      "<inode of its root> <digest of what it is built from>"
     tree-<target>.left-<n>  what earlier attempts had built
+    tree-<target>.undone-<inode of its root>  a tree that was turned back, swapped before or not
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from storage.archive.beneath import READ_DIRECTORY, remove_tree
 
 _NOTE = b".note"
 _LEFT = b".left-"
+_UNDONE = ".undone-"
 
 
 class Place:
@@ -141,3 +143,20 @@ def forget(staging: str) -> None:
     """The tree staged there goes live: it is never to be continued."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(staging + os.fsdecode(_NOTE))
+
+
+def turn_back(staging: str, inode: int) -> None:
+    """The tree staged there never goes live any more: it gets a name from which nothing is swapped. Not a mark beside
+    it, because going back must not need room on a disk that may be full."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.lstat(staging).st_ino == inode:
+            os.rename(staging, _undone(staging, inode))
+
+
+def is_turned_back(staging: str, inode: int) -> bool:
+    """Whether that tree was turned back, and not discarded since."""
+    return os.path.lexists(_undone(staging, inode))
+
+
+def _undone(staging: str, inode: int) -> str:
+    return f"{staging}{_UNDONE}{inode}"

@@ -2,7 +2,8 @@
 
 Apart from staging, because this is the only code that touches what a service runs on. The swap is one
 `renameat2`: the target is always the whole old tree or the whole new one. It is recognised by the staged
-root's inode, which a rename does not change, so doing it twice does it once.
+root's inode, which a rename does not change, so doing it twice does it once. A tree that was turned back is set
+aside, so that a worker that was frozen before its swap does not do it after the way back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 import stat
 from collections.abc import Iterator
 
-from domain.errors import PathEscape, Refused, StoreUnavailable
+from domain.errors import LeaseLost, PathEscape, Refused, StoreUnavailable
 from domain.failpoint import failpoint
 from domain.service import relative_directory
 from storage.archive import leftover, mounts, published, syscalls
@@ -89,6 +90,8 @@ class AppsRoot:
                 self._sync(staging, target)  # whoever did it may not have reached this
                 return False
             if _inode(staging) != inode:
+                if leftover.is_turned_back(staging, inode):
+                    raise LeaseLost(f"whoever holds the operation now has turned back the tree for {target}")
                 raise Refused(
                     f"the tree that was staged for {target} is gone",
                     code="staged-tree-gone",
@@ -109,17 +112,18 @@ class AppsRoot:
         """See the port. Raises Refused: `old-tree-gone` rather than leave nothing live, and `mount-inside`."""
         failpoint("trees.before-swap-back")
         with self._alone():
-            if _inode(target) != inode:
-                self._sync(staging, target)
-                return False
-            if existed and _inode(staging) is None:
-                raise Refused(f"the tree that was at {target} before is gone", code="old-tree-gone")
-            _refuse_mounts_inside(target)
-            os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
-            _exchange_or_move(target, staging)
+            swapped = _inode(target) == inode
+            if swapped:
+                if existed and _inode(staging) is None:
+                    raise Refused(f"the tree that was at {target} before is gone", code="old-tree-gone")
+                _refuse_mounts_inside(target)
+                os.makedirs(os.path.dirname(staging), mode=0o700, exist_ok=True)
+                _exchange_or_move(target, staging)
+            leftover.turn_back(staging, inode)  # also what was never swapped: somebody may be about to
             self._sync(staging, target)
-        failpoint("trees.after-swap-back")
-        return True
+        if swapped:
+            failpoint("trees.after-swap-back")
+        return swapped
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

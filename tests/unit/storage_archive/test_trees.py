@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from domain.errors import PathEscape, Refused, StoreUnavailable
-from storage.archive import mounts, open_trees, syscalls
+from domain.errors import LeaseLost, PathEscape, Refused, StoreUnavailable
+from storage.archive import leftover, mounts, open_trees, syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 from storage.archive.trees import AppsRoot
 
@@ -40,6 +40,11 @@ def _staged(trees: AppsRoot, target: str, word: str = "new") -> tuple[str, int]:
 
 def _word(path: str) -> str:
     return Path(path, "word").read_text()
+
+
+def _kept(staging: str) -> list[str]:
+    """The words of all trees that lie beside the live one."""
+    return [_word(str(found)) for found in Path(staging).parent.iterdir() if found.is_dir()]
 
 
 def test_a_swap_puts_the_new_tree_live_and_keeps_the_old_one(trees: AppsRoot, apps: Path) -> None:
@@ -90,7 +95,7 @@ def test_swapping_back_returns_the_old_tree_however_often_it_is_asked(trees: App
 
     assert trees.swap_back(staging, target, inode, existed=True) is True
     assert trees.swap_back(staging, target, inode, existed=True) is False
-    assert (_word(target), _word(staging)) == ("old", "new")
+    assert (_word(target), _kept(staging)) == ("old", ["new"])
 
 
 def test_swapping_back_what_was_never_swapped_changes_nothing(trees: AppsRoot) -> None:
@@ -102,6 +107,62 @@ def test_swapping_back_what_was_never_swapped_changes_nothing(trees: AppsRoot) -
     assert _word(target) == "old"
 
 
+@pytest.mark.parametrize("swapped", [True, False])
+def test_who_was_frozen_before_its_swap_does_not_swap_after_the_way_back(trees: AppsRoot, swapped: bool) -> None:
+    """I20: its successor has swapped and gone back, or gone back at once; what it then discards must not be the old
+    tree."""
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    if swapped:
+        trees.swap(staging, target, inode)
+    assert trees.swap_back(staging, target, inode, existed=True) is swapped
+
+    with pytest.raises(LeaseLost):
+        trees.swap(staging, target, inode)
+    trees.discard(OP)
+    assert _word(target) == "old"
+    with pytest.raises(Refused):
+        trees.swap(staging, target, inode)
+    assert _word(target) == "old"
+
+
+def test_whoever_goes_on_with_a_way_back_that_was_cut_short_ends_it(
+    trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    trees.swap(staging, target, inode)
+    with monkeypatch.context() as patched:
+        patched.setattr(leftover, "turn_back", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            trees.swap_back(staging, target, inode, existed=True)
+
+    assert trees.swap(staging, target, inode) is True  # as by a former holder that wakes now
+    assert trees.swap_back(staging, target, inode, existed=True) is True
+    with pytest.raises(LeaseLost):
+        trees.swap(staging, target, inode)
+    assert _word(target) == "old"
+
+
+def _dies(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_tree_that_is_staged_anew_after_the_way_back_can_go_live(trees: AppsRoot) -> None:
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    staging, inode = _staged(trees, target)
+    trees.swap_back(staging, target, inode, existed=True)
+    staging, fresh = _staged(trees, target, "newer")
+
+    with pytest.raises(LeaseLost):
+        trees.swap(staging, target, inode)
+    assert trees.swap(staging, target, fresh) is True
+    assert _word(target) == "newer"
+
+
 def test_a_swap_and_back_onto_nothing_leaves_nothing(trees: AppsRoot, apps: Path) -> None:
     target = trees.resolve("acme/other/deep")
     staging, inode = _staged(trees, target)
@@ -110,7 +171,7 @@ def test_a_swap_and_back_onto_nothing_leaves_nothing(trees: AppsRoot, apps: Path
     assert trees.swap(staging, target, inode) is True
     assert _word(target) == "new" and trees.is_absent(staging)
     assert trees.swap_back(staging, target, inode, existed=False) is True
-    assert trees.is_absent(target) and _word(staging) == "new"
+    assert trees.is_absent(target) and _kept(staging) == ["new"]
 
 
 def test_a_staged_tree_that_is_gone_is_refused_and_the_live_one_stays(trees: AppsRoot) -> None:
