@@ -75,8 +75,8 @@ class World:
         return self.home / "apps" / SERVICE
 
     def copy_to(self, home: Path) -> World:
-        """The same world in another directory."""
-        shutil.copytree(self.home, home, symlinks=True)
+        """The same world in another directory, which may exist."""
+        shutil.copytree(self.home, home, symlinks=True, dirs_exist_ok=True)
         return World(home, self.messages, self.letters, self.first_tree, self.second_tree)
 
     def finished(self, system: System) -> bool:

@@ -1,7 +1,9 @@
 """Power cuts and failing disks, for the embedded node: what was acknowledged is there when the power is back.
 
 The power is cut by the file system itself (`EXT4_IOC_SHUTDOWN` without a flush of its log, on a loop mount): what no
-fsync has made durable is gone. Other faults are injected into system calls by strace. Needs root, mkfs.ext4 and strace.
+fsync has made durable is gone. Trees, store, spool and database lie on an ext4 each, because one fsync commits the
+whole log of its file system: SQLite's would make durable what the store or the spool has forgotten to sync. Other
+faults are injected into system calls by strace. Needs root, mkfs.ext4 and strace.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ import struct
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,10 +30,15 @@ from tests.chaos.victim import Death, deaths, kill, run_node
 from tests.chaos.world import SOURCE, World, check, live_tree_is_whole, prepare, publish_the_run, settings_of
 from tests.prove.cases import told
 from workers.bootstrap import System
+from workers.config import Settings
 
 #: ioctl: stop at once, without writing the log out.
 SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
+#: What has a disk of its own -> where, beneath the data directory, which itself is on the first.
+DISKS = {"trees": "", "store": "store", "spool": "spool", "database": "database"}
 MEGABYTES = 96
+#: Seconds between the commits that ext4 makes unasked: longer than any case, or they would sync what nobody has.
+UNASKED_COMMIT = 600
 #: System calls that make something durable or visible, and what happens to one of them.
 CALLS = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat")
 INJECTED = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
@@ -63,27 +70,45 @@ def begin(home: Path) -> tuple[World, list[Death]]:
     return world, deaths(end.trace)
 
 
+def apart(home: Path) -> Settings:
+    """An embedded node whose database is in a directory of its own, as store and spool are by default."""
+    return settings_of(home, DATABASE_URL=f"sqlite:///{home}/{DISKS['database']}/backstay.db")
+
+
 @contextmanager
-def mounted(image: Path, folder: Path, *, fresh: bool) -> Iterator[Path]:
-    """A small ext4 of its own, which is unmounted again."""
-    folder.mkdir(exist_ok=True)
-    if fresh:
-        with image.open("wb") as file:
-            file.truncate(MEGABYTES << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
+def mounted(images: Path, data: Path, *, fresh: bool) -> Iterator[list[Path]]:
+    """A small ext4 of its own for each of `DISKS`, which are unmounted again; where they are."""
+    with ExitStack() as closing:
+        for name, below in DISKS.items():
+            image, folder = images / f"{name}.ext4", data / below
+            folder.mkdir(exist_ok=True)
+            if fresh:
+                image.unlink(missing_ok=True)  # its loop device may go a moment after its mount, and be found again
+                with image.open("wb") as file:
+                    file.truncate(MEGABYTES << 20)
+                subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+            options = f"loop,commit={UNASKED_COMMIT}"
+            subprocess.run(["mount", "-o", options, image, folder], check=True)
+            closing.callback(partial(subprocess.run, ["umount", folder], check=True))
+            if fresh:
+                (folder / "lost+found").rmdir()
+        yield [data / below for below in DISKS.values()]
 
 
-def cut(folder: Path, gone: Path) -> None:
+def cut(disks: Sequence[Path], gone: Path) -> None:
     """The power is gone: nothing is written any more, and the process ends. `gone` says so, from another disk."""
-    handle = os.open(folder, os.O_RDONLY)
     gone.touch()  # before: another thread may find the disk gone at once, and end the process
-    fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+    shut_down(disks)
     kill()
+
+
+def shut_down(disks: Sequence[Path]) -> None:
+    """All at once; the last one first, which is the database's: nobody can write down how the others fail."""
+    handles = [os.open(folder, os.O_RDONLY) for folder in reversed(disks)]
+    for handle in handles:
+        fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+    for handle in handles:
+        os.close(handle)
 
 
 @dataclass
@@ -97,15 +122,20 @@ class Found:
 
 def power_cut(world: World, death: Death, home: Path, found: Found) -> None:
     """Cut the power there, and look which promises do not hold when it is back."""
-    image, folder, gone = home / "disk.ext4", home / "disk", home / "gone"
+    data, gone = home / "disk", home / "gone"
     gone.unlink(missing_ok=True)
-    with mounted(image, folder, fresh=True):
-        copy = world.copy_to(folder / "data")
-        os.sync()
-        strike = partial(cut, folder, gone)
-        died = run_node(settings_of(copy.home), copy.finished, home / "trace", death, strike=strike, log=home / "log")
-    with mounted(image, folder, fresh=False):
-        found.bad += [f"power cut at {death}: {sentence}" for sentence in _afterwards(copy, home)]
+    with mounted(home, data, fresh=True) as disks:
+        copy = world.copy_to(data)
+        for file in data.glob("backstay.db*"):
+            shutil.move(file, data / DISKS["database"])
+        for disk in disks:  # not sync(2), which would make durable what others are about to lose
+            subprocess.run(["sync", "-f", disk], check=True)
+        strike, finished = partial(cut, disks, gone), copy.finished
+        died = run_node(apart(data), finished, home / "trace", death, strike=strike, log=home / "log")
+        if gone.exists():
+            shut_down(disks)  # again, for a process that has ended before it came to the last
+    with mounted(home, data, fresh=False):
+        found.bad += [f"power cut at {death}: {sentence}" for sentence in _afterwards(copy, apart(data), home)]
     if gone.exists():
         found.points.add(str(death))
     elif died.exit_code == 0:
@@ -122,7 +152,7 @@ def injected(world: World, what: str, call: str, number: int, home: Path, found:
     """
     name = f"{what} at {call} {number}"
     copy, said, ended = _traced(world, home, "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={number}")
-    found.bad += [f"{name}: {sentence}" for sentence in _afterwards(copy, home)]
+    found.bad += [f"{name}: {sentence}" for sentence in _afterwards(copy, settings_of(copy.home), home)]
     # Of a process that is killed by it strace writes no call, only the end.
     killed = what == "signal=SIGKILL" and ended == -signal.SIGKILL and "killed" in said
     if killed or "(INJECTED)" in said:
@@ -153,15 +183,15 @@ def _traced(world: World, home: Path, *options: str) -> tuple[World, str, int]:
     return copy, log.read_text(errors="replace"), process.returncode
 
 
-def _afterwards(copy: World, home: Path) -> list[str]:
+def _afterwards(copy: World, settings: Settings, home: Path) -> list[str]:
     """What is lost shows as a refusal of the archive's, too."""
     system: System | None = None
     try:
         live_tree_is_whole(copy)
-        end = run_node(settings_of(copy.home), copy.finished, home / "trace", log=home / "log")
+        end = run_node(settings, copy.finished, home / "trace", log=home / "log")
         if end.exit_code:
-            return [f"nobody finished ({end.exit_code}): {waiting(copy)}"]
-        system = System(settings_of(copy.home))
+            return [f"nobody finished ({end.exit_code}): {waiting(copy, settings)}"]
+        system = System(settings)
         check(copy, system)
     except (AssertionError, BackstayError, OSError) as error:
         return [told(error)]
@@ -171,9 +201,9 @@ def _afterwards(copy: World, home: Path) -> list[str]:
     return []
 
 
-def waiting(copy: World) -> list[str]:
+def waiting(copy: World, settings: Settings) -> list[str]:
     """What has not ended, and why."""
-    system = System(settings_of(copy.home))
+    system = System(settings)
     try:
         found = [system.database.find_by_message(SOURCE, message) for message in copy.messages]
         return [
