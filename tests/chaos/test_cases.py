@@ -7,13 +7,19 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 import pytest
 
 from tests.chaos import victim
-from tests.prove.cases import IN_A_ROW, Line, case, tried, until
+from tests.prove import proofs, secrets
+from tests.prove.cases import IN_A_ROW, NO_TIME, Line, case, tried, until
 from tests.prove.failpoints import named, reached
 from tests.prove.goals import POINTS, REAL, SEEDS, missed, summary
+from tests.prove.goals import POINTS, SEEDS, missed, summary
+from tests.prove.outages import SIGHTS
+from tests.prove.stacks import STACKS, Servers
 from tests.waiting import eventually
 
 
@@ -130,6 +136,31 @@ def test_goals_are_missed_by_what_was_not_done_was_late_or_too_little() -> None:
 
 
 def test_a_failpoint_at_which_nobody_was_killed_is_told_and_those_are_known_from_the_code() -> None:
+def test_an_outage_for_which_there_was_no_time_is_told_as_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lived_through(*given: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        yield from ((kind, []) for kind in given[-1])
+
+    monkeypatch.setattr(proofs, "stack", lambda name, home: nullcontext(({}, Servers())))
+    monkeypatch.setattr(proofs, "lived_through", lived_through)
+    lines = list[Line]()
+    proofs.outages(-1.0, lines)
+    assert {line.proof for line in lines} == {f"outage: {kind}" for kind in SIGHTS}
+    assert [line.proof for line in lines if line.done == NO_TIME] == ["outage: rabbitmq"]
+    assert f"outage: rabbitmq: {NO_TIME}" in missed(lines)
+
+
+def test_a_stack_in_which_there_was_no_time_to_search_for_secrets_is_told_as_not_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(secrets, "searched", lambda name, home: (1, []))
+    lines = list[Line]()
+    secrets.secrets(-1.0, lines)
+    assert {line.proof for line in lines} == {f"search for secrets: {words}" for words in STACKS.values()}
+    assert [line.done == NO_TIME for line in lines] == [False, True, True]
+    assert {f"{line.proof}: {NO_TIME}" for line in lines[1:]} <= set(missed(lines))
+
+
+def test_a_failpoint_that_no_matrix_has_come_by_is_told_and_there_are_no_others_than_those_in_the_code() -> None:
     some = {"settle.before-commit", "settle.after-commit", "object.after-put", "region.before-call"}
     assert some <= named()
     assert not {name for name in named() if name.startswith(("blog.", "mail."))}, "a file that is written is no commit"

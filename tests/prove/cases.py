@@ -35,6 +35,8 @@ class Line:
     takeover: float = 0.0  # seconds after the end of a lease until another had taken over, at most
 
 
+#: What is said of a thing for which there was no time; the goals are missed by it.
+NO_TIME = "not done: the time was over"
 #: A proof takes so many seconds and adds its lines as it has them, so that they stand when it cannot go on.
 Proof = Callable[[float, list[Line]], None]
 #: What it is called, and what is done.

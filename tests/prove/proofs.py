@@ -15,7 +15,7 @@ from tests.fakes.region import RegionDouble
 from tests.prove import disk
 from tests.prove.bench import Bench
 from tests.prove.campaign import carried_out, nemesis
-from tests.prove.cases import IN_A_ROW, Case, Line, case, until
+from tests.prove.cases import IN_A_ROW, NO_TIME, Case, Line, case, until
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, Tally, held
 from tests.prove.nemesis import Family
@@ -28,6 +28,8 @@ from tests.simulation.runs import run
 PIECE = 25
 #: Stacks whose region honours no fence, as the known ones: their nodes wait until nothing can land any more.
 UNFENCED = ("rabbit",)
+#: Stack -> what is away there for a while. What both stacks have, once.
+TAKEN_AWAY = {"redis": ("postgres", "rgw", "region", "redis"), "rabbit": ("rabbitmq",)}
 
 
 def simulated(first: int, seconds: float, lines: list[Line]) -> None:
@@ -124,9 +126,12 @@ def faults(name: str, seconds: float, lines: list[Line]) -> None:
 
 
 def outages(seconds: float, lines: list[Line]) -> None:
-    """Every server away for a while, once each, whatever the time; Redis and RabbitMQ in turn."""
-    began = time.monotonic()
-    for name, kinds in (("redis", ("postgres", "rgw", "region", "redis")), ("rabbit", ("rabbitmq",))):
+    """Every server away for a while, once each; those of a stack that is not begun in time are told as not done."""
+    over = time.monotonic() + seconds
+    for number, (name, kinds) in enumerate(TAKEN_AWAY.items()):
+        if number and time.monotonic() > over:
+            lines += [Line(f"outage: {kind}", NO_TIME, 0) for kind in kinds]
+            continue
         home = Path(tempfile.mkdtemp(prefix="prove-"))
         region = RegionDouble(fenced=True, state_file=str(home / "region.json"))
         try:
@@ -135,8 +140,6 @@ def outages(seconds: float, lines: list[Line]) -> None:
                     lines.append(_outage(kind, bad))
         finally:
             shutil.rmtree(home, ignore_errors=True)
-        if time.monotonic() > began + seconds:
-            break
 
 
 def _outage(kind: str, bad: list[str]) -> Line:
