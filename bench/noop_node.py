@@ -28,14 +28,22 @@ def handle(payload: Any, context: Context) -> Outcome:
     return Outcome.succeeded("nothing was asked for")
 
 
+NOTHING = Subscription(Nothing, handle)
+#: What it understands; "elsewhere" waits for a node that does not exist, until it is cancelled.
+KNOWN = {
+    "noop": NOTHING,
+    "urgent": NOTHING,
+    "elsewhere": Subscription(Nothing, handle, exclusive=False, node=lambda payload: "no-such-node"),
+    "cancel-operation": cancel_operation.subscription,
+}
+
+
 def main() -> None:
     settings = load()
     log.configure("error", settings.node)
     system = System(settings)
     system.database.migrate()
-    nothing = Subscription(Nothing, handle)
-    known = {"noop": nothing, "urgent": nothing, "cancel-operation": cancel_operation.subscription}
-    node = NodeProcess(system, known)
+    node = NodeProcess(system, KNOWN)
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
     node.start()

@@ -4,8 +4,9 @@
 
 Apart from bench/commands.py because it is about the worst second and not about the rate: one tenant publishes all
 before the node starts; then a small tenant's command, another kind of the same tenant and a cancel are published
-every few seconds, and each is timed from publishing to its outcome. The node does nothing for a command, so that the
-queue is measured and not the work. Prints lines of a Markdown table.
+every few seconds. A command is timed from publishing to its outcome, a cancel from publishing to the end of what it
+cancels, which waits for a node that does not exist. The node does nothing for a command, so that the queue is measured
+and not the work. Prints lines of a Markdown table.
 """
 
 from __future__ import annotations
@@ -26,23 +27,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from domain.operation import TERMINAL
+from bench.noop_node import KNOWN
+from domain.message import Envelope
+from domain.operation import TERMINAL, State
 from storage.sealing import KeyRing
 from storage.sql import open_database
 from tests.servers.postgres import PostgresServer
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 from workers.border import Publisher
+from workers.judge import judge_with
 
 HOME = Path(__file__).parents[1]
 STACKS = {"spool": "SQLite, spool", "redis": "PostgreSQL, Redis Streams", "rabbit": "PostgreSQL, RabbitMQ"}
 SERVICES = 200
 #: Seconds between looks, and between rounds of probes; no round begins before the last one has ended.
 LOOK_EVERY, PROBE_EVERY = 1.0, 5.0
-#: An operation that does not exist: cancelling it is a whole operation all the same.
-NOBODYS = "00000000-0000-7000-8000-000000000000"
 #: What is asked for beside the flood: name, kind, tenant.
-PROBES = (("another tenant", "noop", "small"), ("another kind", "urgent", "flood"), ("cancel", "cancel", "flood"))
+PROBES = (
+    ("another tenant", "noop", "small"),
+    ("another kind", "urgent", "flood"),
+    ("cancel", "cancel-operation", "small"),
+)
 
 
 def command(name: str, kind: str, tenant: str, service: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -152,18 +158,28 @@ class Overload:
         """One command of each probe at once."""
         for name, kind, tenant in PROBES:
             message = f"{name}-{number}"
-            event = command(message, kind, tenant, f"probe-{kind}-{tenant}")
-            if kind == "cancel":
-                event = command(message, "cancel-operation", tenant, "s0", {"operation_id": NOBODYS})
-            self._asked[message] = (name, time.monotonic())
+            heard, data = message, dict[str, Any]()
+            if kind == "cancel-operation":
+                heard, data = f"waits-{number}", {"operation_id": self._waiting(f"waits-{number}", tenant)}
+            self._asked[heard] = (name, time.monotonic())
             self._besides += 1
-            self.publisher.command(event)
+            self.publisher.command(command(message, kind, tenant, f"probe-{kind}-{tenant}", data))
+
+    def _waiting(self, message: str, tenant: str) -> str:
+        """An operation that waits for a node that does not exist, not by way of the broker; its id."""
+        event = command(message, "elsewhere", tenant, "probe-elsewhere")
+        (receipt,) = self.database.inbox.accept([judge_with(KNOWN)(Envelope(json.dumps(event).encode()))])
+        assert receipt.op_id is not None, receipt
+        self._besides += 1
+        return receipt.op_id
 
     def _hear(self, seen: Seen) -> None:
-        """Note which probes have ended."""
+        """Note which probes have come to what was asked for."""
         for message, (name, sent) in list(self._asked.items()):
             found = self.database.find_by_message("/bench", message)
             if found is not None and found.state in TERMINAL:
+                if name == "cancel" and found.state is not State.CANCELLED:
+                    raise SystemExit(f"what was to be cancelled ended as {found.state}: {found.outcome}")
                 seen.waits[name].append(time.monotonic() - sent)
                 del self._asked[message]
 
