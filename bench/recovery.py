@@ -1,11 +1,12 @@
 """How long an installation needs after each of its dependencies has been away: to its first outcome, and to its last.
 
-    python -m bench.recovery [--minutes 10] [--only database|broker|store|region] [--every 5]
+    python -m bench.recovery [--minutes 10] [--only database|redis|rabbitmq|store|region] [--every 5]
 
-Database, broker, store and region are taken away at the same time, each from a node of its own (`backstay worker` with
-the default settings) that needs nothing else which fails: PostgreSQL and Ceph's gateway are killed, Redis and the
-region too. Meanwhile a command is published every few seconds (snapshots; upgrades where it is the region); what the
-broker does not take is published again when it is back, as a publisher would. Prints a Markdown table.
+Database, brokers, store and region are taken away at the same time, each from a node of its own (`backstay worker` with
+the default settings) that needs nothing else which fails: PostgreSQL, Redis, RabbitMQ and Ceph's gateway are killed,
+the region too. Meanwhile a command is published every few seconds (snapshots; upgrades where it is the region); what
+the broker does not take is published again when it answers, as a publisher would. Seconds are counted from the start
+of the server's process, and until it answered is told apart: nobody could have been quicker. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain.errors import BackstayError
-from domain.operation import TERMINAL, State
+from domain.operation import TERMINAL, Operation, State
 from storage.sealing import KeyRing
 from tests.fakes.region import RegionDouble
 from tests.fakes.trees import grow
@@ -34,6 +35,7 @@ from tests.prove.bench import SOURCE, Bench
 from tests.prove.nodes import Node
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
 from tests.servers.postgres import PostgresServer
+from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 from tests.servers.rgw import RgwServer
 from tests.servers.server import Server
@@ -42,7 +44,8 @@ from workers.border import Publisher
 #: Dependency -> the stack it is taken from, in words.
 DEPENDENCIES = {
     "database": "PostgreSQL, spool, folder",
-    "broker": "SQLite, Redis Streams, folder",
+    "redis": "SQLite, Redis Streams, folder",
+    "rabbitmq": "SQLite, RabbitMQ, folder",
     "store": "SQLite, spool, Ceph RGW",
     "region": "SQLite, spool, folder",
 }
@@ -73,7 +76,7 @@ class Outage:
             self.refused.append((service, name))
 
     def away(self, seconds: float, every: float) -> None:
-        """Take it away, go on asking, give it back."""
+        """Take it away, and go on asking."""
         self.take_away()
         began, number = time.monotonic(), 0
         while time.monotonic() - began < seconds:
@@ -81,38 +84,41 @@ class Outage:
             number += 1
             self.node.look()
             time.sleep(max(0.0, min(began + number * every, began + seconds) - time.monotonic()))
-        self.give_back()
 
     def recover(self) -> dict[str, object]:
-        """What happened after the return; times in seconds since then."""
-        returned, first, ended_before = time.monotonic(), 0.0, self._ended()
+        """Give it back; what happened then, times in seconds since the start of the server's process."""
+        began_at, began = time.time(), time.monotonic()
+        self.give_back()  # returns when the server answers
+        answered = time.monotonic() - began
         again, self.refused = self.refused, []
         for service, name in again:
             self.ask(service, name)
-        while (now := time.monotonic() - returned) < PATIENCE:
+        while (now := time.monotonic() - began) < PATIENCE:
             ended = self._ended()
-            if not first and sum(ended.values()) > sum(ended_before.values()):
-                first = now
-            if sum(ended.values()) == len(self.messages) and self._told():
+            if len(ended) == len(self.messages) and self._told():
                 break
             self.node.look()
             time.sleep(0.2)
+        # By their own times: the first may end while the server is still asked whether it answers.
+        since = [one.updated_at / 1000 - began_at for one in ended]
+        first = min((seconds for seconds in since if seconds > 0), default=0.0)
         return {
             "commands": len(self.messages),
             "published anew": len(again),
+            "answered": round(answered, 1),
             "first": round(first, 1),
             "all": round(now, 1),
-            "ends": dict(ended),
+            "ends": Counter(one.state.value for one in ended),
             "memory": self.node.most_memory // 1024,
         }
 
-    def _ended(self) -> Counter[str]:
+    def _ended(self) -> list[Operation]:
         find = self.bench.system.database.find_by_message
         try:
             found = [find(SOURCE, message) for message in self.messages]
         except BackstayError:
-            return Counter()
-        return Counter(one.state.value for one in found if one and one.state in (*TERMINAL, State.STUCK))
+            return []
+        return [one for one in found if one and one.state in (*TERMINAL, State.STUCK)]
 
     def _told(self) -> bool:
         try:
@@ -152,7 +158,9 @@ def one(dependency: str, seconds: float, every: float) -> dict[str, object]:
 
 def _stack(dependency: str, closing: ExitStack) -> tuple[dict[str, str], Server | None]:
     environment = {"BACKSTAY_SECRET_KEYS": KeyRing.generate_text()}
-    made: dict[str, Callable[[], Server]] = {"database": PostgresServer, "broker": RedisServer, "store": RgwServer}
+    made: dict[str, Callable[[], Server]] = {
+        "database": PostgresServer, "redis": RedisServer, "rabbitmq": RabbitServer, "store": RgwServer
+    }  # fmt: skip
     if dependency not in made:
         return environment, None
     server = made[dependency]()
@@ -162,6 +170,8 @@ def _stack(dependency: str, closing: ExitStack) -> tuple[dict[str, str], Server 
         environment["DATABASE_URL"] = closing.enter_context(server.fresh_database())
     elif isinstance(server, RedisServer):
         environment["BROKER_URL"] = f"redisstream{server.url.removeprefix('redis')}"
+    elif isinstance(server, RabbitServer):
+        environment["BROKER_URL"] = server.url
     elif isinstance(server, RgwServer):
         os.environ.update(credentials(server))  # boto3 reads them there
         environment["BACKSTAY_STORE_URL"] = store_url_of(server, fresh_bucket(server))
@@ -200,17 +210,18 @@ def main() -> int:
         name: subprocess.Popen([sys.executable, "-m", "bench.recovery", "--one", name, *shared], stdout=subprocess.PIPE)
         for name in wanted
     }
-    print("| away | stack | commands | s to the first outcome | s until all had ended and were told | ends | MiB |")
-    print("|---|---|---|---|---|---|---|")
+    print("| away | stack | commands | s until the server answers | s to the first outcome "
+          "| s until all had ended and were told | ends | MiB |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|")
     for name, process in running.items():
         said, _ = process.communicate()
         if process.returncode:
-            print(f"| {name} | {DEPENDENCIES[name]} | could not go on | | | | |")
+            print(f"| {name} | {DEPENDENCIES[name]} | could not go on | | | | | |")
             continue
         got = json.loads(said)
         ends = ", ".join(f"{count} {state}" for state, count in sorted(got["ends"].items()))
-        print(f"| {name} | {DEPENDENCIES[name]} | {got['commands']} | {got['first']} | {got['all']} | {ends} "
-              f"| {got['memory']} |", flush=True)  # fmt: skip
+        figures = (got["commands"], got["answered"], got["first"], got["all"], ends, got["memory"])
+        print(f"| {name} | {DEPENDENCIES[name]} | {' | '.join(map(str, figures))} |", flush=True)
     return max(process.returncode for process in running.values())
 
 
