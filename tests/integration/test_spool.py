@@ -222,3 +222,35 @@ def test_what_a_failing_disk_keeps_from_going_back_is_free_for_whoever_looks_nex
             taken.leave(new)
     vacate(place, new)
     assert [file.name for file in new.iterdir()] == ["message"]
+
+
+@pytest.mark.parametrize("size_then", [0, 3, 10, 11, 20])
+def test_a_file_is_read_to_its_end_whatever_size_it_had_when_it_was_asked(tmp_path: Path, size_then: int) -> None:
+    """A program may go on writing into what it has already renamed."""
+    (tmp_path / "message").write_bytes(b"0123456789")
+    with (tmp_path / "message").open("rb") as file:
+        assert spool._whole(file.fileno(), size_then) == b"0123456789"
+
+
+def test_no_more_of_a_file_is_read_than_the_largest_message_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "LARGEST", 8)
+    (tmp_path / "message").write_bytes(b"0123456789")
+    for size_then in (3, 8):
+        with (tmp_path / "message").open("rb") as file:
+            assert spool._whole(file.fileno(), size_then) == b"01234567"
+
+
+def test_a_message_is_read_by_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call of the system lets other threads go first, of which each may compute for milliseconds."""
+    (tmp_path / "message").write_bytes(b"0123456789")
+    read, asked = os.read, list[int]()
+
+    def counted(handle: int, size: int) -> bytes:
+        asked.append(size)
+        return read(handle, size)
+
+    monkeypatch.setattr(os, "read", counted)
+    assert spool._bytes_of(f"{tmp_path}/message") == b"0123456789"
+    assert asked == [11]

@@ -112,7 +112,8 @@ class SpoolChannel(PolledChannel):
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
         """The message is done with. Not fsynced: a message that comes again is known by its key."""
         queue, _, name = delivery_tag.partition("/")
-        (self._seats[queue].folder / name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._seats[queue].folder}/{name}")
         super().basic_ack(delivery_tag)
 
     def close(self) -> None:
@@ -147,15 +148,16 @@ class SpoolChannel(PolledChannel):
         listed = self._listed.setdefault(queue, deque())
         if not listed:
             listed.extend(sorted(_names(new))[:LISTED])
+        mine = self._seats[queue].folder
         while listed and len(self._taken) < BATCH:
             name = listed.popleft()
             with suppress(FileNotFoundError):  # another consumer was faster
-                os.rename(new / name, self._seats[queue].folder / name)
+                os.rename(f"{new}/{name}", f"{mine}/{name}")
                 self._taken.append(name)
 
     def _read(self, queue: str, name: str) -> bytes | None:
         """The file's bytes; None if it has gone. What is no message is put aside, and said in its place."""
-        place = self._seats[queue].folder / name
+        place = f"{self._seats[queue].folder}/{name}"
         try:
             return _bytes_of(place)
         except FileNotFoundError:
@@ -215,7 +217,7 @@ def _names(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if not name.startswith(".")]
 
 
-def _bytes_of(place: Path) -> bytes:
+def _bytes_of(place: str) -> bytes:
     """A plain file's bytes. Never follows a link, never waits for the other end of a pipe."""
     handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -224,10 +226,21 @@ def _bytes_of(place: Path) -> bytes:
             raise PermissionError(errno.EPERM, "it is not a plain file")
         if about.st_size > LARGEST:
             raise OSError(errno.EFBIG, f"it has {about.st_size} bytes, at most {LARGEST} are read")
-        with open(handle, "rb", closefd=False) as file:
-            return file.read(LARGEST)
+        return _whole(handle, about.st_size)
     finally:
         os.close(handle)
+
+
+def _whole(handle: int, size: int) -> bytes:
+    """All bytes of a file that had `size` of them, `LARGEST` at most; by one call if it has not grown.
+
+    Intake shares the interpreter with all that runs, and every call of the system lets others go first.
+    """
+    raw = os.read(handle, min(size + 1, LARGEST))
+    if len(raw) == size:
+        return raw
+    with open(handle, "rb", closefd=False) as file:
+        return raw + file.read(LARGEST - len(raw))
 
 
 def _text_of(message: dict[str, Any]) -> bytes:
