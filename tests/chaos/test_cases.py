@@ -17,7 +17,6 @@ from tests.prove import proofs, secrets
 from tests.prove.cases import IN_A_ROW, NO_TIME, Line, case, tried, until
 from tests.prove.failpoints import named, reached
 from tests.prove.goals import POINTS, REAL, SEEDS, missed, summary
-from tests.prove.goals import POINTS, SEEDS, missed, summary
 from tests.prove.outages import SIGHTS
 from tests.prove.stacks import STACKS, Servers
 from tests.waiting import eventually
@@ -135,7 +134,6 @@ def test_goals_are_missed_by_what_was_not_done_was_late_or_too_little() -> None:
     assert summary([*enough, *worse]) == told
 
 
-def test_a_failpoint_at_which_nobody_was_killed_is_told_and_those_are_known_from_the_code() -> None:
 def test_an_outage_for_which_there_was_no_time_is_told_as_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
     def lived_through(*given: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         yield from ((kind, []) for kind in given[-1])
@@ -160,7 +158,7 @@ def test_a_stack_in_which_there_was_no_time_to_search_for_secrets_is_told_as_not
     assert {f"{line.proof}: {NO_TIME}" for line in lines[1:]} <= set(missed(lines))
 
 
-def test_a_failpoint_that_no_matrix_has_come_by_is_told_and_there_are_no_others_than_those_in_the_code() -> None:
+def test_a_failpoint_at_which_nobody_was_killed_is_told_and_those_are_known_from_the_code() -> None:
     some = {"settle.before-commit", "settle.after-commit", "object.after-put", "region.before-call"}
     assert some <= named()
     assert not {name for name in named() if name.startswith(("blog.", "mail."))}, "a file that is written is no commit"
