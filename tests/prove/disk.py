@@ -50,6 +50,8 @@ def missing() -> str:
     """What this machine lacks for power cuts; empty when it lacks nothing."""
     if os.geteuid() != 0:
         return "only root can mount"
+    if not Path("/dev/loop-control").exists():
+        return "no loop devices"
     lacks = [name for name in ("mkfs.ext4", "mount", "umount") if shutil.which(name) is None]
     return f"not installed: {', '.join(lacks)}" if lacks else ""
 
