@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
-from domain.contracts import Copies
-from domain.errors import BackstayError, Damaged, NotFound, Refused, ShuttingDown, StoreUnavailable
+from domain.contracts import Copies, Owed
+from domain.errors import BackstayError, Damaged, LeaseLost, Refused, ShuttingDown, StoreUnavailable
 from domain.failpoint import failpoint
 from workers.loop import Loop
 
@@ -72,20 +72,29 @@ class Copier:
         def check() -> None:
             if self._stopping.is_set():
                 raise ShuttingDown("the node stops")
-            if not self._copies.hold(owed.snapshot_id, replica, HOLD_MS):
-                raise NotFound(f"snapshot {owed.snapshot_id} is being deleted", code="snapshot-not-found")
+            if not self._copies.hold(owed, replica, HOLD_MS):
+                raise LeaseLost(f"snapshot {owed.snapshot_id} is being deleted, or is to be copied anew")
 
         try:
             written = self._archive.copy(replica, owed.manifest_key, check, anew=owed.anew)
         except (Damaged, Refused, StoreUnavailable, OSError) as error:
-            self._copies.failed(owed.snapshot_id, replica, str(error))
+            self._copies.failed(owed, replica, str(error))
             log.warning("copy.failed", snapshot=owed.snapshot_id, replica=replica, detail=str(error))
             return False
+        except LeaseLost as error:
+            return self._left(owed, replica, str(error))
         except BackstayError:
-            self._copies.failed(owed.snapshot_id, replica, "")  # lets go of it
+            self._copies.let_go(owed, replica)
             raise
         failpoint("replica.before-note")
-        self._copies.done(owed.snapshot_id, replica)
+        noted = self._copies.done(owed, replica)
         failpoint("replica.after-note")
+        if not noted:
+            return self._left(owed, replica, "its hold ended, or its packs were rewritten; the copy is made again")
         log.info("copy.done", snapshot=owed.snapshot_id, replica=replica, bytes=written)
         return True
+
+    def _left(self, owed: Owed, replica: str, sentence: str) -> bool:
+        self._copies.let_go(owed, replica)
+        log.info("copy.left", snapshot=owed.snapshot_id, replica=replica, detail=sentence)
+        return False

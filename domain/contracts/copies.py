@@ -17,6 +17,7 @@ class Owed:
     snapshot_id: str
     manifest_key: str
     anew: bool  # what the replica has of it is damaged
+    take: int  # which take this is: when somebody else has taken it since, or it is owed anew, this one counts no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,20 @@ class Copies(Protocol):
         """A snapshot that is owed and due, held for so long; None when there is none. From the oldest on, and what is
         owed behind the last one before what is owed again or is older, unless that was minutes ago."""
 
-    def hold(self, snapshot_id: str, replica: str, hold_ms: int) -> bool:
-        """Hold it for longer; False when the snapshot is being deleted or gone, and must not be written any more."""
+    def hold(self, owed: Owed, replica: str, hold_ms: int) -> bool:
+        """Hold it for longer; False when it must not be written any more: the snapshot is being deleted or gone, is
+        owed anew since its manifest was replaced, or was taken by another."""
 
-    def done(self, snapshot_id: str, replica: str) -> None:
-        """The replica has it whole."""
+    def done(self, owed: Owed, replica: str) -> bool:
+        """The replica has it whole; False, with nothing noted, when the take counts no more."""
 
-    def failed(self, snapshot_id: str, replica: str, sentence: str) -> None:
-        """It could not be copied, for that reason; tried again after a pause that grows to an hour."""
+    def failed(self, owed: Owed, replica: str, sentence: str) -> None:
+        """It could not be copied, for that reason; tried again after a pause that grows to an hour. When the take
+        counts no more, what was noted since is not believed, and owed again: ours may have come over it."""
+
+    def let_go(self, owed: Owed, replica: str) -> None:
+        """End the hold, with nothing wrong in the replica; tried again as after a failure. Nothing happens when the
+        take counts no more."""
 
     def state_of(self, replica: str) -> Copied:
         """How far that replica is."""

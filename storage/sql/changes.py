@@ -265,7 +265,7 @@ def _set_packs(tx: Transactions, connection: Connection, change: SetPacks, now: 
             raise Damaged(f"pack {key} of snapshot {change.snapshot_id} was condemned", code="pack-condemned")
         connection.execute(insert(snapshot_pack).values(snapshot_id=change.snapshot_id, pack_key=key))
     if change.replace:
-        owe_again(connection, change.snapshot_id)
+        owe_again(connection, change.snapshot_id, now)
     for key in sorted(had - wanted) if change.replace else ():
         connection.execute(delete(snapshot_pack).where(mine, snapshot_pack.c.pack_key == key))
         # At least as long as a late write may take: the snapshot lives, and looking at it must not find it damaged.

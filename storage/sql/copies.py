@@ -2,7 +2,8 @@
 
 Apart from the catalogue because what is owed is worked out: an available snapshot without a `copied` row. So no
 writer of snapshots has to know the replicas, one that is configured later gets everything that there is, and a
-lost row costs a look at sizes.
+lost row costs a look at sizes. A row's `updated_at` only grows, whatever the clock does: it is also the number of the
+take, by which whoever has lost a snapshot to another is told apart.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    case,
     delete,
     func,
     literal_column,
@@ -90,11 +92,11 @@ class SqlCopies:
             taken = connection.execute(
                 held.on_conflict_do_update(
                     index_elements=[snapshot_replica.c.snapshot_id, snapshot_replica.c.replica],
-                    set_={"held_until": now + hold_ms, "updated_at": now},
+                    set_={"held_until": now + hold_ms, "updated_at": _later(now)},
                     where=_free(now),
-                ).returning(snapshot_replica.c.snapshot_id)
+                ).returning(snapshot_replica.c.updated_at)
             ).first()
-        return None if taken is None else Owed(snapshot_id, row.manifest_key, row.state == "damaged")
+        return None if taken is None else Owed(snapshot_id, row.manifest_key, row.state == "damaged", taken.updated_at)
 
     def _forget(self) -> None:
         """Drop rows of snapshots that are gone, now and then, also of a replica that there is no more: nothing rests
@@ -110,43 +112,34 @@ class SqlCopies:
                 connection.execute(delete(snapshot_replica).where(_gone(now)))
         self._forgot_at = now
 
-    def hold(self, snapshot_id: str, replica: str, hold_ms: int) -> bool:
+    def hold(self, owed: Owed, replica: str, hold_ms: int) -> bool:
         """See the port."""
         with self._tx.write("hold-copy") as connection:
             there = connection.execute(
                 select(snapshot.c.snapshot_id)
-                .where(snapshot.c.snapshot_id == snapshot_id, snapshot.c.state != literal_column("'deleting'"))
+                .where(snapshot.c.snapshot_id == owed.snapshot_id, _LISTED)
                 .with_for_update()
             ).first()
-            if there is not None:
-                _set(connection, snapshot_id, replica, held_until=self._tx.now(connection) + hold_ms)
-        return there is not None
+            return there is not None and _set(connection, owed, replica, held_until=self._tx.now(connection) + hold_ms)
 
-    def done(self, snapshot_id: str, replica: str) -> None:
+    def done(self, owed: Owed, replica: str) -> bool:
         """See the port."""
         with self._tx.write("copied") as connection:
             now = self._tx.now(connection)
-            _set(connection, snapshot_id, replica, state="copied", attempts=0, trouble="", held_until=0, updated_at=now)
+            values = {"state": "copied", "attempts": 0, "trouble": "", "held_until": 0, "updated_at": _later(now)}
+            return _set(connection, owed, replica, **values)
 
-    def failed(self, snapshot_id: str, replica: str, sentence: str) -> None:
+    def failed(self, owed: Owed, replica: str, sentence: str) -> None:
         """See the port."""
         with self._tx.write("copy-failed") as connection:
             now = self._tx.now(connection)
-            tried = connection.execute(
-                select(snapshot_replica.c.attempts).where(*_row(snapshot_id, replica))
-            ).scalar_one_or_none()
-            attempts = (tried or 0) + 1
-            pause = min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** min(attempts, 16))
-            _set(
-                connection,
-                snapshot_id,
-                replica,
-                attempts=attempts,
-                trouble=sentence[:TROUBLE_CHARACTERS],
-                not_before=now + pause,
-                held_until=0,
-                updated_at=now,
-            )
+            if not _give_up(connection, owed, replica, sentence, now):
+                _disbelieve(connection, _row(owed.snapshot_id, replica), now, trouble=sentence[:TROUBLE_CHARACTERS])
+
+    def let_go(self, owed: Owed, replica: str) -> None:
+        """See the port."""
+        with self._tx.write("copy-left") as connection:
+            _give_up(connection, owed, replica, "", self._tx.now(connection))
 
     def state_of(self, replica: str) -> Copied:
         """See the port."""
@@ -180,19 +173,21 @@ def mark_damaged(tx: Transactions, connection: Connection, mark: MarkCopyDamaged
         "trouble": mark.fault[:TROUBLE_CHARACTERS],
         "attempts": 0,
         "not_before": 0,
-        "updated_at": now,
     }
     connection.execute(
         tx.insert(snapshot_replica)
-        .values(snapshot_id=mark.snapshot_id, replica=mark.replica, **values)
-        .on_conflict_do_update(index_elements=[snapshot_replica.c.snapshot_id, snapshot_replica.c.replica], set_=values)
+        .values(snapshot_id=mark.snapshot_id, replica=mark.replica, updated_at=now, **values)
+        .on_conflict_do_update(
+            index_elements=[snapshot_replica.c.snapshot_id, snapshot_replica.c.replica],
+            set_={**values, "updated_at": _later(now)},
+        )
     )
 
 
-def owe_again(connection: Connection, snapshot_id: str) -> None:
-    """The manifest was replaced, or came back. Rows go, so that who is copying the former one cannot note it as
-    copied."""
-    connection.execute(delete(snapshot_replica).where(snapshot_replica.c.snapshot_id == snapshot_id))
+def owe_again(connection: Connection, snapshot_id: str, now: int) -> None:
+    """The manifest was replaced, or came back. Who is copying the former one cannot note it as copied, and nobody
+    begins before that hold ends: the former manifest may still be on its way."""
+    _disbelieve(connection, (snapshot_replica.c.snapshot_id == snapshot_id,), now, attempts=0, not_before=0, trouble="")
 
 
 def forget(connection: Connection, snapshot_id: str, now: int) -> None:
@@ -258,5 +253,29 @@ def _row(snapshot_id: str, replica: str) -> tuple[ColumnElement[bool], ColumnEle
     return snapshot_replica.c.snapshot_id == snapshot_id, snapshot_replica.c.replica == replica
 
 
-def _set(connection: Connection, snapshot_id: str, replica: str, **values: object) -> None:
-    connection.execute(update(snapshot_replica).where(*_row(snapshot_id, replica)).values(**values))
+def _later(now: int) -> ColumnElement[int]:
+    """The next number of a take."""
+    return case((snapshot_replica.c.updated_at >= now, snapshot_replica.c.updated_at + 1), else_=now)
+
+
+def _set(connection: Connection, owed: Owed, replica: str, **values: object) -> bool:
+    """Whether it still was the taker's to change."""
+    mine = (*_row(owed.snapshot_id, replica), snapshot_replica.c.updated_at == owed.take)
+    return connection.execute(update(snapshot_replica).where(*mine).values(**values)).rowcount == 1
+
+
+def _give_up(connection: Connection, owed: Owed, replica: str, sentence: str, now: int) -> bool:
+    """Let go of it, and rest; False when it is another's."""
+    tried = connection.execute(
+        select(snapshot_replica.c.attempts).where(*_row(owed.snapshot_id, replica))
+    ).scalar_one_or_none()
+    attempts = (tried or 0) + 1
+    pause = min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** min(attempts, 16))
+    values = {"attempts": attempts, "trouble": sentence[:TROUBLE_CHARACTERS], "not_before": now + pause}
+    return _set(connection, owed, replica, held_until=0, updated_at=_later(now), **values)
+
+
+def _disbelieve(connection: Connection, which: Sequence[ColumnElement[bool]], now: int, **values: object) -> None:
+    """Nobody's take counts any more, and nothing of it is noted as copied. A hold stays until it ends."""
+    state = case((_COPIED, "pending"), else_=snapshot_replica.c.state)
+    connection.execute(update(snapshot_replica).where(*which).values(state=state, updated_at=_later(now), **values))

@@ -41,7 +41,7 @@ def adopt(tx: Transactions, connection: Connection, record: Snapshot, now: int) 
     ).first()
     if added is None:
         return False
-    owe_again(connection, record.snapshot_id)  # its copies were deleted with it, and rows of them may still be there
+    owe_again(connection, record.snapshot_id, now)  # its copies went with it, and rows of them may still be there
     if labels := label_values(record):
         connection.execute(insert(snapshot_label), labels)
     if keys := sorted(set(record.packs)):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, Select, select, text
 
 from domain import failpoint
-from domain.contracts import Copied
+from domain.contracts import Copied, Owed
 from domain.outcome import AddSnapshot, MarkCopyDamaged, MarkCorrupt, MarkDeleting, RemoveSnapshot, SetPacks
 from storage.sql.copies import FORGET_MS, ROUND_MS, _owed
 from storage.sql.replica_tables import snapshot_replica
@@ -18,6 +18,24 @@ HOLD, LATE = 600_000, 15 * 60_000
 def taken(bench: Bench, replica: str = "b") -> str | None:
     owed = bench.database.copies.take(replica, HOLD)
     return None if owed is None else owed.snapshot_id
+
+
+def take(bench: Bench, replica: str = "b") -> Owed:
+    owed = bench.database.copies.take(replica, HOLD)
+    assert owed is not None
+    return owed
+
+
+def latest(bench: Bench, name: str, replica: str = "b") -> Owed:
+    """The last take of it, whoever has it."""
+    row = (snapshot_replica.c.snapshot_id == name, snapshot_replica.c.replica == replica)
+    with bench.database._engine.connect() as connection:
+        number = connection.execute(select(snapshot_replica.c.updated_at).where(*row)).scalar_one()
+    return Owed(name, "", False, number)
+
+
+def done(bench: Bench, name: str, replica: str = "b") -> None:
+    assert bench.database.copies.done(latest(bench, name, replica), replica)
 
 
 def test_every_available_snapshot_is_owed_to_every_replica_oldest_first(bench: Bench) -> None:
@@ -32,7 +50,7 @@ def test_what_was_copied_is_owed_no_more_and_what_nobody_holds_is_owed_again(ben
     """A copier that was killed: I17."""
     bench.make(AddSnapshot(snapshot("s1", taken_at=1)), AddSnapshot(snapshot("s2", taken_at=2)))
     assert [taken(bench), taken(bench)] == ["s1", "s2"]
-    bench.database.copies.done("s1", "b")
+    done(bench, "s1")
     bench.now += HOLD
     assert [taken(bench), taken(bench)] == ["s2", None]
 
@@ -43,7 +61,7 @@ def test_a_failure_is_tried_again_after_a_pause_that_grows_and_is_told(bench: Be
     pauses = []
     for _ in range(12):
         assert taken(bench) == "s1"
-        copies.failed("s1", "b", "replica b is away " + "x" * 300)
+        copies.failed(latest(bench, "s1"), "b", "replica b is away " + "x" * 300)
         began = bench.now
         while taken(bench) is None:
             bench.now += 5_000
@@ -53,7 +71,7 @@ def test_a_failure_is_tried_again_after_a_pause_that_grows_and_is_told(bench: Be
     told = copies.state_of("b")
     assert (told.copied, told.pending, len(told.trouble)) == (0, 1, 255)
     assert told.oldest_pending_ms > 5
-    copies.done("s1", "b")
+    done(bench, "s1")
     assert copies.state_of("b") == Copied("b", 1, 0, 0, 0, "")
 
 
@@ -61,7 +79,7 @@ def test_a_damaged_copy_is_owed_anew_until_it_is_there(bench: Bench) -> None:
     copies = bench.database.copies
     bench.make(AddSnapshot(snapshot("s1")))
     assert taken(bench) == "s1"
-    copies.done("s1", "b")
+    done(bench, "s1")
     bench.make(MarkCopyDamaged("s1", "b", "a flipped bit"))
     assert copies.state_of("b").damaged == 1
     owed = copies.take("b", HOLD)
@@ -69,7 +87,7 @@ def test_a_damaged_copy_is_owed_anew_until_it_is_there(bench: Bench) -> None:
     bench.now += HOLD  # whoever had it died
     owed = copies.take("b", HOLD)
     assert owed is not None and owed.anew
-    copies.done("s1", "b")
+    done(bench, "s1")
     assert taken(bench) is None
 
 
@@ -80,11 +98,12 @@ def test_who_copies_a_snapshot_that_is_deleted_is_told_and_its_garbage_rests_unt
     copies, shared = bench.database.copies, pack_key("s1", "a")
     bench.make(AddSnapshot(snapshot("s1", (shared,), taken_at=1)), AddSnapshot(snapshot("s2", (shared,), taken_at=2)))
     assert taken(bench) == "s1"
-    copies.done("s1", "b")
-    assert taken(bench) == "s2"
-    assert copies.hold("s2", "b", HOLD)
+    done(bench, "s1")
+    being_made = take(bench)
+    assert being_made.snapshot_id == "s2"
+    assert copies.hold(being_made, "b", HOLD)
     bench.make(MarkDeleting("s2"), RemoveSnapshot("s2"))
-    assert not copies.hold("s2", "b", HOLD)
+    assert not copies.hold(being_made, "b", HOLD)
     bench.make(MarkDeleting("s1"))
     assert bench.database.catalogue.garbage(10) == []
     bench.now += LATE
@@ -99,7 +118,7 @@ def _replaced(bench: Bench) -> str:
     old = pack_key("s1", "old")
     bench.make(AddSnapshot(snapshot("s1", (old,))), AddSnapshot(snapshot("s2", (pack_key("s2", "a"),))))
     while (name := taken(bench)) is not None:
-        bench.database.copies.done(name, "b")
+        done(bench, name)
     bench.make(SetPacks("s1", (pack_key("r1", "new"),), replace=True))
     bench.now += LATE
     return old
@@ -118,7 +137,7 @@ def test_what_a_repack_has_replaced_stays_until_every_replica_has_the_snapshot_a
     assert old in _keys(bench), "without replicas nobody needs it"
     assert taken(bench) == "s1"
     assert old not in _keys(bench, "b"), "it is being copied"
-    bench.database.copies.done("s1", "b")
+    done(bench, "s1")
     assert _keys(bench, "b")[-1] == old
 
 
@@ -134,7 +153,7 @@ def test_the_copy_of_a_corrupt_snapshot_keeps_what_it_names(bench: Bench) -> Non
 def test_what_is_owed_of_others_or_was_taken_long_after_holds_nothing_back(bench: Bench) -> None:
     old = _replaced(bench)
     assert taken(bench) == "s1"
-    bench.database.copies.done("s1", "b")
+    done(bench, "s1")
     elsewhere = "tenants/umbrella/services/web/snapshots/u1/manifest"
     bench.make(AddSnapshot(snapshot("u1", tenant_id="umbrella", manifest_key=elsewhere)))
     bench.make(AddSnapshot(snapshot("s3", taken_at=bench.now + 2 * 86_400_000)))
@@ -148,7 +167,7 @@ def test_whoever_has_copied_one_goes_on_behind_it_and_begins_anew_when_nothing_i
     bench.make(*[AddSnapshot(snapshot(f"s{n}", taken_at=n)) for n in (1, 2, 3, 6, 7)])
     assert [taken(bench) for _ in range(3)] == ["s6", "s7", "s1"]
     for copied in ("s1", "s5", "s6", "s7"):
-        bench.database.copies.done(copied, "b")
+        done(bench, copied)
     bench.make(AddSnapshot(snapshot("s0", taken_at=0)))
     assert taken(bench) == "s2"
     bench.now += ROUND_MS
@@ -175,10 +194,65 @@ def test_looking_for_what_is_owed_writes_nothing_when_nothing_is(bench: Bench, m
     assert len(writes) == 2
 
 
+def _lost_to_another(bench: Bench) -> Owed:
+    """The take of whoever was copying s1 when a repack replaced its packs; another has copied it anew since."""
+    bench.make(AddSnapshot(snapshot("s1", (pack_key("s1", "old"),))))
+    lost = take(bench)
+    bench.make(SetPacks("s1", (pack_key("r1", "new"),), replace=True))
+    assert taken(bench) is None, "the former manifest may be on its way until that hold ends"
+    bench.now += HOLD
+    assert take(bench).manifest_key == lost.manifest_key
+    done(bench, "s1")
+    return lost
+
+
+def test_who_copies_packs_that_are_replaced_may_write_no_more_and_cannot_note_it_as_copied(bench: Bench) -> None:
+    """Else the former manifest would come over the new one, whose packs stay, and its own packs go."""
+    copies = bench.database.copies
+    lost = _lost_to_another(bench)
+    assert not copies.hold(lost, "b", HOLD)
+    copies.let_go(lost, "b")
+    assert copies.state_of("b") == Copied("b", 1, 0, 0, 0, ""), "what the other has noted stays"
+    bench.make(SetPacks("s1", (pack_key("r2", "newer"),), replace=True))
+    assert not copies.done(lost, "b")
+    assert taken(bench) == "s1"
+
+
+def test_who_finds_too_late_that_it_was_lost_leaves_it_owed(bench: Bench) -> None:
+    """Whatever the other has noted: a former manifest may have come over the new one."""
+    copies = bench.database.copies
+    lost = _lost_to_another(bench)
+    copies.failed(lost, "b", "its packs were rewritten while it was copied")
+    assert pack_key("s1", "old") not in _keys(bench, "b"), "the replica's manifest may name it"
+    told = copies.state_of("b")
+    assert (told.copied, told.pending, told.trouble) == (0, 1, "its packs were rewritten while it was copied")
+    again = take(bench)
+    copies.failed(lost, "b", "its packs were rewritten while it was copied")
+    assert not copies.hold(again, "b", HOLD), "nor does it count for who has it now"
+    assert not copies.done(again, "b")
+
+
+def test_a_take_is_told_from_the_next_one_while_the_clock_stands_or_goes_back(bench: Bench) -> None:
+    copies = bench.database.copies
+    bench.make(AddSnapshot(snapshot("s1")))
+    first = take(bench)
+    copies.let_go(first, "b")
+    bench.now += HOLD
+    second = take(bench)
+    bench.make(MarkCopyDamaged("s1", "b", "a flipped bit"))
+    bench.now -= 3 * HOLD
+    assert not copies.done(first, "b")
+    assert not copies.done(second, "b"), "what is there is not believed"
+    bench.now += 4 * HOLD
+    third = take(bench)
+    assert third.anew and len({first.take, second.take, third.take}) == 3
+    assert copies.hold(third, "b", HOLD) and copies.done(third, "b")
+
+
 def test_rows_of_a_replica_that_there_is_no_more_go_with_their_snapshots(bench: Bench) -> None:
     bench.make(*[AddSnapshot(snapshot(f"s{n}", taken_at=n)) for n in (1, 2)])
     assert [taken(bench, "former"), taken(bench, "former")] == ["s1", "s2"]
-    bench.database.copies.done("s1", "former")
+    done(bench, "s1", "former")
     bench.make(MarkDeleting("s1"), RemoveSnapshot("s1"), MarkDeleting("s2"), RemoveSnapshot("s2"))
     assert rows_of(bench) == ["s2"], "somebody may be writing it at this moment"
     bench.now += HOLD
@@ -196,7 +270,7 @@ def test_a_deleted_snapshot_that_is_taken_back_is_owed_to_its_replicas_again(ben
     catalogue, record = bench.database.catalogue, snapshot("s1")
     bench.make(AddSnapshot(record))
     assert taken(bench) == "s1"
-    bench.database.copies.done("s1", "b")
+    done(bench, "s1")
     bench.make(MarkDeleting("s1"), RemoveSnapshot("s1"))
     bench.now += LATE
     catalogue.forget_garbage([one.key for one in catalogue.garbage(10)])
