@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from kombu import Queue
 
 import handlers
 from domain.contracts import Accepted, Rejected
+from domain.errors import BrokerUnavailable
 from tests.fakes.door import FakeDoor
 from tests.waiting import eventually
 from workers.border import EVENTS, Publisher, connect, inbox
@@ -156,6 +158,56 @@ def test_a_listener_may_bind_one_queue_with_two_patterns(url: str) -> None:
         publisher.event({"id": "nobody listens"}, "create-snapshot.failed.acme")
         assert channel._size("listener") == 0
     publisher.close()
+
+
+# ---------------------------------------------------------------- what is half written
+@pytest.mark.parametrize("failing", ["fsync", "rename"])
+def test_a_full_disk_keeps_nothing_of_what_could_not_be_published(
+    failing: str, url: str, queue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try has a name of its own: what stayed would take the room that others make."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    publisher = Publisher(url, seconds=0)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, failing, full)
+        for number in range(3):
+            with pytest.raises(BrokerUnavailable, match="No space left"):
+                publisher.command(json.loads(command(f"m-{number}")))
+    assert [*(queue / "tmp").iterdir()] == [*(queue / "new").iterdir()] == []
+    publisher.command(json.loads(command("later")))
+    publisher.close()
+    assert len([*(queue / "new").iterdir()]) == 1
+
+
+def test_what_a_dead_publisher_left_half_written_is_removed_after_a_time(
+    url: str, queue: Path, intake: Ingress, door: FakeDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever takes messages, and by whoever publishes where nobody of ours does."""
+    listener, left, folder = queue.parent / "listener" / "tmp", queue / "tmp" / "1", queue / "tmp" / "2"
+    left.touch()
+    os.utime(left, (0, 0))  # as a copy that keeps the time of its original
+    folder.mkdir()
+    (queue / "new" / "1").write_bytes(command("first"))
+    intake.start()
+    eventually(lambda: door.ids() == ["first"], what="it was taken")
+    assert left.exists(), "it may still be written"
+    intake.stop(timeout=60)
+    monkeypatch.setattr(spool, "LEFT_SECONDS", -60.0)
+    with connect(url) as connection:
+        channel = connection.channel()
+        Queue("listener", EVENTS, routing_key="#")(channel).declare()
+        (listener / "3").touch()
+        with pytest.raises(Empty):
+            channel._get("backstay.inbox")
+    assert not left.exists() and folder.exists()
+    publisher = Publisher(url)
+    publisher.event({"id": "e-1"}, "create-snapshot.succeeded.acme")
+    publisher.close()
+    assert [*listener.iterdir()] == []
+    assert len([*(listener.parent / "new").iterdir()]) == 1
 
 
 # ---------------------------------------------------------------- seats

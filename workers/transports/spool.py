@@ -1,6 +1,6 @@
 """`spool:///directory`: a maildir as a queue; the border when there is no server at all.
 
-    <directory>/<queue>/tmp/<name>            being written
+    <directory>/<queue>/tmp/<name>            being written; removed when nobody has for 36 hours
     <directory>/<queue>/new/<name>            published: renamed from tmp
     <directory>/<queue>/cur/<seat>/<name>     taken by one channel of a living process (seat.py)
     <directory>/<queue>/aside/<name>          no message: not a readable plain file, or larger than 16 MiB
@@ -36,6 +36,8 @@ from workers.transports.seat import Seat, vacate
 BATCH, LISTED = 200, 10_000
 #: Seconds between looks for messages that dead processes had taken.
 RECOVER_SECONDS = 5.0
+#: Seconds between looks for what dead publishers left half written, and those after which it is theirs: maildir's rule.
+SWEEP_SECONDS, LEFT_SECONDS = 3600.0, 36 * 3600.0
 #: Bytes beyond which a file is not read at all; RabbitMQ's limit for a message.
 LARGEST = 16 * 1024 * 1024
 #: What opening a file that is no message answers; anything else is weather, and is tried again.
@@ -57,13 +59,21 @@ class SpoolChannel(PolledChannel):
         self._listed: dict[str, deque[str]] = {}
         self._taken: deque[str] = deque()
         self._recovered_at = float("-inf")
+        self._swept_at: dict[str, float] = {}
         self._stamp = 0
 
     # ------------------------------------------------------------ publishing
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         self._stamp = max(time.time_ns(), self._stamp + 1)  # the wall clock may go back, the order may not
         name = f"{self._stamp:020d}.{self._name}"
+        self._sweep(queue)  # also where no channel of ours takes messages
         _publish(self._root / queue / "tmp" / name, self._root / queue / "new" / name, _text_of(message))
+
+    def _sweep(self, queue: str) -> None:
+        now = time.monotonic()
+        if now - self._swept_at.get(queue, float("-inf")) > SWEEP_SECONDS:
+            self._swept_at[queue] = now
+            _remove_old(self._root / queue / "tmp", LEFT_SECONDS)
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
         place = self._binding(exchange, routing_key, queue)
@@ -144,6 +154,7 @@ class SpoolChannel(PolledChannel):
             self._recovered_at = time.monotonic()
             for name in _names(cur):
                 vacate(cur / name, new)
+            self._sweep(queue)
         os.stat(self._seats[queue].folder)  # if somebody removed it, every rename would look like a lost race
         listed = self._listed.setdefault(queue, deque())
         if not listed:
@@ -186,15 +197,31 @@ class SpoolTransport(PolledTransport):
 
 # ---------------------------------------------------------------- files
 def _publish(temporary: Path, published: Path, text: bytes) -> None:
-    """The four effects of a durable file, in the only order in which no reader and no crash sees half of it."""
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    failpoint("spool.before-rename")
-    os.rename(temporary, published)
+    """The four effects of a durable file, in the only order in which no reader and no crash sees half of it. A failure
+    leaves nothing half written: on a full disk each further try would take more of it."""
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(handle, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        failpoint("spool.before-rename")
+        os.rename(temporary, published)
+    except OSError:
+        with suppress(OSError):  # what failed first is what there is to say
+            os.unlink(temporary)
+        raise
     _sync(published.parent)
     failpoint("spool.after-rename")
+
+
+def _remove_old(folder: Path, seconds: float) -> None:
+    """Remove what nobody has touched for so long. A file's own time may be any; that of its inode is the system's."""
+    with suppress(OSError):  # it may be another user's: sweeping keeps no message from coming or going
+        for name in _names(folder):
+            with suppress(OSError):
+                if time.time() - os.lstat(folder / name).st_ctime > seconds:
+                    os.unlink(folder / name)
 
 
 def _make(folder: Path) -> None:
