@@ -14,6 +14,7 @@
         StoreUnavailable      object store: timeout, reset, 5xx, disk full
         DatabaseUnavailable   SQL: connection lost, lock timeout
         BrokerUnavailable     message broker: connection lost, publish unconfirmed
+          NotTaken            it is there, and does not take this message
         SourceUnavailable     a source of data says that it cannot now
         RegionUnavailable     region: no connection, or busy with the service
         ServiceBusy           another operation holds a service of the group
@@ -134,6 +135,10 @@ class BrokerUnavailable(Weather):
     """The broker did not take or confirm a message."""
 
     code = "broker-unavailable"
+
+
+class NotTaken(BrokerUnavailable):
+    """The broker is there and does not take this message, or one of the queues that it is for does not."""
 
 
 class SourceUnavailable(Weather):

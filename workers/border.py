@@ -1,7 +1,8 @@
 """The border: names, durability and arguments of everything on a broker, and publishing with proof.
 
 The only place that knows the topology. A publish returns when the broker has confirmed the message, or
-raises BrokerUnavailable; a message that no queue would take is an error, never a silent loss.
+raises BrokerUnavailable (NotTaken when the broker is there and does not take it); a message that no
+queue would take is an error, never a silent loss.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import KombuError, OperationalError
 
-from domain.errors import BrokerUnavailable, Refused
+from domain.errors import BrokerUnavailable, NotTaken, Refused
 from domain.retry import within_call
 from workers import transports
 from workers.tracing import NO_TRACING, Hop, Tracer, trace_of_id
@@ -101,6 +102,13 @@ def driver_errors(connection: Connection) -> tuple[type[BaseException], ...]:
     )
 
 
+def _does_not_take(connection: Connection, error: BaseException) -> bool:
+    """Whether the broker has answered that it does not take the message; else the connection is lost."""
+    if isinstance(error, NACKED):
+        return True
+    return isinstance(error, connection.channel_errors) and not isinstance(error, connection.connection_errors)
+
+
 class Publisher:
     """Publishes over one connection, which it opens again when it breaks. Safe to share between threads."""
 
@@ -165,7 +173,8 @@ class Publisher:
                     )
                 except driver_errors(connection) as error:
                     self._drop()
-                    raise BrokerUnavailable(
+                    kind = NotTaken if _does_not_take(connection, error) else BrokerUnavailable
+                    raise kind(
                         f"the broker did not take the message ({type(error).__name__}: {error})",
                         next_step="check BROKER_URL and the broker, then publish again with the same id",
                     ) from error

@@ -1,7 +1,9 @@
 """Telling: outbox rows become events on the broker, confirmed, at least once.
 
 One thread. Rows are held, not locked, while they are published, so no transaction is open during a
-remote call and several nodes may relay at once. The event's id is the row's, so listeners can drop repeats.
+remote call and several nodes may relay at once. The event's id is the row's, so listeners can drop repeats. An event
+that the broker does not take is held ever longer and keeps no other waiting; only a connection that is not to be had
+ends a batch.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 import structlog
 
 from domain.contracts import Clock, Event, Outbox
-from domain.errors import BrokerUnavailable, DatabaseUnavailable
+from domain.errors import BrokerUnavailable, DatabaseUnavailable, NotTaken
 from domain.event import progress_event, topic
 from domain.failpoint import failpoint
 from workers.border import Publisher
@@ -27,8 +29,12 @@ log = structlog.get_logger("relay")
 BATCH, HOLD_MS = 100, 15_000
 #: Seconds between looks when nobody has announced an event.
 POLL_SECONDS = 2.0
-#: Failures in a row after which it is the broker and not the event; the next attempt then waits.
+#: The longest hold of an event that the broker does not take; each is twice the one before.
+LONGEST_HOLD_MS = 300_000
+#: Connections in a row that were lost or not to be had, after which the next attempt waits: one may just be old.
 OUTAGE = 2
+#: Most events of which is remembered how often the broker did not take them.
+REMEMBERED = 10_000
 
 
 class Relay:
@@ -49,6 +55,7 @@ class Relay:
         # This loop is the one that tries again.
         self._publisher = Publisher(url, seconds=0, tracer=tracer, **transport_options)
         self._outbox, self._clock = outbox, clock
+        self._not_taken: dict[str, int] = {}  # how often, by event id, the latest last
         self._woken = threading.Event()
         self._loop = Loop("relay", self._relay)
 
@@ -75,39 +82,56 @@ class Relay:
         self._tell_progress()
 
     def _tell(self, stopping: threading.Event) -> int:
-        """Publish one batch; how many events were told. BrokerUnavailable, after noting those, in an outage."""
+        """Publish one batch; how many events were told or passed over. BrokerUnavailable, after noting those, in an
+        outage."""
         try:
-            told, outage = self._publish_all(self._outbox.take(BATCH, HOLD_MS), stopping)
+            told, holds, outage = self._publish_all(self._outbox.take(BATCH, HOLD_MS), stopping)
             if told:
                 failpoint("relay.before-sent")
                 self._outbox.sent(told)
                 failpoint("relay.after-sent")
+            self._outbox.pass_over(holds)
         except DatabaseUnavailable as error:
             log.warning("relay.database-unavailable", detail=str(error))
             return 0
         if outage:
             raise outage
-        return len(told)
+        return len(told) + len(holds)
 
     def _publish_all(
         self, events: list[Event], stopping: threading.Event
-    ) -> tuple[list[str], BrokerUnavailable | None]:
-        """Ids of the events told. One that the broker does not take is passed over; several mean an outage."""
+    ) -> tuple[list[str], dict[str, int], BrokerUnavailable | None]:
+        """Ids of the events told; those that the broker does not take, with milliseconds to hold them; the outage."""
         told: list[str] = []
+        holds: dict[str, int] = {}
         failures = 0
         for event in events:
             try:
                 self._publish(event)
+            except NotTaken as error:
+                holds[event.event_id] = self._pass_over(event, error)
+                failures = 0
             except BrokerUnavailable as error:
                 # The row's hold ends by itself; then it is tried again.
                 log.warning("relay.broker-unavailable", event_id=event.event_id, detail=str(error))
                 failures += 1
                 if failures == OUTAGE or stopping.is_set():
-                    return told, error
+                    return told, holds, error
             else:
                 told.append(event.event_id)
+                self._not_taken.pop(event.event_id, None)
                 failures = 0
-        return told, None
+        return told, holds, None
+
+    def _pass_over(self, event: Event, error: NotTaken) -> int:
+        """Milliseconds for which it is held. The first time says so."""
+        times = self._not_taken.pop(event.event_id, 0) + 1
+        if times == 1:
+            log.warning("relay.not-taken", event_id=event.event_id, topic=event.topic, detail=str(error))
+        self._not_taken[event.event_id] = times
+        if len(self._not_taken) > REMEMBERED:
+            del self._not_taken[next(iter(self._not_taken))]
+        return min(LONGEST_HOLD_MS, HOLD_MS * (1 << min(times - 1, 16)))
 
     def _tell_progress(self) -> None:
         for operation, figures in self._progress.due() if self._progress else ():
@@ -121,6 +145,12 @@ class Relay:
 
     def _publish(self, event: Event) -> None:
         failpoint("relay.before-publish")
+        refusals: list[NotTaken] = []
         for routing_key in filter(None, (event.topic, event.reply_to)):
-            self._publisher.event(event.payload, routing_key)
+            try:
+                self._publisher.event(event.payload, routing_key)
+            except NotTaken as error:  # of one listener; the other one hears it
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
         failpoint("relay.after-publish")

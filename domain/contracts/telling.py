@@ -5,7 +5,7 @@ Apart from the ledger because nothing here decides how an operation ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,6 +34,10 @@ class Outbox(Protocol):
 
     def sent(self, event_ids: Sequence[str]) -> None:
         """The broker confirmed them."""
+
+    def pass_over(self, holds: Mapping[str, int]) -> None:
+        """The broker does not take them: by event id, for how many milliseconds from now no relay takes each; five
+        minutes at most."""
 
     def waiting(self) -> tuple[int, int]:
         """How many are unsent, and the age of the oldest in milliseconds."""

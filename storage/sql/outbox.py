@@ -7,7 +7,7 @@ dies after the broker's confirmation and before `sent` leaves it to the next, un
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -17,8 +17,8 @@ from storage.sql.sealed import to_json
 from storage.sql.tables import outbox
 from storage.sql.transactions import Transactions
 
-#: Milliseconds for which no relay holds an event.
-LONGEST_HOLD_MS = 60_000
+#: Milliseconds; for longer than that no event is held.
+LONGEST_HOLD_MS = 300_000
 
 
 def tell(connection: Connection, event: Event, now: int) -> None:
@@ -83,6 +83,20 @@ class SqlOutbox:
                 .where(outbox.c.event_id.in_(list(event_ids)), outbox.c.sent_at.is_(None))
                 .values(sent_at=self._tx.now(connection))
             )
+
+    def pass_over(self, holds: Mapping[str, int]) -> None:
+        """See the port. Repeating it makes the hold begin again."""
+        if not holds:
+            return
+        with self._tx.write("outbox-pass-over") as connection:
+            now = self._tx.now(connection)
+            for hold_ms in sorted(set(holds.values())):
+                event_ids = [event_id for event_id, wanted in holds.items() if wanted == hold_ms]
+                connection.execute(
+                    update(outbox)
+                    .where(outbox.c.event_id.in_(event_ids), outbox.c.sent_at.is_(None))
+                    .values(held_until=now + min(hold_ms, LONGEST_HOLD_MS))
+                )
 
     def waiting(self) -> tuple[int, int]:
         """How many are unsent, and the age of the oldest in milliseconds."""

@@ -15,7 +15,7 @@ from kombu import Consumer, Exchange, Producer, Queue
 
 import handlers
 from domain.contracts import Accepted, Rejected
-from domain.errors import BrokerUnavailable
+from domain.errors import BrokerUnavailable, NotTaken
 from tests.fakes.door import FakeDoor
 from tests.waiting import eventually
 from workers.border import COMMANDS, EVENTS, Publisher, connect, driver_errors, inbox, is_amqp
@@ -272,7 +272,7 @@ def test_a_message_that_the_broker_refuses_is_an_error_of_the_broker_and_may_be_
         full.declare()
         publisher = Publisher(border.url, seconds=0)
         publisher.command(command(1))
-        with pytest.raises(BrokerUnavailable, match="MessageNacked"):
+        with pytest.raises(NotTaken, match="MessageNacked"):
             publisher.command(command(2))
         full.delete()
         publisher.command(command(3))
@@ -319,5 +319,6 @@ def test_a_broker_that_is_not_there_is_an_error_that_says_so() -> None:
     publisher = Publisher("amqp://guest:guest@127.0.0.1:1//")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workers.border.PUBLISH_SECONDS", 0.2)
-        with pytest.raises(BrokerUnavailable, match="cannot be reached"):
+        with pytest.raises(BrokerUnavailable, match="cannot be reached") as away:
             publisher.command(command(1))
+    assert not isinstance(away.value, NotTaken)

@@ -49,6 +49,30 @@ def test_a_sent_event_is_never_given_out_again(bench: Bench) -> None:
     assert bench.database.outbox.take(10, 0) == []
 
 
+def test_what_is_passed_over_is_held_for_so_long_and_lets_those_behind_it_by(bench: Bench) -> None:
+    outbox = bench.database.outbox
+    for service in ("a", "b", "c"):
+        _ended(bench, service)
+    first, second = outbox.take(2, 15_000)
+    outbox.pass_over({first.event_id: 60_000, second.event_id: 900_000})
+    bench.now += 59_999
+    assert len(outbox.take(2, 100_000)) == 1, "the third"
+    bench.now += 1
+    assert outbox.take(2, 15_000) == [first]
+    outbox.sent([first.event_id])
+    outbox.pass_over({first.event_id: 60_000})
+    bench.now += 240_000
+    assert second in outbox.take(3, 15_000), "never for longer than five minutes"
+
+
+def test_an_event_that_is_passed_over_comes_again_when_the_clock_goes_back(bench: Bench) -> None:
+    _ended(bench, "web")
+    (event,) = bench.database.outbox.take(1, 15_000)
+    bench.database.outbox.pass_over({event.event_id: 300_000})
+    bench.now -= 86_400_000
+    assert bench.database.outbox.take(1, 15_000) == [event]
+
+
 def test_nothing_sent_changes_nothing(bench: Bench) -> None:
     bench.database.outbox.sent([])
     assert bench.database.outbox.waiting() == (0, 0)

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 import redis
-from kombu import Consumer
+from kombu import Consumer, Queue
 
 import handlers
 from domain.contracts import Rejected
-from domain.errors import BrokerUnavailable
+from domain.errors import BrokerUnavailable, NotTaken
 from tests.fakes.door import FakeDoor
 from tests.integration.commands import command
 from tests.servers.redis import RedisServer
 from tests.waiting import eventually
-from workers.border import Publisher, connect, inbox
+from workers.border import EVENTS, Publisher, connect, inbox
 from workers.clock import SystemClock
 from workers.ingress import Ingress
 from workers.judge import judge_with
@@ -124,6 +124,21 @@ def test_leases_of_the_dead_are_found_behind_many_leases_of_the_living(client: A
         with Consumer(queue.channel, [queue], on_message=heard.append, auto_declare=False):
             connection.drain_events(timeout=60)
     assert [json.loads(message.body)["id"] for message in heard] == [f"m-{count - 1}"]
+
+
+def test_a_listener_whose_key_is_no_stream_keeps_no_other_from_hearing(client: Any, url: str) -> None:
+    publisher = Publisher(url, seconds=0)
+    with connect(url) as connection:
+        channel = connection.channel()
+        listeners = [f"listener-{number}" for number in range(4)]
+        for name in listeners:
+            Queue(name, EVENTS, routing_key="#")(channel).declare()
+        client.delete(listeners[1])
+        client.set(listeners[1], "no stream")
+        with pytest.raises(NotTaken, match="WRONGTYPE"):
+            publisher.event({"id": "e-1"}, "create-snapshot.succeeded.acme")
+        assert [client.xlen(name) for name in (listeners[0], *listeners[2:])] == [1, 1, 1]
+    publisher.close()
 
 
 def test_a_redis_that_answers_nothing_is_an_error_within_seconds(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from kombu import Connection, Consumer, Queue
 
 from domain.contracts import Event
-from domain.errors import BrokerUnavailable, DatabaseUnavailable
+from domain.errors import BrokerUnavailable, DatabaseUnavailable, NotTaken
 from domain.operation import Operation, State
 from tests.fakes.clock import FakeClock
 from tests.waiting import eventually
@@ -31,6 +35,7 @@ class FakeOutbox:
     def __init__(self, *events: Event) -> None:
         self.unsent = {one.event_id: one for one in events}
         self.held: set[str] = set()
+        self.holds: list[dict[str, int]] = []
         self.outage = 0
 
     def take(self, limit: int, hold_ms: int) -> list[Event]:
@@ -43,6 +48,10 @@ class FakeOutbox:
         self._weather()
         for event_id in event_ids:
             self.unsent.pop(event_id, None)
+
+    def pass_over(self, holds: Any) -> None:
+        self._weather()
+        self.holds.append(dict(holds))
 
     def waiting(self) -> tuple[int, int]:
         return len(self.unsent), 0
@@ -67,8 +76,10 @@ class FakePublisher:
 
     def event(self, payload: dict[str, Any], routing_key: str) -> None:
         self.attempts += 1
-        if self.broken or payload["id"] in self.refused:
+        if self.broken:
             raise BrokerUnavailable("no")
+        if payload["id"] in self.refused:
+            raise NotTaken("no")
         self.told.append((payload["id"], routing_key))
 
     def close(self) -> None:
@@ -181,6 +192,59 @@ def test_one_event_that_the_broker_refuses_does_not_hold_back_the_others(
     publisher.refused = {"refused"}
     start(started, outbox)
     eventually(lambda: [*outbox.unsent] == ["refused"], what="the others are told")
+
+
+def test_many_events_that_the_broker_refuses_hold_back_nothing_and_are_tried_ever_less_often(
+    publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full queue of one listener refuses for as long as nobody looks at it."""
+    refused = [f"a{number}" for number in range(2 * relay.BATCH)]
+    outbox = FakeOutbox(*map(event, refused), event("b1"), event("b2"))
+    publisher.refused = set(refused)
+    made, stopping, holds = Relay("spool:///unused", outbox, clock=SystemClock()), threading.Event(), []
+    for _ in range(8):
+        outbox.release()
+        while made._tell(stopping):
+            pass
+        holds.append(outbox.holds[0]["a0"])
+        outbox.holds.clear()
+    assert [told for told, _ in publisher.told] == ["b1", "b2"]
+    assert holds == [15_000, 30_000, 60_000, 120_000, 240_000, 300_000, 300_000, 300_000]
+    publisher.refused.clear()
+    outbox.release()
+    while made._tell(stopping):
+        pass
+    assert not outbox.unsent
+
+
+def test_an_event_that_is_not_taken_is_told_of_once(publisher: FakePublisher) -> None:
+    outbox = FakeOutbox(event("a1"))
+    publisher.refused = {"a1"}
+    made = Relay("spool:///unused", outbox, clock=SystemClock())
+    with structlog.testing.capture_logs() as said:
+        for _ in range(3):
+            outbox.release()
+            made._tell(threading.Event())
+    assert [line["event"] for line in said] == ["relay.not-taken"]
+
+
+def test_two_listeners_that_take_nothing_keep_no_other_from_hearing_anything(
+    tmp_path: Path, started: list[Relay]
+) -> None:
+    """Their folders are gone, their bindings are not: neither events behind theirs nor who hears the same may wait."""
+    url = f"spool://{tmp_path}/spool"
+    with connect(url) as connection:
+        channel = connection.default_channel
+        for name in ("gone", "there", "told-too"):
+            Queue(name, EVENTS, routing_key="create-snapshot.#", durable=True)(channel).declare()
+        Queue("answers", EVENTS, routing_key="evt.billing", durable=True)(channel).declare()
+        shutil.rmtree(tmp_path / "spool" / "gone")
+        outbox = FakeOutbox(*(event(f"e-{number}", reply_to="evt.billing") for number in range(3)))
+        start(started, outbox, url)
+        eventually(lambda: outbox.holds, what="they are passed over")
+        assert set(outbox.holds[0]) == set(outbox.unsent) == {"e-0", "e-1", "e-2"}
+        for listener in ("there", "told-too", "answers"):
+            assert drain(connection, Queue(listener)(channel), 3) == ["e-0", "e-1", "e-2"]
 
 
 def test_the_relay_outlives_an_outage_of_the_database(publisher: FakePublisher, started: list[Relay]) -> None:

@@ -18,7 +18,7 @@ from kombu import Queue
 
 import handlers
 from domain.contracts import Accepted, Rejected
-from domain.errors import BrokerUnavailable
+from domain.errors import BrokerUnavailable, NotTaken
 from tests.fakes.door import FakeDoor
 from tests.waiting import eventually
 from workers.border import EVENTS, Publisher, connect, inbox
@@ -174,8 +174,9 @@ def test_a_full_disk_keeps_nothing_of_what_could_not_be_published(
     with monkeypatch.context() as disk:
         disk.setattr(os, failing, full)
         for number in range(3):
-            with pytest.raises(BrokerUnavailable, match="No space left"):
+            with pytest.raises(BrokerUnavailable, match="No space left") as away:
                 publisher.command(json.loads(command(f"m-{number}")))
+            assert not isinstance(away.value, NotTaken), "it is the broker, for every message"
     assert [*(queue / "tmp").iterdir()] == [*(queue / "new").iterdir()] == []
     publisher.command(json.loads(command("later")))
     publisher.close()

@@ -30,13 +30,22 @@ class PolledChannel(virtual.Channel):  # type: ignore[misc]  # kombu has no type
     def basic_publish(
         self, message: dict[str, Any], exchange: str, routing_key: str, mandatory: bool = False, **_: Any
     ) -> None:
-        """Put the message into every queue that wants it; ChannelError when it is mandatory and none does."""
+        """Put the message into every queue that wants it; ChannelError when it is mandatory and none does. A queue
+        that does not take it keeps it from no other, and is told of behind them."""
         queues = self._lookup(exchange, routing_key)
         if mandatory and not queues:
             raise ChannelError(f"NO_ROUTE: no queue is bound to {exchange!r}", (60, 40), "Basic.publish", 312)
         self._inplace_augment_message(message, exchange, routing_key)
+        refusals: list[Exception] = []
         for queue in queues:
-            self._put(queue, message)
+            try:
+                self._put(queue, message)
+            except self.connection.channel_errors as error:
+                if isinstance(error, self.connection.connection_errors):
+                    raise
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
 
     def queue_unbind(self, queue: str, exchange: str = "", routing_key: str = "", *_: Any, **__: Any) -> None:
         """Take a binding back, for every process."""

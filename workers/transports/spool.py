@@ -27,6 +27,8 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from amqp.exceptions import ChannelError  # type: ignore[import-untyped]
+
 from domain.failpoint import failpoint
 from workers.transports import body_of, headers_of, payload
 from workers.transports.polled import PolledChannel, PolledTransport
@@ -42,6 +44,8 @@ SWEEP_SECONDS, LEFT_SECONDS = 3600.0, 36 * 3600.0
 LARGEST = 16 * 1024 * 1024
 #: What opening a file that is no message answers; anything else is weather, and is tried again.
 _NO_MESSAGE = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EFBIG}
+#: What writing to one queue answers that nobody else's has: its folder is gone, or another user's.
+_OF_THE_QUEUE = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ESTALE}
 _HEADERS = re.compile(rb"(?:[A-Za-z0-9_:-]+:[ \t][^\r\n]*\r?\n)+\r?\n")
 _HEADER = re.compile(r"[A-Za-z0-9_:-]+: [^\r\n]*")
 _HEADERS_BYTES = 64 * 1024
@@ -67,7 +71,12 @@ class SpoolChannel(PolledChannel):
         self._stamp = max(time.time_ns(), self._stamp + 1)  # the wall clock may go back, the order may not
         name = f"{self._stamp:020d}.{self._name}"
         self._sweep(queue)  # also where no channel of ours takes messages
-        _publish(self._root / queue / "tmp" / name, self._root / queue / "new" / name, _text_of(message))
+        try:
+            _publish(self._root / queue / "tmp" / name, self._root / queue / "new" / name, _text_of(message))
+        except OSError as error:
+            if error.errno not in _OF_THE_QUEUE:
+                raise
+            raise ChannelError(f"the queue cannot be written to: {error}", (60, 40), "Basic.publish", 404) from error
 
     def _sweep(self, queue: str) -> None:
         now = time.monotonic()
