@@ -58,8 +58,10 @@ def claim(
             free = _raise_fences(tx, connection, [row for row in candidates if row.exclusive])
             candidates = [row for row in candidates if not row.exclusive or row.service_id in free]
             seqs = [row.seq for row in candidates]
-            taken = connection.execute(TAKE, {"seqs": seqs, "holder": owner, "until": now + lease_ms, "at": now}).all()
-            return _claims(tx, connection, vault, taken, {row.seq: row for row in candidates}, now)
+            # Asked anew: what is taken, and what it follows in its service, may have come after the first question.
+            at = tx.now(connection)
+            taken = connection.execute(TAKE, {"seqs": seqs, "holder": owner, "until": at + lease_ms, "at": at}).all()
+            return _claims(tx, connection, vault, taken, {row.seq: row for row in candidates}, at)
     except Conflict:
         return []  # another node was faster with an operation of the same service
 

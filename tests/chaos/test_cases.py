@@ -163,5 +163,5 @@ def test_a_failpoint_at_which_nobody_was_killed_is_told_and_those_are_known_from
     assert some <= named()
     assert not {name for name in named() if name.startswith(("blog.", "mail."))}, "a file that is written is no commit"
     lines = [Line("a matrix", "all", 1, failpoints=frozenset(named() - {"claim.before-commit"}))]
-    assert reached(lines).more == "not those of claim"
+    assert reached(lines).more == "not all of those of claim"
     assert reached(lines).done.startswith(f"{len(named()) - 1} of {len(named())} ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
@@ -10,6 +12,8 @@ from domain.operation import State, StepState
 from domain.outcome import AddSnapshot, MarkCorrupt, Outcome, SaveService
 from domain.service import Service
 from domain.snapshot import SnapshotState
+from storage.sql import claim as claiming
+from storage.sql.capacity import Capacity, capacity
 from storage.sql.tables import operation as operation_table
 from tests.contract.sql_bench import LEASE, Bench, accepted, snapshot
 
@@ -27,6 +31,20 @@ def test_a_claim_holds_the_operation_with_a_fence_and_a_lease(bench: Bench) -> N
     assert (operation.state, operation.owner, operation.data) == (State.RUNNING, "n1:77", {"x": 1})
     assert (operation.fence, operation.lease_until) == (1, bench.now + LEASE)
     assert operation.claims_no_progress == 1
+
+
+def test_the_time_of_a_claim_is_not_before_what_it_has_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for the time, and then for what is ready; what was committed in between is younger than that time."""
+    op_id = bench.accept_one()
+    bench.now -= 6
+
+    def slowly(*args: Any) -> Capacity:
+        bench.now += 6
+        return capacity(*args)
+
+    monkeypatch.setattr(claiming, "capacity", slowly)
+    taken = bench.claim_one().operation
+    assert (taken.op_id, taken.lease_until - LEASE) == (op_id, taken.created_at)
 
 
 def test_a_held_operation_is_not_claimed_again(bench: Bench) -> None:

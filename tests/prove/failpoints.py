@@ -31,4 +31,4 @@ def reached(lines: Sequence[Line]) -> Line:
     every, there = named(), set[str]().union(*(line.failpoints for line in lines))
     others = ", ".join(sorted({name.partition(".")[0] for name in every - there}))
     done = f"{len(every & there)} of {len(every)} that the code names have a kill among the points above"
-    return Line("failpoints", done, 0, more=f"not those of {others}")
+    return Line("failpoints", done, 0, more=f"not all of those of {others}")
