@@ -50,13 +50,19 @@ for line in sys.stdin:
 """
 
 
+def _while_full(home: Path, place: str, point: str) -> full.Full:
+    """A snapshot is made, and that disk has no block left from that point on, until somebody has looked."""
+    with full.disks(home / "data"), RegionDouble(fenced=True) as region:
+        cases = full.Full(Bench(home, region, full.environment(home / "data")))
+        cases.case("create", place, "blocks", 0, Death(point, 1), keep=False, ask=False)
+        cases.bench.close()
+    return cases
+
+
 @pytest.mark.skipif(bool(full.missing()), reason=f"no disk can be filled here: {full.missing()}")
 def test_a_store_that_is_full_is_waited_for_and_named_and_nothing_is_lost(tmp_path: Path) -> None:
     """I1, I2, I5, I13 to I17."""
-    with full.disks(tmp_path / "data"), RegionDouble(fenced=True) as region:
-        cases = full.Full(Bench(tmp_path, region, full.environment(tmp_path / "data")))
-        cases.case("create", "store", "blocks", 0, Death("claim.after-commit", 1), keep=False, ask=False)
-        cases.bench.close()
+    cases = _while_full(tmp_path, "store", "claim.after-commit")
     assert cases.bad == []
     assert (cases.reached, cases.asleep, dict(cases.ends)) == (1, 0, {"waiting: store-unavailable": 1})
 
@@ -64,10 +70,7 @@ def test_a_store_that_is_full_is_waited_for_and_named_and_nothing_is_lost(tmp_pa
 @pytest.mark.skipif(bool(full.missing()), reason=f"no disk can be filled here: {full.missing()}")
 def test_a_disk_that_is_full_and_that_nobody_writes_to_is_no_point(tmp_path: Path) -> None:
     """What nobody has noticed proves nothing."""
-    with full.disks(tmp_path / "data"), RegionDouble(fenced=True) as region:
-        cases = full.Full(Bench(tmp_path, region, full.environment(tmp_path / "data")))
-        cases.case("create", "live trees", "blocks", 0, Death("settle.before-commit", 1), keep=False, ask=False)
-        cases.bench.close()
+    cases = _while_full(tmp_path, "live trees", "settle.before-commit")
     assert cases.bad == []
     assert (cases.reached, cases.asleep, cases.lack.met()) == (0, 1, "")
 

@@ -31,11 +31,11 @@ LEASE, WITH_REGION = 3, 9
 TAKEOVER = 60.0
 #: The same where nobody can, because the frozen one has SQLite's lock: others give up after ten seconds.
 IN_VAIN = 15.0
-#: Parts of the path at which nobody holds an operation yet, or any more: freezing there makes no second owner.
 #: Parts of which every time counts, not only the first and the last: between them a service is half upgraded.
 EVERY_TIME = ("region", "intend", "advance", "conclude", "undo", "bump")
 #: Seconds for which whoever has taken over lingers at each of its failpoints, beside the former holder that woke up.
 LINGER = 0.03
+#: Parts of the path at which nobody holds an operation yet, or any more: freezing there makes no second owner.
 UNHELD = ("ingress", "accept", "relay", "outbox-take", "outbox-sent", "spool", "beat", "publish")
 
 

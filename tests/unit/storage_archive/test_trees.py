@@ -31,6 +31,13 @@ def trees(apps: Path) -> AppsRoot:
     return opened
 
 
+def _beside_the_old(trees: AppsRoot) -> tuple[str, str, int]:
+    """A live tree with the word "old" in it and a staged one: the target, where that is staged, and its inode."""
+    target = trees.resolve("acme/web")
+    Path(target, "word").write_text("old")
+    return target, *_staged(trees, target)
+
+
 def _staged(trees: AppsRoot, target: str, word: str = "new") -> tuple[str, int]:
     staging = trees.staging_path(OP, target)
     os.makedirs(staging)
@@ -48,9 +55,7 @@ def _kept(staging: str) -> list[str]:
 
 
 def test_a_swap_puts_the_new_tree_live_and_keeps_the_old_one(trees: AppsRoot, apps: Path) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
 
     assert trees.swap(staging, target, inode) is True
     assert (_word(target), _word(staging)) == ("new", "old")
@@ -78,9 +83,7 @@ def test_who_is_frozen_in_the_middle_of_a_swap_is_named_and_nobody_else_swaps_un
 
 
 def test_a_swap_that_was_done_is_recognised_and_not_done_twice(trees: AppsRoot) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     trees.swap(staging, target, inode)
 
     assert trees.swap(staging, target, inode) is False
@@ -88,9 +91,7 @@ def test_a_swap_that_was_done_is_recognised_and_not_done_twice(trees: AppsRoot) 
 
 
 def test_swapping_back_returns_the_old_tree_however_often_it_is_asked(trees: AppsRoot) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     trees.swap(staging, target, inode)
 
     assert trees.swap_back(staging, target, inode, existed=True) is True
@@ -99,9 +100,7 @@ def test_swapping_back_returns_the_old_tree_however_often_it_is_asked(trees: App
 
 
 def test_swapping_back_what_was_never_swapped_changes_nothing(trees: AppsRoot) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
 
     assert trees.swap_back(staging, target, inode, existed=True) is False
     assert _word(target) == "old"
@@ -111,9 +110,7 @@ def test_swapping_back_what_was_never_swapped_changes_nothing(trees: AppsRoot) -
 def test_who_was_frozen_before_its_swap_does_not_swap_after_the_way_back(trees: AppsRoot, swapped: bool) -> None:
     """I20: its successor has swapped and gone back, or gone back at once; what it then discards must not be the old
     tree."""
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     if swapped:
         trees.swap(staging, target, inode)
     assert trees.swap_back(staging, target, inode, existed=True) is swapped
@@ -130,9 +127,7 @@ def test_who_was_frozen_before_its_swap_does_not_swap_after_the_way_back(trees: 
 def test_whoever_goes_on_with_a_way_back_that_was_cut_short_ends_it(
     trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     trees.swap(staging, target, inode)
     with monkeypatch.context() as patched:
         patched.setattr(leftover, "turn_back", _dies)
@@ -151,9 +146,7 @@ def _dies(*_: object) -> None:
 
 
 def test_a_tree_that_is_staged_anew_after_the_way_back_can_go_live(trees: AppsRoot) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     trees.swap_back(staging, target, inode, existed=True)
     staging, fresh = _staged(trees, target, "newer")
 
@@ -175,9 +168,7 @@ def test_a_swap_and_back_onto_nothing_leaves_nothing(trees: AppsRoot, apps: Path
 
 
 def test_a_staged_tree_that_is_gone_is_refused_and_the_live_one_stays(trees: AppsRoot) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     trees.discard(OP)
 
     with pytest.raises(Refused) as caught:
@@ -261,9 +252,7 @@ def test_mounts_inside_of_a_directory_are_told_from_those_beside_it(tmp_path: Pa
 def test_a_mount_that_came_after_staging_ends_the_swap_before_it_begins(
     trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     monkeypatch.setattr(mounts, "inside", lambda directory: [directory + b"/data"])
 
     with pytest.raises(Refused) as caught:
@@ -275,9 +264,7 @@ def test_a_mount_that_came_after_staging_ends_the_swap_before_it_begins(
 def test_a_mount_that_came_into_the_new_tree_is_not_carried_off_with_it(
     trees: AppsRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     trees.swap(staging, target, inode)
     with monkeypatch.context() as patched:
         patched.setattr(mounts, "inside", lambda directory: [directory + b"/data"])
@@ -416,9 +403,7 @@ def test_removing_never_follows_a_link(tmp_path: Path) -> None:
 
 
 def test_swapping_back_refuses_to_leave_nothing_live(trees: AppsRoot) -> None:
-    target = trees.resolve("acme/web")
-    Path(target, "word").write_text("old")
-    staging, inode = _staged(trees, target)
+    target, staging, inode = _beside_the_old(trees)
     trees.swap(staging, target, inode)
     Path(staging).rename(f"{staging}-gone")
 
