@@ -77,9 +77,11 @@ def typed(name: str, **environment: str) -> list[str]:
 
 
 def test_the_procfile_listens_where_its_runner_says_and_else_on_an_address_for_each_program() -> None:
-    assert typed("web") == ["backstay", "web", "--http", "0.0.0.0:8321"]
-    assert typed("worker") == ["backstay", "worker", "--http", "0.0.0.0:8322"]
-    assert typed("web", PORT="5000")[-1] == typed("worker", PORT="5000")[-1] == "0.0.0.0:5000"
+    assert typed("web") == ["backstay", "web", "--http", "127.0.0.1:8321"]
+    assert typed("web", PORT="5000")[-1] == "0.0.0.0:5000"
+    assert typed("worker") == ["backstay", "worker", "--http", "127.0.0.1:8322"], "its metrics ask for no login"
+    assert typed("worker", PORT="5000")[-1] == "127.0.0.1:5000"
+    assert typed("worker", PORT="5000", WORKER_HTTP="10.0.0.1:80")[-1] == "10.0.0.1:80"
     assert typed("web", PORT="5000", BACKSTAY_HTTP="10.0.0.1:80")[-1] == "10.0.0.1:80"
 
 
