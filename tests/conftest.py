@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from tests import dying
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
 from tests.servers.moto import MotoServer
 from tests.servers.postgres import PostgresServer, postgres_programs
@@ -58,6 +59,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All processes of this run note deaths in one file."""
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(dying.begin())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(dying.told())
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]

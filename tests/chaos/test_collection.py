@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from storage.archive import sweep
 from storage.objects.memory import MemoryStore
 from storage.sql import changes
 from tests.contract.sql_bench import Bench
+from tests.dying import after, hooked
 from tests.unit.storage_archive.workshop import Workshop, describe, row_of
 
 STEPS = 60
@@ -35,10 +35,6 @@ SEEDS = range(6)
 LONG = 20 * 60_000
 GRACE = 3 * LONG
 SOUND, RESTING = sweep.collect, changes._discard
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 class Yard:
@@ -118,7 +114,7 @@ class Yard:
         if not self.collecting:
             return
         rows = self.collecting.pop(self.chance.randrange(len(self.collecting)))
-        with _dying(self.chance.choice([None, *range(8)])):
+        with hooked(after(self.chance.choice([-1, *range(8)]))):  # it dies there, if it gets there
             self.catalogue.forget_garbage(self.shop.archive.collect(rows, self.catalogue.live_packs))
 
     def open(self) -> None:
@@ -170,25 +166,6 @@ class Yard:
         for row in listed:
             self._restore(row.snapshot_id, row.snapshot_id)
         assert set(self.shop.objects) == needed, "something that nobody needs has stayed"
-
-
-@contextmanager
-def _dying(after: int | None) -> Iterator[None]:
-    """The process dies at that point of the block, if it gets there."""
-    left = [-1 if after is None else after]
-
-    def hook(point: str) -> None:
-        if left[0] == 0:
-            raise Killed(point)
-        left[0] -= 1
-
-    before, failpoint.hook = failpoint.hook, hook
-    try:
-        yield
-    except Killed:
-        pass
-    finally:
-        failpoint.hook = before
 
 
 def _run(seed: int, home: Path) -> None:

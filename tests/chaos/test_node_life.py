@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from domain import failpoint
 from domain.audit import Actor
 from domain.operation import State
 from domain.outcome import Outcome, SaveService
 from domain.service import Service
 from storage.sql import Database, open_database
 from tests.contract.sql_bench import LEASE, FlippingSealer, accepted
+from tests.dying import killed
 
 ROOT = Actor("root", "cli")
 NOW = 1_800_000_000_000
@@ -88,27 +86,17 @@ def _state(database: Database) -> State:
     return found.state
 
 
-def _killed_at(url: str, point: str, act: Callable[[Database], object]) -> None:
-    pid = os.fork()
-    if pid == 0:
-        failpoint.hook = lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == point else None
-        act(_open(url))
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"{point} was not reached"
-
-
 @pytest.mark.parametrize("name", ACTS)
 def test_whoever_is_killed_has_done_all_of_it_or_nothing(name: str, url: str) -> None:
     act, look = ACTS[name]
     database = _open(url)
     before = look(database)
     database.close()
-    _killed_at(url, f"{name}.before-commit", act)
+    killed(f"{name}.before-commit", lambda: act(_open(url)))
     database = _open(url)
     assert look(database) == before
     database.close()
-    _killed_at(url, f"{name}.after-commit", act)
+    killed(f"{name}.after-commit", lambda: act(_open(url)))
     database = _open(url)
     assert look(database) != before
     database.close()

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from domain import failpoint
 from domain.errors import Damaged, ObjectMissing, StoreUnavailable
 from domain.journal import Journal
 from domain.lease import Lease
@@ -28,6 +26,7 @@ from storage.archive import condense, feeder, repack
 from storage.sql import changes
 from storage.sql.changes import LATE_WRITES_MS
 from tests.contract.sql_bench import LEASE, Bench, accepted
+from tests.dying import die, hooked
 from tests.fakes.clock import FakeClock
 from tests.unit.storage_archive.workshop import Workshop, describe, row_of
 from workers.cataloguing import Cataloguing
@@ -35,10 +34,6 @@ from workers.cataloguing import Cataloguing
 #: Of a file: a segment of its own.
 SIZE = 60_000
 RELEASE = changes._release
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 class Site:
@@ -134,16 +129,6 @@ def _grown(home: Path, bench: Bench, seed: int) -> Site:
     return site
 
 
-def _with(hook: Callable[[str], None], work: Callable[[], object]) -> None:
-    before, failpoint.hook = failpoint.hook, hook
-    try:
-        work()
-    except Killed:
-        pass
-    finally:
-        failpoint.hook = before
-
-
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment for each file, so that a pack can be needed in part."""
@@ -192,11 +177,12 @@ def _died(home: Path, at: int) -> list[str]:
     def hook(point: str) -> None:
         reached.append(point)
         if len(reached) - 1 == at:
-            raise Killed(point)
+            die(point)
 
     with Bench.opened(f"sqlite:///{home}/b.db") as bench:
         site = _grown(home / "yard", bench, 1)
-        _with(hook, site.repack)
+        with hooked(hook):
+            site.repack()
         site.check()
         bench.now += 2 * LEASE  # its lease has ended
         bench.now += LATE_WRITES_MS

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import handlers
-from domain import failpoint
 from domain.audit import Actor
 from domain.contracts import Rejected
 from domain.letters import LetterFilter
@@ -20,6 +17,7 @@ from domain.outcome import Outcome
 from domain.replay import ReplayState
 from storage.sql import Database, open_database
 from tests.contract.sql_bench import LEASE, FlippingSealer, accepted
+from tests.dying import killed
 from workers.judge import judge_with
 from workers.replaying import Replaying
 
@@ -84,27 +82,10 @@ def _begin_and_carry_on(database: Database) -> None:
     replaying.carry_on_all()
 
 
-def _dies(url: str, point: str, hit: int) -> None:
-    pid = os.fork()
-    if pid == 0:
-        seen = Counter[str]()
-
-        def hook(name: str) -> None:
-            seen[name] += 1
-            if name == point and seen[name] == hit:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        failpoint.hook = hook
-        _begin_and_carry_on(_open(url))
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"{point} #{hit} was not reached"
-
-
 @pytest.mark.parametrize(("point", "hit"), DEATHS)
 def test_whoever_carries_on_after_a_kill_brings_every_letter_to_one_effect(url: str, point: str, hit: int) -> None:
     """L1"""
-    _dies(url, point, hit)
+    killed(point, lambda: _begin_and_carry_on(_open(url)), hit)
     database = _open(url)
     _begin_and_carry_on(database)
     _begin_and_carry_on(database)

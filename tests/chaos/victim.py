@@ -26,6 +26,7 @@ import handlers
 import storage.archive
 from domain import failpoint
 from storage.sql import changes
+from tests import dying
 from workers import log as node_log
 from workers import relay
 from workers.bootstrap import System
@@ -204,6 +205,8 @@ def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None
             if witness is not None:
                 witness(name)
             if death is not None and name == death.point and seen[name] == death.hit:
+                if strike is kill:
+                    dying.note(name)
                 strike()
 
     failpoint.hook = hook

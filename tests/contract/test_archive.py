@@ -11,11 +11,8 @@ from domain import failpoint
 from domain.contracts import Garbage
 from domain.errors import ObjectMissing
 from storage.store import open_store
+from tests.dying import Killed, after
 from tests.unit.storage_archive.workshop import Workshop, describe, plant, row_of
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 @pytest.fixture
@@ -55,26 +52,15 @@ def test_killed_anywhere_nothing_is_visible_and_trying_again_succeeds(
     assert "object.before-put" in passed and "archive.before-publish" in passed
 
     for number in range(len(passed)):
-        _kill_at(number, monkeypatch)
         name = f"s-{number}"
-        with pytest.raises((Killed, RuntimeError)):
+        monkeypatch.setattr(failpoint, "hook", after(number))
+        with pytest.raises((Killed, RuntimeError)):  # of a thread that died only that it has ended is told
             shop.create(tree, name)
         monkeypatch.setattr(failpoint, "hook", lambda point: None)
         visible = shop.store.size(shop.archive.manifest_key("acme", "web", name)) is not None
         assert visible == ("archive.before-publish" in passed[:number] and passed[number] != "object.before-create")
         again = shop.create(tree, name)
         assert shop.archive.read(again.manifest_key) == again
-
-
-def _kill_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = [number]
-
-    def hook(point: str) -> None:
-        if left[0] == 0:
-            raise Killed(point)
-        left[0] -= 1
-
-    monkeypatch.setattr(failpoint, "hook", hook)
 
 
 def test_deleting_leaves_nothing_of_a_snapshot(shop: Workshop, tree: Path) -> None:

@@ -8,20 +8,16 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import LargeBinary, select, update
 
-from domain import failpoint
 from storage.sealing import KeyRing
 from storage.sql import open_database, rewrap
 from storage.sql.rewrap import SECRETS
 from storage.sql.tables import metadata, service
 from tests.contract.sql_bench import Bench, FlippingSealer
 from tests.contract.test_sql_secrets import CANARY, spread
+from tests.dying import dying
 
 OLD, NEW = KeyRing.generate_text("old"), KeyRing.generate_text("new")
 HEADS = {"old": KeyRing.head("old"), "new": KeyRing.head("new")}
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 @contextmanager
@@ -76,24 +72,14 @@ def test_more_rows_than_one_transaction_takes_are_all_sealed_anew(database_url: 
         assert bench.database.rewrap(HEADS["new"]) == (230, 0)
 
 
-def test_killed_between_two_transactions_it_goes_on_where_it_was(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("point", "hit"), [("rewrap.before-commit", 3), ("rewrap.after-commit", 2)])
+def test_killed_between_two_transactions_it_goes_on_where_it_was(database_url: str, point: str, hit: int) -> None:
     with _opened(database_url, OLD) as bench:
         for number in range(150):
             bench.accept_one(service=f"s{number}")
-    passed: list[str] = []
-
-    def die(point: str) -> None:
-        passed.append(point)
-        if passed.count("rewrap.before-commit") == 3:
-            raise Killed
-
     with _opened(database_url, f"{NEW},{OLD}") as bench:
-        monkeypatch.setattr(failpoint, "hook", die)
-        with pytest.raises(Killed):
+        with dying(point, hit):
             bench.database.rewrap(HEADS["new"])
-        monkeypatch.setattr(failpoint, "hook", lambda point: None)
         counts, _ = bench.database.sealed_values(HEADS)
         assert 0 < counts["new"] < 150
         assert bench.database.rewrap(HEADS["new"]) == (counts["old"], 0)

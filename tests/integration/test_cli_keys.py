@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from domain import failpoint
 from domain.contracts import Archive, SnapshotRequest
 from domain.errors import Refused, StoreUnavailable
 from storage.archive import open_archive
 from storage.sealing import KeyRing
 from tests.command_line import CommandLine
+from tests.dying import dying
 from tests.unit.storage_archive.workshop import QuietWatch
 from workers.bootstrap import System
 from workers.cli.exits import Exit
@@ -100,24 +100,14 @@ def test_a_configured_ring_is_not_changed_and_the_way_is_told(
     assert KeyRing.parse(entry).names == ("k2",)
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
 @pytest.mark.parametrize("point", ["keys.before-rotate", "keys.after-rotate"])
 def test_killed_while_rotating_the_ring_is_the_old_or_the_new_one(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     sealed = cli.system.keyring.seal(b"x", b"")
 
-    def die(passed: str) -> None:
-        if passed == point:
-            raise Killed
-
-    monkeypatch.setattr(failpoint, "hook", die)
-    with pytest.raises(Killed):
+    with dying(point):
         cli.system.rotate_embedded_keys()
-    monkeypatch.setattr(failpoint, "hook", lambda point: None)
 
     after = System(load(cli.environment)).keyring
     assert after.names == (("k1",) if point == "keys.before-rotate" else ("k2", "k1"))

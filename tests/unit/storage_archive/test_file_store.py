@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from domain import failpoint
 from domain.errors import Refused, StoreUnavailable
 from storage.objects.file import TEMPORARY, FileStore
 from storage.store import open_store
+from tests.dying import dying
 
 
 @pytest.fixture
@@ -123,10 +123,6 @@ def test_nobody_else_may_read_what_is_stored(tmp_path: Path) -> None:
     assert modes == {0o700, 0o600}
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing after it runs, `finally` aside."""
-
-
 def test_what_a_killed_writer_left_is_invisible_and_swept_when_it_is_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,18 +140,11 @@ def test_what_a_killed_writer_left_is_invisible_and_swept_when_it_is_old(
     assert fresh.exists() and not left.exists()
 
 
-def test_a_writer_that_is_stopped_before_the_name_leaves_the_old_object(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_writer_that_is_stopped_before_the_name_leaves_the_old_object(tmp_path: Path) -> None:
     store = FileStore(str(tmp_path))
     store.put("a", [b"old"])
 
-    def stop(name: str) -> None:
-        if name == "object.before-put":
-            raise Killed
-
-    monkeypatch.setattr(failpoint, "hook", stop)
-    with pytest.raises(Killed):
+    with dying("object.before-put"):
         store.put("a", [b"new"])
 
     assert store.get("a") == b"old"

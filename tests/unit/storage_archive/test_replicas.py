@@ -14,6 +14,7 @@ from domain.verification import VerifyLevel
 from storage.archive import ReplicatedArchive, TenantKeys, open_archive
 from storage.objects.memory import MemoryStore
 from storage.sealing import KeyRing
+from tests.dying import dying
 from tests.unit.storage_archive.workshop import KEYS, QuietWatch, Workshop, describe
 
 
@@ -167,10 +168,6 @@ def test_under_primary_nothing_is_copied_until_somebody_asks(tmp_path: Path, tre
     assert several.b.objects == several.primary.objects
 
 
-class Died(BaseException):
-    """As if the process were gone."""
-
-
 def test_a_copy_that_dies_anywhere_is_finished_by_another(
     tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,15 +180,8 @@ def test_a_copy_that_dies_anywhere_is_finished_by_another(
     assert {"replica.before-key", "replica.before-pack", "replica.before-manifest"} <= set(points)
     for point in sorted({point for point in points if point.startswith("replica.")}):
         several.b.objects.clear()
-
-        def die(name: str, at: str = point) -> None:
-            if name == at:
-                raise Died
-
-        monkeypatch.setattr(failpoint, "hook", die)
-        with pytest.raises(Died):
+        with dying(point):
             several.copy(made)
-        monkeypatch.setattr(failpoint, "hook", lambda name: None)
         if made.manifest_key in several.b.objects:
             found = several.archive.replica("b").verify(made.manifest_key, VerifyLevel.HASH, QuietWatch())
             assert found.sound, point

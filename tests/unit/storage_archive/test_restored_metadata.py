@@ -15,7 +15,8 @@ import pytest
 
 from domain.errors import Refused
 from domain.restore import RestoreMode
-from tests.unit.storage_archive.workshop import Workshop, describe, killed, plant
+from tests.dying import killed
+from tests.unit.storage_archive.workshop import Workshop, describe, plant
 
 MIB = 1 << 20
 NOBODY = 65534
@@ -281,6 +282,6 @@ def test_a_tree_that_an_earlier_attempt_had_nearly_staged_needs_only_room_for_th
     def stage() -> int:
         return shop.archive.stage(summary.manifest_key, "/none", staging, RestoreMode.REPLACE, shop.watch).kept
 
-    killed(3, stage)
+    killed("stage.after-segments", stage, 3)
     assert stage() >= 8 * MIB
     assert describe(Path(staging)).keys() == describe(tree).keys()

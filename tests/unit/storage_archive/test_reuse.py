@@ -13,7 +13,8 @@ from domain.errors import Cancelled, LeaseLost, ShuttingDown, StoreUnavailable
 from domain.restore import ManifestSummary, RestoreMode
 from storage.archive import reuse
 from storage.objects.memory import MemoryStore
-from tests.unit.storage_archive.workshop import Workshop, describe, killed, plant, row_of
+from tests.dying import killed
+from tests.unit.storage_archive.workshop import Workshop, describe, plant, row_of
 
 MIB = 1 << 20
 
@@ -214,7 +215,7 @@ def test_what_only_the_target_has_is_merged_with_what_is_reused(shop: Workshop, 
 
 # ---------------------------------------------------------------- from an earlier attempt
 def killed_staging(shop: Workshop, summary: ManifestSummary, hit: int) -> None:
-    killed(hit, lambda: shop.stage(summary))
+    killed("stage.after-segments", lambda: shop.stage(summary), hit)
 
 
 def names(shop: Workshop) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,11 @@ from storage.archive.tenant_keys import TenantKeys
 from storage.objects.memory import MemoryStore
 from storage.sealing import KeyRing
 from storage.store import open_store
+from tests.dying import dying
 from tests.unit.storage_archive.workshop import Workshop, describe, row_of
 
 OLD, NEW = KeyRing.generate_text("old"), KeyRing.generate_text("new")
 BOTH = f"{NEW},{OLD}"
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
 
 
 @pytest.fixture
@@ -39,14 +35,6 @@ def tree(tmp_path: Path) -> Path:
 
 def _keys(store: MemoryStore, ring: str = OLD) -> TenantKeys:
     return TenantKeys(store, KeyRing.parse(ring))
-
-
-def _dies_at(point: str) -> Callable[[str], None]:
-    def hook(passed: str) -> None:
-        if passed == point:
-            raise Killed(point)
-
-    return hook
 
 
 def test_of_several_nodes_that_make_a_key_at_once_the_first_put_decides(tmp_path: Path) -> None:
@@ -71,10 +59,8 @@ def test_of_several_nodes_that_make_a_key_at_once_the_first_put_decides(tmp_path
 def test_killed_while_making_it_there_is_one_key_or_none(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    monkeypatch.setattr(failpoint, "hook", _dies_at(point))
-    with pytest.raises(Killed):
+    with dying(point):
         _keys(store).obtain("acme")
-    monkeypatch.setattr(failpoint, "hook", lambda point: None)
 
     first = _keys(store).obtain("acme")
     assert _keys(store).obtain("acme").naming == first.naming
@@ -107,10 +93,8 @@ def test_killed_while_wrapping_anew_the_key_opens_and_it_can_be_repeated(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     before = _keys(store).obtain("acme").naming
-    monkeypatch.setattr(failpoint, "hook", _dies_at(point))
-    with pytest.raises(Killed):
+    with dying(point):
         _keys(store, BOTH).rewrap("acme")
-    monkeypatch.setattr(failpoint, "hook", lambda point: None)
 
     assert _keys(store, BOTH).load("acme").naming == before
     _keys(store, BOTH).rewrap("acme")
@@ -182,10 +166,8 @@ def test_killed_while_destroying_it_is_whole_or_gone_and_repeating_ends_it(
 ) -> None:
     shop = Workshop(tmp_path, encryption=True)
     summary = shop.create(tree)
-    monkeypatch.setattr(failpoint, "hook", _dies_at(point))
-    with pytest.raises(Killed):
+    with dying(point):
         shop.keys.destroy("acme")
-    monkeypatch.setattr(failpoint, "hook", lambda point: None)
 
     if point == "tenant-key.before-destroy":
         assert shop.archive.read(summary.manifest_key) == summary
@@ -240,10 +222,8 @@ def test_a_destruction_that_was_interrupted_says_how_it_is_ended(
 ) -> None:
     """It told to bring the key back from a copy, and no snapshot could be taken."""
     _keys(store).obtain("acme")
-    monkeypatch.setattr(failpoint, "hook", _dies_at("tenant-key.after-mark"))
-    with pytest.raises(Killed):
+    with dying("tenant-key.after-mark"):
         _keys(store).destroy("acme")
-    monkeypatch.setattr(failpoint, "hook", lambda point: None)
 
     with pytest.raises(Refused) as refused:
         _keys(store).obtain("acme")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from domain import failpoint
 from domain.contracts import Archive, ObjectStore, SnapshotRequest
 from domain.restore import ManifestSummary, RestoreMode, Staged
 from domain.snapshot import Consistency, Label, Snapshot, SnapshotState
@@ -139,26 +137,6 @@ def row_of(summary: ManifestSummary) -> Snapshot:
         include=summary.include,
         packs=summary.packs,
     )
-
-
-def killed(hit: int, work: Callable[[], object]) -> None:
-    """Do it in a child that is killed at the `hit`-th time that segments were written."""
-    pid = os.fork()
-    if pid == 0:
-        seen = 0
-
-        def hook(reached: str) -> None:
-            nonlocal seen
-            seen += reached == "stage.after-segments"
-            if seen == hit:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        failpoint.hook = hook
-        try:
-            work()
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
 def describe(root: Path) -> dict[bytes, tuple[object, ...]]:
