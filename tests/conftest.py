@@ -67,8 +67,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(dying.begin())
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(dying.told())
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _is_whole(config):
+        terminalreporter.write_line(dying.told())
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Nobody has chosen some of the tests."""
+    chosen = config.option.keyword or config.option.markexpr or config.option.lf
+    return config.args_source is not pytest.Config.ArgsSource.ARGS and not chosen
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]

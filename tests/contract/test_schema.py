@@ -25,6 +25,7 @@ from storage.sql.ready import LANES, READY, READY_CANCELS
 from storage.sql.sealed import Vault
 from storage.sql.tables import SCHEMA_REVISION, metadata, operation, service_fence
 from tests.contract.sql_bench import LEASE, Bench, FlippingSealer
+from tests.dying import killed
 
 
 @pytest.fixture
@@ -56,6 +57,16 @@ def test_a_database_without_tables_says_what_to_do(database_url: str) -> None:
     database.migrate()
     assert database.check_schema() is None
     database.close()
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_migration_that_is_killed_has_happened_whole_or_not_at_all(database_url: str, side: str) -> None:
+    """And whoever comes next finishes it, or finds nothing to do."""
+    killed(f"migrate.{side}-commit", lambda: open_database(database_url, FlippingSealer()).migrate())
+    with closing(open_database(database_url, FlippingSealer())) as database:
+        assert (database.check_schema() is None) == (side == "after")
+        database.migrate()
+        assert database.check_schema() is None
 
 
 def _migrated_to(url: str, revision: str) -> None:
