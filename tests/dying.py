@@ -49,12 +49,17 @@ def named() -> set[str]:
     return {name for text in texts for name in _POINT.findall(text)} | set(sides)
 
 
+def survived() -> list[str]:
+    """Those at which nobody has died so far."""
+    return sorted(named() - _noted())
+
+
 def told() -> str:
-    """At how many of them somebody has died, and at which nobody has."""
-    every = named()
-    there = noted() & every
-    alive = ", ".join(sorted(every - there))
-    return f"deaths at {len(there)} of {len(every)} failpoints" + (f"; nobody died at {alive}" if alive else "")
+    """The same as a sentence."""
+    left = survived()
+    return (
+        f"nobody has died at {', '.join(left)}" if left else f"somebody has died at each of {len(named())} failpoints"
+    )
 
 
 def note(point: str) -> None:
@@ -62,12 +67,6 @@ def note(point: str) -> None:
     if VARIABLE in os.environ:
         with open(os.environ[VARIABLE], "a", encoding="ascii") as file:
             file.write(f"{point}\n")
-
-
-def noted() -> set[str]:
-    """Where anybody has died so far."""
-    path = Path(os.environ[VARIABLE])
-    return set(path.read_text().split()) if path.exists() else set()
 
 
 def killed(point: str, act: Callable[[], object], hit: int = 1) -> None:
@@ -133,3 +132,7 @@ def at(point: str, strike: Callable[[str], None], hit: int = 1) -> Callable[[str
             strike(name)
 
     return hook
+
+
+def _noted() -> set[str]:
+    return set(Path(os.environ[VARIABLE]).read_text().split())

@@ -13,9 +13,10 @@ from contextlib import nullcontext
 import pytest
 
 from tests.chaos import victim
+from tests.dying import named
 from tests.prove import proofs, secrets
 from tests.prove.cases import IN_A_ROW, NO_TIME, Line, case, tried, until
-from tests.prove.failpoints import named, reached
+from tests.prove.failpoints import reached
 from tests.prove.goals import POINTS, REAL, SEEDS, missed, summary
 from tests.prove.outages import SIGHTS
 from tests.prove.stacks import STACKS, Servers
