@@ -87,6 +87,8 @@ def test_an_operation_says_that_its_node_is_lost_and_moves_when_that_is_meant(cl
     assert "root@ops has drained (burnt)" in waits and f"backstay operations move {op_id} --to" in waits
     asked = cli.run("operations", "move", op_id, "--to", "n1", stdin="n\n")
     assert asked.code == 2 and "Nothing is copied" in asked.err
+    unasked = cli.run("operations", "move", op_id, "--to", "n1", "--json")
+    assert (unasked.code, unasked.document()["error"]["code"]) == (2, "usage"), "a program is not asked, and is told"
     moved = cli.run("operations", "move", op_id, "--to", "n1", "--yes", "--json").document()
     assert (moved["node"], moved["moved_services"]) == ("n1", ["web"])
 

@@ -175,7 +175,8 @@ def test_watching_ends_with_the_outcome_and_its_code(cli: CommandLine, outcome: 
 
 
 def test_watching_everything_cannot_be_one_document(cli: CommandLine) -> None:
-    assert cli.run("operations", "watch", "--json").code == 2
+    answer = cli.run("operations", "watch", "--json")
+    assert (answer.code, answer.document()["error"]["code"]) == (2, "usage")
 
 
 # ---------------------------------------------------------------- snapshots and services

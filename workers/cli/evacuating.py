@@ -18,7 +18,7 @@ from domain.service import Service
 from workers.cli.documents import ENDED, moment
 from workers.cli.exits import Exit
 from workers.cli.nodes import Name, Reason, find, group
-from workers.cli.session import AsJson, Session, session
+from workers.cli.session import AsJson, Session, confirm, session
 
 UNFINISHED = [state for state in State if state not in ENDED] + [State.STUCK]
 
@@ -41,7 +41,8 @@ def evacuate(
         _show(here, returns)
         ready = [one for one in returns if not one.trouble]
         if ready and not dry_run:
-            _confirm(here, node, to, len(ready), yes)
+            lost_too = "whatever they have changed since their snapshots is lost"
+            confirm(here, f"{len(ready)} services are restored on node {to}; {lost_too}", yes)
             here.audit("node.evacuate", f"node/{node}", reason=reason, to=to, services=len(ready))
             for one in ready:
                 _ask(here, one, node, to)
@@ -81,15 +82,6 @@ def _ask(here: Session, one: Return, node: str, to: str) -> None:
     data = {"snapshot_id": one.snapshot_id, "include": list(one.include), "target": {"node": to}}
     message_id = f"evacuate/{node}/{one.service_id}/{one.snapshot_id}"
     publish(here.settings, cloud_event("restore-snapshot", subject, data, message_id, None))
-
-
-def _confirm(here: Session, node: str, to: str, count: int, yes: bool) -> None:
-    meaning = f"{count} services are restored on node {to}; whatever they have changed since their snapshots is lost"
-    if yes:
-        return
-    if here.screen.as_json or not typer.confirm(f"{meaning}. Go on?", err=True):
-        here.screen.note(f"nothing was asked for; --yes confirms: {meaning}")
-        raise typer.Exit(Exit.USAGE)
 
 
 def _show(here: Session, returns: list[Return]) -> None:

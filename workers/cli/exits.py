@@ -43,7 +43,7 @@ _BY_OUTCOME = {"rolled-back": Exit.ROLLED_BACK, "cancelled": Exit.FAILED, "stuck
 
 def of_error(error: BackstayError) -> Exit:
     """The code for an error that ended a command."""
-    if isinstance(error, InvalidMessage):
+    if isinstance(error, InvalidMessage) or error.code == "usage":
         return Exit.USAGE
     if isinstance(error, NotFound):
         return Exit.NOT_FOUND

@@ -14,9 +14,8 @@ import typer
 from domain.errors import Refused
 from domain.operation import Operation, State
 from workers.cli.documents import moment, operation_document
-from workers.cli.exits import Exit
 from workers.cli.operations import Id, find, group
-from workers.cli.session import AsJson, Session, operator, session
+from workers.cli.session import AsJson, Session, confirm, operator, session
 
 if TYPE_CHECKING:
     from domain.chronicle import Moment
@@ -67,8 +66,11 @@ def resolve(
     with session(as_json) as here:
         chosen = [name for name, on in (("retry", retry), ("accept", accept), ("force", force)) if on]
         if len(chosen) != 1:
-            here.screen.note("error: say exactly one of --retry, --accept and --force")
-            raise typer.Exit(Exit.USAGE)
+            raise Refused(
+                "say exactly one of --retry, --accept and --force",
+                code="usage",
+                next_step="`backstay operations resolve --help` tells what each states",
+            )
         database = here.database()
         operation = find(database, operation_id)
         if operation.state is not State.STUCK:
@@ -99,11 +101,7 @@ def _ask(here: Session, how: str, yes: bool) -> None:
         "accept": "you state that region and directory are as before the operation",
         "force": "you state that region and directory are as the operation wanted them; its rows are written",
     }
-    if yes or how == "retry":
-        return
-    if here.screen.as_json or not typer.confirm(f"{how}: {meanings[how]}. Go on?", err=True):
-        here.screen.note(f"nothing was changed; --yes confirms that {meanings[how]}")
-        raise typer.Exit(Exit.USAGE)
+    confirm(here, f"{how}: {meanings[how]}", yes or how == "retry")
 
 
 def _evidence(here: Session, operation: Operation) -> None:

@@ -11,9 +11,8 @@ from typing import Annotated
 import typer
 
 from workers.cli.documents import operation_document
-from workers.cli.exits import Exit
 from workers.cli.operations import Id, find, group
-from workers.cli.session import AsJson, Session, operator, session
+from workers.cli.session import AsJson, confirm, operator, session
 
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; audited.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -31,7 +30,7 @@ def move(
     with session(as_json) as here:
         database = here.database()
         before = find(database, operation_id)
-        _confirm(
+        confirm(
             here,
             f"service {before.service_id} lives on node {to} from now on, with whatever waits for its directory. "
             "Nothing is copied: its files are there already, or a restore brings them",
@@ -52,19 +51,10 @@ def give_up(operation_id: Id, reason: Reason = "", yes: Yes = False, as_json: As
     with session(as_json) as here:
         database = here.database()
         before = find(database, operation_id)
-        _confirm(here, f"node {before.node} will not come back, and you will say with `resolve` how it ended", yes)
+        confirm(here, f"node {before.node} will not come back, and you will say with `resolve` how it ended", yes)
         database.moves.give_up(operation_id, operator(), reason)
         after = find(database, operation_id)
         here.screen.document(operation_document(after, None))
         for item in (after.outcome or {}).get("items", ()):
             here.screen.line(f"open: {item['name']}: {item['sentence']}", "yellow")
         here.screen.line(f"operation {operation_id} is STUCK; `backstay operations resolve {operation_id}` ends it")
-
-
-def _confirm(here: Session, meaning: str, yes: bool) -> None:
-    """Go on only when the person means it; a program says --yes."""
-    if yes:
-        return
-    if here.screen.as_json or not typer.confirm(f"{meaning}. Go on?", err=True):
-        here.screen.note(f"nothing was changed; --yes confirms: {meaning}")
-        raise typer.Exit(Exit.USAGE)

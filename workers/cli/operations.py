@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Refused
 from domain.operation import Operation, State
 from workers.cli.documents import ENDED, item_line, moment, operation_document, page, step_document
 from workers.cli.exits import Exit
@@ -92,8 +92,11 @@ def watch(
         if operation_id is not None:
             _watch_one(here, operation_id)
         if as_json:
-            here.screen.note("error: --json needs an operation: one document is printed when it has ended")
-            raise typer.Exit(Exit.USAGE)
+            raise Refused(
+                "--json needs an operation",
+                code="usage",
+                next_step="name one: its document is printed when it has ended",
+            )
         _watch_all(here)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.errors import DatabaseUnavailable
+from domain.errors import DatabaseUnavailable, Refused
 from workers.cli.screen import Screen, reporting
 
 if TYPE_CHECKING:
@@ -67,6 +67,13 @@ def session(as_json: bool = False) -> Iterator[Session]:
             yield Session(settings, system, screen)
         finally:
             system.close()
+
+
+def confirm(here: Session, meaning: str, yes: bool) -> None:
+    """Go on only when the person means it; a program says --yes. Refused(code="usage") when nobody has."""
+    if yes or (not here.screen.as_json and typer.confirm(f"{meaning}. Go on?", err=True)):
+        return
+    raise Refused(f"not confirmed: {meaning}", code="usage", next_step="nothing was changed; --yes confirms it")
 
 
 def operator() -> Actor:
