@@ -27,7 +27,7 @@ test: $(VENV)/.dev ## the test suite; servers that are not installed are skipped
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 simulate: $(VENV)/.dev ## seeds of the simulation that nobody has tried, for SECONDS, on all cores
-	@$(BIN)/python -m tests.simulation --seconds $(SECONDS)
+	@$(BIN)/python -m tests.simulation --seconds $(SECONDS) $(ARGS)
 
 prove: $(VENV)/.dev ## kill matrices on real servers, power cuts and simulation, for MINUTES; prints the table of docs/reliability.md
 	@$(BIN)/python -m tests.prove --minutes $(MINUTES) $(ARGS)

@@ -6,7 +6,8 @@ Apart from bench/commands.py because it is about the worst second and not about 
 before the node starts; then a small tenant's command, another kind of the same tenant and a cancel are published
 every few seconds. A command is timed from publishing to its outcome, a cancel from publishing to the end of what it
 cancels, which waits for a node that does not exist. The node does nothing for a command, so that the queue is measured
-and not the work. Prints lines of a Markdown table.
+and not the work. Prints lines of a Markdown table; ends with 1 when not all was accepted, when the node took more than
+400 MiB, or when a probe was never heard of.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ STACKS = {"spool": "SQLite, spool", "redis": "PostgreSQL, Redis Streams", "rabbi
 SERVICES = 200
 #: Seconds between looks, and between rounds of probes; no round begins before the last one has ended.
 LOOK_EVERY, PROBE_EVERY = 1.0, 5.0
+#: MiB that a node may take, however much waits.
+MOST_MIB = 400
 #: What is asked for beside the flood: name, kind, tenant.
 PROBES = (
     ("another tenant", "noop", "small"),
@@ -69,6 +72,7 @@ class Seen:
 
     rows: list[tuple[float, int, int, float]] = field(default_factory=list)  # seconds, accepted, ended, MiB
     waits: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name, _, _ in PROBES})
+    heard: set[str] = field(default_factory=set)  # probes that came to their outcome, at least once
     figures_ms: list[float] = field(default_factory=list)
 
     def rate(self, column: int, first: float, last: float) -> float:
@@ -181,6 +185,7 @@ class Overload:
                 if name == "cancel" and found.state is not State.CANCELLED:
                     raise SystemExit(f"what was to be cancelled ended as {found.state}: {found.outcome}")
                 seen.waits[name].append(time.monotonic() - sent)
+                seen.heard.add(name)
                 del self._asked[message]
 
     def close(self) -> None:
@@ -216,8 +221,16 @@ def tell(name: str, count: int, published: float, seen: Seen, peak: float) -> No
     print(f"| | figures for metrics, ms, median | {statistics.median(seen.figures_ms):.0f} |", flush=True)
 
 
-def flood(stack: str, count: int, seconds: float) -> None:
-    """One flood on a stack of its own."""
+def missed(count: int, seen: Seen, peak: float) -> list[str]:
+    """What must hold whatever the machine is: all is taken in, within bounded memory, and who asks besides is heard."""
+    accepted = seen.rows[-1][1]
+    left = [] if accepted >= count else [f"{count - accepted:,} commands were not accepted in the time"]
+    left += [f"the node took {peak:.0f} MiB"] if peak > MOST_MIB else []
+    return left + [f"nobody has heard of {probe}" for probe in seen.waits.keys() - seen.heard]
+
+
+def flood(stack: str, count: int, seconds: float) -> list[str]:
+    """One flood on a stack of its own; what was missed."""
     with ExitStack() as closing:
         home = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="backstay-overload-")))
         broker_url, database_url = f"spool://{home}/spool", None
@@ -233,18 +246,20 @@ def flood(stack: str, count: int, seconds: float) -> None:
         published = made.publish(count)
         seen, peak = made.watch(count, seconds)
         tell(STACKS[stack], count, published, seen, peak)
+        return [f"{STACKS[stack]}: {sentence}" for sentence in missed(count, seen, peak)]
 
 
-def main() -> None:
+def main() -> int:
     options = argparse.ArgumentParser(prog="python -m bench.overload", description=__doc__)
     options.add_argument("--count", type=int, default=100_000)
     options.add_argument("--minutes", type=float, default=10.0)
     options.add_argument("--stack", choices=list(STACKS), action="append")
     chosen = options.parse_args()
     print("| stack | | |\n|---|---|---|")
-    for stack in chosen.stack or STACKS:
-        flood(stack, chosen.count, chosen.minutes * 60)
+    found = [line for stack in chosen.stack or STACKS for line in flood(stack, chosen.count, chosen.minutes * 60)]
+    print(*(f"MISSED {line}" for line in found), sep="\n")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,7 +6,7 @@ Database, brokers, store and region are taken away at the same time, each from a
 the default settings) that needs nothing else which fails: PostgreSQL, Redis, RabbitMQ and Ceph's gateway are killed,
 the region too. Meanwhile a command is published every few seconds (snapshots; upgrades where it is the region); what
 the broker does not take is published again when it answers, as a publisher would. Seconds are counted from the start
-of the server's process, and until it answered is told apart: nobody could have been quicker. Prints a Markdown table.
+of the server's process, and until it answered is told apart: nobody could have been quicker. Prints a Markdown table; ends with 1 when not every command has succeeded.
 """
 
 from __future__ import annotations
@@ -213,6 +213,7 @@ def main() -> int:
     print("| away | stack | commands | s until the server answers | s to the first outcome "
           "| s until all had ended and were told | ends | MiB |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
+    unlike = 0
     for name, process in running.items():
         said, _ = process.communicate()
         if process.returncode:
@@ -222,7 +223,8 @@ def main() -> int:
         ends = ", ".join(f"{count} {state}" for state, count in sorted(got["ends"].items()))
         figures = (got["commands"], got["answered"], got["first"], got["all"], ends, got["memory"])
         print(f"| {name} | {DEPENDENCIES[name]} | {' | '.join(map(str, figures))} |", flush=True)
-    return max(process.returncode for process in running.values())
+        unlike += got["ends"] != {State.SUCCEEDED.value: got["commands"]}
+    return 1 if unlike or any(process.returncode for process in running.values()) else 0
 
 
 if __name__ == "__main__":
