@@ -6,7 +6,8 @@ Database, brokers, store and region are taken away at the same time, each from a
 the default settings) that needs nothing else which fails: PostgreSQL, Redis, RabbitMQ and Ceph's gateway are killed,
 the region too. Meanwhile a command is published every few seconds (snapshots; upgrades where it is the region); what
 the broker does not take is published again when it answers, as a publisher would. Seconds are counted from the start
-of the server's process, and until it answered is told apart: nobody could have been quicker. Prints a Markdown table; ends with 1 when not every command has succeeded.
+of the server's process, and until it answered is told apart: nobody could have been quicker. Prints a Markdown table;
+ends with 1 when not every command has succeeded.
 """
 
 from __future__ import annotations
