@@ -16,7 +16,7 @@ from domain.compensation import Compensation
 from domain.context import Context
 from domain.course import Course, Task
 from domain.damage import reading
-from domain.operation import State, Step, StepState
+from domain.operation import Operation, State, Step, StepState
 from domain.outcome import Change, HoldVersion, Item, Outcome, SaveRecord, SaveService
 from domain.protection import left_over, protect
 from domain.resting import wake
@@ -244,8 +244,15 @@ def closing(context: Context, outcome: Outcome) -> tuple[Change, ...]:
 
 
 def _record(context: Context, course: Course, task: Task, status: Status, reason: str) -> UpgradeRecord:
-    operation, origin = context.operation, task.before().origin
-    deploy = next((s for s in context.journal.steps("deploy") if s.request["service"] == task.service_id), None)
+    return record_of(context.operation, context.journal.steps(), course, task, status, reason)
+
+
+def record_of(
+    operation: Operation, steps: Iterable[Step], course: Course, task: Task, status: Status, reason: str
+) -> UpgradeRecord:
+    """The record of one task of an operation that has these steps."""
+    origin = task.before().origin
+    deploy = next((s for s in steps if s.kind == "deploy" and s.request["service"] == task.service_id), None)
     return UpgradeRecord(
         op_id=operation.op_id,
         service_id=task.service_id,

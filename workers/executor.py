@@ -38,7 +38,7 @@ from domain.retry import KEY_REST_MS, backoff_ms, within_call
 from domain.subscription import Subscription
 from domain.turned_back import reason_of
 from workers.attempt import Attempt, Ports, context_of, measure, span_of, was_settled, with_rows
-from workers.giving_up import given_up, not_put_back, poison_of, stuck, tell_bug, unreadable, words_of
+from workers.giving_up import given_up, not_put_back, poison_of, poisoned, stuck, tell_bug, unreadable, words_of
 from workers.placement import elsewhere, is_to_end
 from workers.room import check_room
 
@@ -160,18 +160,18 @@ class Executor:
     def _decide(self, attempt: Attempt) -> Outcome | None:
         """The outcome to settle; None when the operation waits for its next attempt."""
         operation = attempt.claim.operation
-        poison = poison_of(operation)
         poisonous = operation.claims_no_progress > self._budget.max_claims
         onward = attempt.is_past_return()
         if operation.state is State.COMPENSATING and not onward:
-            reason = reason_of(operation)
             if poisonous:
-                return stuck(operation, replace(reason, code="poison", sentence=str(poison)), reason)
-            return self._compensate(attempt, reason)
+                attempt.turn_back()
+                attempt.payload = self._parse(attempt.subscription, operation.data)  # the end has rows of its own
+                return poisoned(operation, attempt.context.journal)
+            return self._compensate(attempt, reason_of(operation))
         try:
             attempt.payload = self._parse(attempt.subscription, operation.data)
             if poisonous:
-                raise poison
+                raise poison_of(operation)
             if onward:
                 attempt.context.watch.insist()
             attempt.context.watch.check()

@@ -41,6 +41,13 @@ def poison_of(operation: Operation) -> Refused:
     )
 
 
+def poisoned(operation: Operation, journal: Journal) -> Outcome:
+    """The same while it is put back: STUCK, with what is still open."""
+    reason = reason_of(operation)
+    told = replace(reason, code="poison", sentence=str(poison_of(operation)), items=not_put_back(journal))
+    return stuck(operation, told, reason)
+
+
 def words_of(error: Exception) -> tuple[str, str]:
     """Code and sentence; of a bug only its type, because its message may quote values."""
     if isinstance(error, BackstayError):

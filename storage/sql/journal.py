@@ -1,7 +1,8 @@
 """What a claim's holder writes while it works: the lease, the progress and the steps.
 
 Apart from settling because these writes end nothing. Each begins with the guard, so a holder that has
-lost its lease changes nothing; each counts as progress, so an operation that gets on is never poison.
+lost its lease changes nothing; each counts as progress, so an operation that gets on is never poison, but for an
+intent that stands already: who repeats it has come no further than whoever died after it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, insert, select, update
 
 from domain.contracts import Claim
 from domain.operation import State, Step, StepState
@@ -19,7 +20,7 @@ from storage.sql.guard import hold
 from storage.sql.rows import step as read_step
 from storage.sql.rows import step_key
 from storage.sql.sealed import Vault, to_json
-from storage.sql.tables import step
+from storage.sql.tables import operation, step
 from storage.sql.transactions import Transactions
 
 #: From which states a step may come to each end; its own is among them, so that a repeat is harmless.
@@ -65,7 +66,8 @@ def intend(
     key = step_key(claim.operation.op_id, ordinal)
     with tx.write("intend") as connection:
         now = tx.now(connection)
-        hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=0, updated_at=now)
+        came = _unless_intended(claim.operation.op_id, ordinal)
+        hold(connection, claim, lease_until=now + lease_ms, claims_no_progress=came, updated_at=now)
         values = {
             "kind": kind,
             "state": StepState.INTENT.value,
@@ -81,6 +83,12 @@ def intend(
             .on_conflict_do_update(index_elements=[step.c.op_id, step.c.ordinal], set_=values)
         )
         apply(tx, connection, vault, claim.operation, changes, now)
+
+
+def _unless_intended(op_id: str, ordinal: int) -> ColumnElement[int]:
+    """No claims without progress, unless that step has begun already."""
+    begun = exists().where(step.c.op_id == op_id, step.c.ordinal == ordinal, step.c.state == StepState.INTENT.value)
+    return case((begun, operation.c.claims_no_progress), else_=0)
 
 
 def intend_many(

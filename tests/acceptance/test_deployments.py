@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from domain.audit import Actor
 from domain.operation import Budget, State
@@ -290,6 +291,9 @@ def test_a_person_can_say_how_it_stands(stage: Stage, names: Names, how: str, st
     database = stage.platform.system.database
     assert stated_rows(database, done.op_id, "retry") == ()
     rows = stated_rows(database, done.op_id, how)
+    with database._engine.begin() as connection:  # as if no worker had brought it so far: its node was lost
+        connection.execute(text("DELETE FROM upgrade_record WHERE op_id = :op_id"), {"op_id": done.op_id})
+    assert stated_rows(database, done.op_id, how) == rows
     assert database.ledger.resolve_stuck(done.op_id, how, OPS, "looked at it", rows) is state
     assert database.ledger.resolve_stuck(done.op_id, how, OPS, "again", rows) is None
     assert [record.status for record in database.records.of(done.op_id)] == [status]

@@ -42,7 +42,7 @@ def check(world: UpgradeWorld, system: System) -> None:
     built = world.region.root()["events"][len(world.root["events"]) :]
     assert tuple(event["image"] for event in built) == world.scenario.builds, "not deployed exactly once each"
     _told_once(world, found.op_id)
-    _snapshots_restore(world, system)
+    snapshots_restore(world, system)
     nothing_left_over(world.home, system, [world.names.web])
     no_secret_anywhere(world.home, REGISTRY_PASSWORD)
 
@@ -62,7 +62,7 @@ def _told_once(world: UpgradeWorld, op_id: str) -> None:
     assert len(events) == 1, f"told as {events}"
 
 
-def _snapshots_restore(world: UpgradeWorld, system: System) -> None:
+def snapshots_restore(world: UpgradeWorld, system: System) -> None:
     """Every snapshot with data restores to a tree that there has been."""
     for listed in system.database.catalogue.find(None, [world.names.web], [], 100, None):
         if "data" not in listed.include:

@@ -52,7 +52,8 @@ class Scenario:
     upgraded: bool = False  # begins with an upgrade that is over
 
 
-def _always(method: str, path: str, status: int) -> dict[str, Any]:
+def always(method: str, path: str, status: int) -> dict[str, Any]:
+    """A rule of the region: it never does that."""
     return {
         "match": {"method": method, "path": f"/services/[^/]+{path}"},
         "do": {"status": status, "body": {"msg": "it does not work"}},
@@ -79,7 +80,7 @@ SCENARIOS = {
             _UPGRADE,
             State.ROLLED_BACK,
             Status.UPGRADE_FAILED,
-            rules=(_always("POST", "/depvolumes$", 404),),
+            rules=(always("POST", "/depvolumes$", 404),),
         ),
         Scenario(
             "failing-half-way",
@@ -87,7 +88,7 @@ SCENARIOS = {
             _UPGRADE | {"include_data": True},
             State.ROLLED_BACK,
             Status.UPGRADE_FAILED,
-            rules=(_always("POST", "/volumes$", 500),),
+            rules=(always("POST", "/volumes$", 500),),
         ),
         Scenario(
             "failed-build",

@@ -25,6 +25,7 @@ import domain
 import handlers
 import storage.archive
 from domain import failpoint
+from domain.operation import Budget
 from storage.sql import changes
 from tests import dying
 from workers import log as node_log
@@ -82,13 +83,15 @@ def run_node(
     witness: Callable[[str], None] | None = None,
     log: Path | None = None,
     strike: Callable[[], None] = kill,
+    budget: Budget | None = None,
 ) -> End:
     """Fork a node with these settings; let it run until `finished`, or until `death`.
 
     `witness` is called in the child at every failpoint, before the death; `log` takes what the child writes;
-    `strike` is what the death consists of.
+    `strike` is what the death consists of; `budget` is the node's, instead of the one that every node has.
     """
-    return end_of(start_node(settings, finished, trace, death, witness=witness, log=log, strike=strike), trace)
+    pid = start_node(settings, finished, trace, death, witness=witness, log=log, strike=strike, budget=budget)
+    return end_of(pid, trace)
 
 
 def end_of(pid: int, trace: Path) -> End:
@@ -108,6 +111,7 @@ def start_node(
     witness: Callable[[str], None] | None = None,
     log: Path | None = None,
     strike: Callable[[], None] = kill,
+    budget: Budget | None = None,
 ) -> int:
     """As `run_node`, without waiting: the node's process id."""
     trace.unlink(missing_ok=True)
@@ -119,7 +123,7 @@ def start_node(
             os.dup2(file, 1)
             os.dup2(file, 2)
             sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # a test runner had put its own there
-        live(settings, finished, trace, death, witness, strike)
+        live(settings, finished, trace, death, witness, strike, budget)
     started.append(pid)
     return pid
 
@@ -151,6 +155,7 @@ def live(
     death: Death | None,
     witness: Callable[[str], None] | None,
     strike: Callable[[], None],
+    budget: Budget | None,
 ) -> None:
     """Never returns. Leaves without clean-up: a node that ends normally must not need any."""
     code = 1
@@ -162,7 +167,7 @@ def live(
         _arm(trace, death, witness, strike)
         node_log.configure(settings.log_level, settings.node)
         system = System(settings)
-        node = NodeProcess(system)
+        node = NodeProcess(system, budget=budget)
         node.start()
         deadline = time.monotonic() + PATIENCE
         done = threading.Event()

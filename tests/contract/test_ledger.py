@@ -272,6 +272,21 @@ def test_a_journal_write_is_progress(bench: Bench) -> None:
     assert bench.get(claim.operation.op_id).claims_no_progress == 0
 
 
+def test_an_intent_that_stands_already_is_no_progress_when_it_is_repeated(bench: Bench) -> None:
+    """Poison: whoever begins the same step anew, and dies of it, must not be claimed for ever."""
+    bench.accept_one()
+    for expected in range(3):
+        claim = bench.claim_one()
+        bench.database.ledger.intend(claim, 0, "staged", {}, (), LEASE)
+        assert bench.get(claim.operation.op_id).claims_no_progress == expected
+        bench.now += LEASE + 1
+    claim = bench.claim_one()
+    bench.database.ledger.conclude(claim, 0, "UNDONE", {}, LEASE)
+    bench.now += LEASE + 1
+    bench.database.ledger.intend(bench.claim_one(), 0, "staged", {}, (), LEASE)
+    assert bench.get(claim.operation.op_id).claims_no_progress == 0  # it has been elsewhere meanwhile
+
+
 def test_steps_are_kept_with_request_and_reply(bench: Bench) -> None:
     claim = bench.running()
     ledger = bench.database.ledger

@@ -377,6 +377,16 @@ def test_a_command_that_kills_its_workers_is_given_up_as_poison(bench: Bench) ->
     assert bench.counted == [("operation_seconds", "act", "failed"), ("poison",)]
 
 
+def test_what_kills_its_workers_whenever_they_begin_a_step_anew_is_poison_too(bench: Bench) -> None:
+    """A step that stands already is no progress, however often it is begun."""
+    op_id = bench.accept()
+    bench.handle, bench.undo = _touches_then(LeaseLost("the worker is killed here")), lambda payload, context: None
+    for _ in range(BUDGET.max_claims + 2):
+        bench.run_once()
+        bench.database.ledger.release_dead(lambda owner: True)
+    assert (bench.operation(op_id).state, bench.operation(op_id).error_code) == (State.ROLLED_BACK, "poison")
+
+
 def test_a_stale_worker_cannot_settle_what_another_has_taken_over(bench: Bench) -> None:
     """I7: a paused worker wakes after its lease; the new holder's outcome stands."""
     op_id = bench.accept()
@@ -518,6 +528,7 @@ def test_after_a_retry_the_outcome_tells_why_it_was_put_back_and_not_what_was_in
         bench.run_once()
     stuck = bench.operation(op_id).outcome
     assert stuck is not None and stuck["code"] == hindrance and "--retry" in stuck["next_step"]
+    assert [(left["name"], left["code"]) for left in stuck["items"]] == [("/effect", "not-put-back")]
     reason = {"code": "deploy-refused", "sentence": "no such image", "next_step": "name another"}
     assert reason.items() <= stuck["figures"]["turned_back_for"].items()
     bench.database.ledger.resolve_stuck(op_id, "retry", OPS, "")
