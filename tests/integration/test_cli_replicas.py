@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.ability import Ability
 from domain.errors import KeyUnavailable
 from storage.archive import TenantKeys
 from storage.objects.file import FileStore
@@ -43,6 +44,16 @@ def test_a_replica_that_has_everything_is_current_and_one_that_does_not_answer_f
     shutil.rmtree(tmp_path / "b")
     (tmp_path / "b").write_text("no folder")
     assert _doctor(cli)["verdict"] == "fail"
+
+
+def test_a_replica_that_only_denies_what_is_not_needed_is_warned_of_with_the_right_that_is_missing(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = Ability("give-up-uploads", False, False, "the store answered 403", "give ListMultipartUploadParts")
+    monkeypatch.setattr(System, "examine_store", lambda _system, name=None: (denied,) if name else ())
+    told = _doctor(cli)
+    assert (told["verdict"], told["detail"]) == ("warn", "b: give-up-uploads: the store answered 403")
+    assert told["next_step"] == "b: give ListMultipartUploadParts"
 
 
 def _doctor(cli: CommandLine) -> dict[str, str]:
