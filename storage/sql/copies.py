@@ -46,10 +46,8 @@ _LISTED = snapshot.c.state != literal_column("'deleting'")
 _AVAILABLE = snapshot.c.state == literal_column("'available'")
 _COPIED = snapshot_replica.c.state == literal_column("'copied'")
 _LACKS = or_(snapshot_replica.c.state.is_(None), ~_COPIED)
-#: How wrong clocks may be where something is held back.
-_DAY_MS = 86_400_000
-#: After any time.
-_NEVER = 2**63 - 1
+#: How wrong clocks may be where something is held back, and what is after any time.
+_DAY_MS, _NEVER = 86_400_000, 2**63 - 1
 
 
 class SqlCopies:
@@ -140,8 +138,9 @@ class SqlCopies:
         """See the port."""
         with self._tx.write("copy-failed") as connection:
             now = self._tx.now(connection)
-            if not _give_up(connection, owed, replica, sentence, now):
-                _disbelieve(connection, _row(owed.snapshot_id, replica), now, trouble=sentence[:TROUBLE_CHARACTERS])
+            if not _give_up(connection, owed, replica, sentence, now):  # where nobody holds it no take counts anyway
+                which = (*_row(owed.snapshot_id, replica), or_(_COPIED, snapshot_replica.c.held_until > 0))
+                _disbelieve(connection, which, now, trouble=sentence[:TROUBLE_CHARACTERS])
 
     def let_go(self, owed: Owed, replica: str) -> None:
         """See the port."""
@@ -221,9 +220,9 @@ def free(connection: Connection, replaced: Sequence[Row[Any]], replicas: Sequenc
 
 def _held_back(connection: Connection, replicas: Sequence[str]) -> dict[str, tuple[int, int]]:
     """By tenant: what is replaced in its packs from when to when (UTC milliseconds) must wait, because a replica lacks
-    one of its snapshots, or has it as it was before. What was replaced a day before a snapshot was taken is not named
-    by it. Corrupt ones are copied nowhere: what a replica has of them is the best that there is, and names nothing that
-    was replaced long after their row was last changed or, where there is none, they were found corrupt."""
+    one of its snapshots, or has it as it was before. One names nothing that was replaced a day before it was taken. Of
+    a corrupt one, which is copied no more, a replica's copy is the best that there is; it names nothing that was
+    replaced long after its row was last changed or, without a row, after it was found corrupt."""
     waits: dict[str, tuple[int, int]] = {}
     changed_at = func.coalesce(snapshot_replica.c.updated_at, snapshot.c.updated_at)
     ends = case((_AVAILABLE, literal_column(str(_NEVER))), else_=changed_at + _DAY_MS)
