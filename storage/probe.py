@@ -1,16 +1,19 @@
 """What a store can do, found out by doing it: an endpoint that only looks like S3 may lack what snapshots rest on.
 
 Apart from the backends, because the questions are the same for all of them. Objects are written beneath `probes/`
-and removed again; a store that does not answer raises, and nothing is said about it.
+and removed again; a store that does not answer raises, and nothing is said about it. One that refuses what is not
+needed is judged by the rest: a right that is missing must not hide that no snapshot is safe.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from domain.ability import Ability
 from domain.contracts import ObjectStore
+from domain.errors import Refused
 
 
 @runtime_checkable
@@ -25,7 +28,7 @@ class Endpoint(Protocol):
 
 
 def examine(store: ObjectStore) -> tuple[Ability, ...]:
-    """Try everything. Raises StoreUnavailable and Refused as the store does."""
+    """Try everything. Raises StoreUnavailable, and Refused when it may not be written, read or listed."""
     key = f"probes/{secrets.token_hex(16)}"
     body, other = secrets.token_bytes(64), b"another"
     try:
@@ -35,8 +38,8 @@ def examine(store: ObjectStore) -> tuple[Ability, ...]:
             found.append(_checks(store, key + "-sum"))
             found.append(_gives_up(store, key + "-parts"))
     finally:
-        store.delete([key, key + "-new", key + "-sum", key + "-parts"])
-    return tuple(found)
+        removal = _removes(store, [key, key + "-new", key + "-sum", key + "-parts"])
+    return (*found, removal)
 
 
 def _writes(store: ObjectStore, key: str, body: bytes) -> Ability:
@@ -74,21 +77,36 @@ def _lists(store: ObjectStore, key: str) -> Ability:
 
 
 def _checks(store: Endpoint, key: str) -> Ability:
-    return Ability(
+    return _unless_refused(
         "checksums",
-        store.verifies_checksums(key),
-        False,
+        lambda: store.verifies_checksums(key),
         "an object whose checksum was wrong was taken",
         "nothing: manifests are read back, packs are measured, and every byte is verified when it is restored",
     )
 
 
 def _gives_up(store: Endpoint, key: str) -> Ability:
-    return Ability(
+    return _unless_refused(
         "give-up-uploads",
-        store.gives_up_uploads(key),
-        False,
+        lambda: store.gives_up_uploads(key),
         "an upload that was given up is still listed",
         "add a lifecycle rule to the bucket that aborts incomplete uploads, after more days than the longest "
         "export takes (7)",
     )
+
+
+def _removes(store: ObjectStore, keys: Sequence[str]) -> Ability:
+    def attempt() -> bool:
+        store.delete(keys)
+        return True
+
+    return _unless_refused("removal", attempt, "", "")
+
+
+def _unless_refused(name: str, attempt: Callable[[], bool], sentence: str, next_step: str) -> Ability:
+    """What is not needed; a refusal says itself what is wrong."""
+    try:
+        works = attempt()
+    except Refused as error:
+        return Ability(name, False, False, str(error), error.next_step)
+    return Ability(name, works, False, sentence, next_step)

@@ -13,8 +13,9 @@ from typing import Protocol
 import structlog
 
 from domain.contracts import Copies, Owed
-from domain.errors import BackstayError, Damaged, LeaseLost, Refused, ShuttingDown, StoreUnavailable
+from domain.errors import BackstayError, Damaged, LeaseLost, Refused, ShuttingDown, StoreUnavailable, Weather
 from domain.failpoint import failpoint
+from domain.retry import within_call
 from workers.loop import Loop
 
 log = structlog.get_logger("copier")
@@ -23,6 +24,8 @@ log = structlog.get_logger("copier")
 LOOK_SECONDS = 5.0
 #: For how long a snapshot is held; renewed before each object that is written.
 HOLD_MS = 10 * 60_000
+#: For how long a copy that failed is noted again and again before the thread goes on to its next turn.
+NOTE_SECONDS = 5.0
 
 
 class Copying(Protocol):
@@ -43,6 +46,8 @@ class Copier:
 
     def __init__(self, copies: Copies, archive: Copying, replicas: tuple[str, ...]) -> None:
         self._copies, self._archive, self._replicas = copies, archive, replicas
+        #: Copies that failed, with why, and are not noted yet: what the journal says of them may be wrong until then.
+        self._failed: list[tuple[Owed, str, str]] = []
         self._stopping = threading.Event()
         self._loop = Loop("copier", self._look)
 
@@ -61,7 +66,9 @@ class Copier:
         stopping.wait(LOOK_SECONDS)
 
     def round(self) -> int:
-        """One snapshot for each replica that is owed one; how many were copied."""
+        """One snapshot for each replica that is owed one; how many were copied. Nothing is taken before all failures
+        are noted: DatabaseUnavailable."""
+        self._note_failed()
         return sum(self._one(replica) for replica in self._replicas if not self._stopping.is_set())
 
     def _one(self, replica: str) -> bool:
@@ -78,8 +85,9 @@ class Copier:
         try:
             written = self._archive.copy(replica, owed.manifest_key, check, anew=owed.anew)
         except (Damaged, Refused, StoreUnavailable, OSError) as error:
-            self._copies.failed(owed, replica, str(error))
             log.warning("copy.failed", snapshot=owed.snapshot_id, replica=replica, detail=str(error))
+            self._failed.append((owed, replica, str(error)))
+            self._note_failed()
             return False
         except LeaseLost as error:
             return self._left(owed, replica, str(error))
@@ -93,6 +101,17 @@ class Copier:
             return self._left(owed, replica, "its hold ended, or its packs were rewritten; the copy is made again")
         log.info("copy.done", snapshot=owed.snapshot_id, replica=replica, bytes=written)
         return True
+
+    def _note_failed(self) -> None:
+        while self._failed:
+            copy = self._failed.pop()
+            try:
+                for retry in within_call(seconds=NOTE_SECONDS):
+                    with retry:
+                        self._copies.failed(*copy)
+            except Weather:
+                self._failed.append(copy)
+                raise
 
     def _left(self, owed: Owed, replica: str, sentence: str) -> bool:
         self._copies.let_go(owed, replica)

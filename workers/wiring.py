@@ -54,7 +54,8 @@ def ports_of(system: System, clock: Clock, count: Callable[..., None], progress:
 
 def metrics_of(system: System, clock: Clock) -> Metrics:
     """The counters of a process, and the gauges of the installation."""
-    figures = functools.partial(system.database.figures, system.settings.metrics_services)
+    settings = system.settings
+    figures = functools.partial(system.database.figures, settings.metrics_services, tuple(settings.replicas or {}))
     return Metrics(figures, lambda: clock.wall_ms() / 1000)
 
 

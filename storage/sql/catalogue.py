@@ -7,7 +7,6 @@ can be lost and rebuilt.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from domain.snapshot import Export, Label, Snapshot
 from domain.verification import READ_BACK
 from storage.sql import exports
 from storage.sql.changes import REPLACED_TURN, discarding
-from storage.sql.copies import held_back
+from storage.sql.copies import free
 from storage.sql.finding import find_rows
 from storage.sql.recovering import recover
 from storage.sql.rows import snapshot as read_snapshot
@@ -33,8 +32,6 @@ _NEWEST_FIRST = (snapshot.c.taken_at.desc(), snapshot.c.snapshot_id.desc())
 _READ_AT = case((snapshot.c.verified_level.in_(sorted(READ_BACK)), snapshot.c.verified_at))
 #: Keys per statement, well below the parameter limit of either database.
 _CHUNK = 500
-#: After any time.
-_NEVER = 2**63
 
 
 class SqlCatalogue:
@@ -138,9 +135,7 @@ class SqlCatalogue:
             rows = list(connection.execute(due.where(garbage.c.turn < REPLACED_TURN).limit(limit)))
             if len(rows) < limit:
                 replaced = connection.execute(due.where(garbage.c.turn == REPLACED_TURN)).all()
-                since = held_back(connection, replicas) if replaced else {}
-                free = (row for row in replaced if row.created_at < since.get(_tenant_of(row.object_key), _NEVER))
-                rows += itertools.islice(free, limit - len(rows))
+                rows += free(connection, replaced, replicas)[: limit - len(rows)]
         return [Garbage(row.object_key, bool(row.is_prefix), row.created_at, row.turn == 0) for row in rows]
 
     def live_packs(self, prefix: str) -> set[str]:
@@ -200,8 +195,3 @@ def _shares_with_corrupt(service_id: str) -> ColumnElement[bool]:
         )
         .correlate(snapshot)
     )
-
-
-def _tenant_of(key: str) -> str:
-    """Of `tenants/<tenant>/…`."""
-    return key.split("/", 2)[1]

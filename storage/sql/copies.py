@@ -9,10 +9,12 @@ take, by which whoever has lost a snapshot to another is told apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     Select,
     and_,
     case,
@@ -43,6 +45,9 @@ FORGET_MS = 3_600_000
 _LISTED = snapshot.c.state != literal_column("'deleting'")
 _AVAILABLE = snapshot.c.state == literal_column("'available'")
 _COPIED = snapshot_replica.c.state == literal_column("'copied'")
+_LACKS = or_(snapshot_replica.c.state.is_(None), ~_COPIED)
+#: How wrong clocks may be where something is held back, and what is after any time.
+_DAY_MS, _NEVER = 86_400_000, 2**63 - 1
 
 
 class SqlCopies:
@@ -133,8 +138,9 @@ class SqlCopies:
         """See the port."""
         with self._tx.write("copy-failed") as connection:
             now = self._tx.now(connection)
-            if not _give_up(connection, owed, replica, sentence, now):
-                _disbelieve(connection, _row(owed.snapshot_id, replica), now, trouble=sentence[:TROUBLE_CHARACTERS])
+            if not _give_up(connection, owed, replica, sentence, now):  # where nobody holds it no take counts anyway
+                which = (*_row(owed.snapshot_id, replica), or_(_COPIED, snapshot_replica.c.held_until > 0))
+                _disbelieve(connection, which, now, trouble=sentence[:TROUBLE_CHARACTERS])
 
     def let_go(self, owed: Owed, replica: str) -> None:
         """See the port."""
@@ -144,14 +150,13 @@ class SqlCopies:
     def state_of(self, replica: str) -> Copied:
         """See the port."""
         joined = snapshot.outerjoin(snapshot_replica, _of(replica))
-        missing = or_(snapshot_replica.c.state.is_(None), ~_COPIED)
         with self._tx.read() as connection:
             now = self._tx.now(connection)
             copied = connection.execute(
                 select(func.count()).select_from(joined).where(snapshot.c.state != "deleting", _COPIED)
             ).scalar_one()
             pending, oldest = connection.execute(
-                select(func.count(), func.min(snapshot.c.taken_at)).select_from(joined).where(_AVAILABLE, missing)
+                select(func.count(), func.min(snapshot.c.taken_at)).select_from(joined).where(_AVAILABLE, _LACKS)
             ).one()
             damaged = connection.execute(
                 select(func.count()).select_from(joined).where(_AVAILABLE, snapshot_replica.c.state == "damaged")
@@ -202,22 +207,35 @@ def under_way(connection: Connection, now: int) -> bool:
     return connection.execute(held).first() is not None
 
 
-def held_back(connection: Connection, replicas: Sequence[str]) -> dict[str, int]:
-    """By tenant: since when (UTC milliseconds) what is replaced in its packs must wait, because a replica lacks one of
-    its snapshots, or has it as it was before. Corrupt ones are copied nowhere: what a replica has of them is the best
-    that there is. What was replaced a day before a snapshot was taken is not named by it, however wrong clocks are."""
-    waits: dict[str, int] = {}
+def free(connection: Connection, replaced: Sequence[Row[Any]], replicas: Sequence[str]) -> list[Row[Any]]:
+    """Of garbage that a repack has replaced (`object_key`, `created_at`): what no copy in a replica may name."""
+    waits = _held_back(connection, replicas) if replaced else {}
+
+    def waits_for_a_copy(row: Row[Any]) -> bool:
+        since, until = waits.get(row.object_key.split("/", 2)[1], (_NEVER, 0))  # of `tenants/<tenant>/…`
+        return since <= int(row.created_at) <= until
+
+    return [row for row in replaced if not waits_for_a_copy(row)]
+
+
+def _held_back(connection: Connection, replicas: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """By tenant: what is replaced in its packs from when to when (UTC milliseconds) must wait, because a replica lacks
+    one of its snapshots, or has it as it was before. One names nothing that was replaced a day before it was taken. Of
+    a corrupt one, which is copied no more, a replica's copy is the best that there is; it names nothing that was
+    replaced long after its row was last changed or, without a row, after it was found corrupt."""
+    waits: dict[str, tuple[int, int]] = {}
+    changed_at = func.coalesce(snapshot_replica.c.updated_at, snapshot.c.updated_at)
+    ends = case((_AVAILABLE, literal_column(str(_NEVER))), else_=changed_at + _DAY_MS)
     for replica in replicas:
-        lacks = or_(snapshot_replica.c.state.is_(None), ~_COPIED)
         rows = connection.execute(
-            select(snapshot.c.tenant_id, func.min(snapshot.c.taken_at).label("since"))
+            select(snapshot.c.tenant_id, func.min(snapshot.c.taken_at).label("since"), func.max(ends).label("until"))
             .select_from(snapshot.outerjoin(snapshot_replica, _of(replica)))
-            .where(_LISTED, lacks)
+            .where(_LISTED, _LACKS)
             .group_by(snapshot.c.tenant_id)
         )
         for row in rows:
-            since = row.since - 86_400_000
-            waits[row.tenant_id] = min(since, waits.get(row.tenant_id, since))
+            since, until = waits.get(row.tenant_id, (_NEVER, 0))
+            waits[row.tenant_id] = min(since, row.since - _DAY_MS), max(until, row.until)
     return waits
 
 

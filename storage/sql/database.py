@@ -131,9 +131,10 @@ class Database:
         outbox_waiting, outbox_oldest_age; ages in milliseconds."""
         return self._questions.counts()
 
-    def figures(self, most_services: int) -> dict[str, Any]:
-        """`counts`, and what else metrics tell; of services only so many, those with the oldest data."""
-        return self._questions.counts() | figures(self._tx, most_services)
+    def figures(self, most_services: int, replicas: Sequence[str] = ()) -> dict[str, Any]:
+        """`counts`, and what else metrics tell; of services only so many, those with the oldest data. `replicas` are
+        those that garbage may have to wait for."""
+        return self._questions.counts() | figures(self._tx, most_services, replicas)
 
     def list_operations(
         self,

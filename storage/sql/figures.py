@@ -6,12 +6,14 @@ index or over few rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
 from domain.operation import State
 from storage.sql.changes import REPLACED_TURN
+from storage.sql.copies import free
 from storage.sql.node_tables import node
 from storage.sql.standing import standing
 from storage.sql.tables import dead_letter, garbage, operation, snapshot
@@ -21,7 +23,7 @@ from storage.sql.transactions import Transactions
 MOST_REASONS, OTHER = 40, "other"
 
 
-def figures(tx: Transactions, most_services: int) -> dict[str, Any]:
+def figures(tx: Transactions, most_services: int, replicas: Sequence[str]) -> dict[str, Any]:
     """Keys: oldest_running_age, dead_letter_groups, dead_letters_by_reason {reason: n}, snapshots {state: n},
     garbage_due, garbage_oldest_age, nodes {name: last seen}, and those of `standing`. Ages are in milliseconds, times
     UTC milliseconds."""
@@ -31,7 +33,7 @@ def figures(tx: Transactions, most_services: int) -> dict[str, Any]:
             "oldest_running_age": _oldest_running(connection, now),
             **_dead_letters(connection),
             "snapshots": _counted(connection),
-            **_garbage(connection, now),
+            **_garbage(connection, replicas, now),
             "nodes": _nodes(connection),
             **standing(connection, most_services, now),
         }
@@ -64,13 +66,21 @@ def _counted(connection: Connection) -> dict[str, int]:
     return {row.state: row.snapshots for row in found}
 
 
-def _garbage(connection: Connection, now: int) -> dict[str, Any]:
-    """What could be removed now; what waits for readers is not late, nor what waits for replicas."""
+def _garbage(connection: Connection, replicas: Sequence[str], now: int) -> dict[str, Any]:
+    """What could be removed now; what waits for readers is not late, nor what waits for replicas: these are
+    asked about only while packs that a repack has replaced are due."""
     due_at = case((garbage.c.not_before > garbage.c.created_at, garbage.c.not_before), else_=garbage.c.created_at)
+    due = garbage.c.not_before <= now
     count, oldest = connection.execute(
-        select(func.count(), func.min(due_at)).where(garbage.c.not_before <= now, garbage.c.turn < REPLACED_TURN)
+        select(func.count(), func.min(due_at)).where(due, garbage.c.turn < REPLACED_TURN)
     ).one()
-    return {"garbage_due": count, "garbage_oldest_age": max(0, now - oldest) if count else 0}
+    rows = connection.execute(select(garbage).where(due, garbage.c.turn == REPLACED_TURN)).all()
+    replaced = free(connection, rows, replicas)
+    times = [max(row.not_before, row.created_at) for row in replaced] + ([oldest] if count else [])
+    return {
+        "garbage_due": count + len(replaced),
+        "garbage_oldest_age": max(0, now - min(times)) if times else 0,
+    }
 
 
 def _nodes(connection: Connection) -> dict[str, int]:

@@ -12,7 +12,7 @@ from storage.sql.copies import FORGET_MS, ROUND_MS, _owed
 from storage.sql.replica_tables import snapshot_replica
 from tests.contract.sql_bench import Bench, pack_key, snapshot
 
-HOLD, LATE = 600_000, 15 * 60_000
+HOLD, LATE, DAY = 600_000, 15 * 60_000, 86_400_000
 
 
 def taken(bench: Bench, replica: str = "b") -> str | None:
@@ -145,9 +145,38 @@ def test_the_copy_of_a_corrupt_snapshot_keeps_what_it_names(bench: Bench) -> Non
     """FZ-11: it is copied no more, and may be the only one that is whole."""
     old = _replaced(bench)
     bench.make(MarkCorrupt("s1", "a pack is damaged"))
+    bench.now += 10 * DAY
     assert old not in _keys(bench, "b")
     bench.make(MarkDeleting("s1"))
     assert old in _keys(bench, "b")
+
+
+@pytest.mark.parametrize("tried", [False, True])
+def test_a_corrupt_snapshot_that_was_never_copied_holds_nothing_back_for_ever(bench: Bench, tried: bool) -> None:
+    """It is copied no more: what a repack replaces later would never go from any store."""
+    bench.make(AddSnapshot(snapshot("s0")))
+    if tried:
+        bench.database.copies.failed(take(bench), "b", "a pack is damaged")
+    bench.make(MarkCorrupt("s0", "a pack is damaged"))
+    bench.now += 2 * DAY
+    old = _replaced(bench)
+    assert old not in _keys(bench, "b"), "s1 is owed"
+    assert taken(bench) == "s1"
+    done(bench, "s1")
+    assert old in _keys(bench, "b")
+
+
+def test_what_is_replaced_long_after_its_snapshot_was_found_corrupt_stays_for_its_copy(bench: Bench) -> None:
+    """The repack had begun before."""
+    old = pack_key("s1", "old")
+    bench.make(AddSnapshot(snapshot("s1", (old,))))
+    assert taken(bench) == "s1"
+    done(bench, "s1")
+    bench.make(MarkCorrupt("s1", "a pack is damaged"))
+    bench.now += 2 * DAY
+    bench.make(SetPacks("s1", (pack_key("r1", "new"),), replace=True))
+    bench.now += 2 * DAY
+    assert old not in _keys(bench, "b")
 
 
 def test_what_is_owed_of_others_or_was_taken_long_after_holds_nothing_back(bench: Bench) -> None:
@@ -156,7 +185,7 @@ def test_what_is_owed_of_others_or_was_taken_long_after_holds_nothing_back(bench
     done(bench, "s1")
     elsewhere = "tenants/umbrella/services/web/snapshots/u1/manifest"
     bench.make(AddSnapshot(snapshot("u1", tenant_id="umbrella", manifest_key=elsewhere)))
-    bench.make(AddSnapshot(snapshot("s3", taken_at=bench.now + 2 * 86_400_000)))
+    bench.make(AddSnapshot(snapshot("s3", taken_at=bench.now + 2 * DAY)))
     assert _keys(bench, "b") == [old]
 
 

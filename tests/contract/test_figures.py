@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from domain.drill import Drill
-from domain.outcome import AddSnapshot, MarkCorrupt, MarkDeleting, MarkSound, SaveService
+from domain.outcome import AddSnapshot, MarkCorrupt, MarkDeleting, MarkSound, SaveService, SetPacks
 from domain.schedule import Pause, Schedule
 from domain.schedule_changes import PauseSchedule, SaveDrill, SaveSchedule
 from domain.service import Service
-from tests.contract.sql_bench import ANN, Bench, accepted, rejected, snapshot
+from storage.sql.changes import LATE_WRITES_MS
+from tests.contract.sql_bench import ANN, Bench, accepted, pack_key, rejected, snapshot
 
 
 def registered(bench: Bench, *names: str) -> None:
@@ -105,6 +106,20 @@ def test_garbage_is_late_only_from_when_it_may_be_removed(bench: Bench) -> None:
     found = bench.database.figures(1)
     assert found["garbage_due"] >= 1
     assert found["garbage_oldest_age"] == 2_000
+
+
+def test_what_a_repack_has_replaced_is_late_once_no_replica_needs_it(bench: Bench) -> None:
+    registered(bench, "web")
+    taken(bench, "s1", "web", 100, packs=(pack_key("s1", "old"),))
+    bench.make(SetPacks("s1", (pack_key("r1", "new"),), replace=True))
+    bench.now += LATE_WRITES_MS + 2_000
+    assert bench.database.figures(1, ["b"])["garbage_due"] == 0, "the copy may name it"
+    alone = bench.database.figures(1)
+    assert (alone["garbage_due"], alone["garbage_oldest_age"]) == (1, 2_000)
+    owed = bench.database.copies.take("b", 1_000)
+    assert owed is not None and bench.database.copies.done(owed, "b")
+    found = bench.database.figures(1, ["b"])
+    assert (found["garbage_due"], found["garbage_oldest_age"]) == (1, 2_000)
 
 
 def test_who_misses_a_goal_is_named_before_who_has_older_data_and_no_goal(bench: Bench) -> None:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from domain.errors import KeyUnavailable
+from domain.ability import Ability
+from domain.errors import DatabaseUnavailable, KeyUnavailable
 from storage.archive import TenantKeys
 from storage.objects.file import FileStore
 from storage.sealing import KeyRing
 from tests.command_line import CommandLine
 from workers.bootstrap import System
 from workers.cli.exits import Exit
+from workers.clock import SystemClock
 from workers.config import load
+from workers.wiring import metrics_of
 
 
 @pytest.fixture
@@ -43,6 +46,30 @@ def test_a_replica_that_has_everything_is_current_and_one_that_does_not_answer_f
     shutil.rmtree(tmp_path / "b")
     (tmp_path / "b").write_text("no folder")
     assert _doctor(cli)["verdict"] == "fail"
+
+
+def test_a_replica_that_only_denies_what_is_not_needed_is_warned_of_with_the_right_that_is_missing(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = Ability("give-up-uploads", False, False, "the store answered 403", "give ListMultipartUploadParts")
+    monkeypatch.setattr(System, "examine_store", lambda _system, name=None: (denied,) if name else ())
+    told = _doctor(cli)
+    assert (told["verdict"], told["detail"]) == ("warn", "b: give-up-uploads: the store answered 403")
+    assert told["next_step"] == "b: give ListMultipartUploadParts"
+
+
+def test_metrics_are_asked_for_garbage_that_waits_for_no_replica(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def figures(_most_services: int, replicas: tuple[str, ...] = ()) -> None:
+        asked.append(replicas)
+        raise DatabaseUnavailable("enough")
+
+    monkeypatch.setattr(cli.system.database, "figures", figures)
+    metrics_of(cli.system, SystemClock()).render()
+    assert asked == [("b",)]
 
 
 def _doctor(cli: CommandLine) -> dict[str, str]:

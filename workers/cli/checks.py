@@ -151,17 +151,24 @@ def replicas(here: Session) -> Report:
     names = here.settings.replicas or {}
     if not names:
         return Report("replicas", "ok", "none are configured: snapshots are in one store")
-    unfit = []
+    unfit: list[str] = []
+    worse: list[str] = []
+    advice: list[str] = []
     for name in names:
         try:
-            lacking = [one for one in here.system.examine_store(name) if one.needed and not one.works]
-            unfit += [f"{name}: {one.name}: {one.sentence}" for one in lacking]
+            lacking = [one for one in here.system.examine_store(name) if not one.works]
         except (BackstayError, OSError) as error:
             unfit.append(f"{name}: {error}")
+            continue
+        for one in lacking:
+            (unfit if one.needed else worse).append(f"{name}: {one.name}: {one.sentence}")
+            advice.append(f"{name}: {one.next_step}")
     if unfit:
         return Report("replicas", "fail", "; ".join(unfit), "mend it, or take it out of BACKSTAY_REPLICAS")
     found = [here.database().copies.state_of(name) for name in names]
     late = [f"{one.replica} lacks {one.pending} ({one.trouble or 'under way'})" for one in found if one.pending]
     if late:
         return Report("replicas", "warn", "; ".join(late), "`backstay replicas` tells how far each one is")
+    if worse:
+        return Report("replicas", "warn", "; ".join(worse), "; ".join(advice))
     return Report("replicas", "ok", f"{len(names)} have every snapshot; policy {here.settings.replica_policy}")

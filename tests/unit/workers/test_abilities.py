@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from domain.contracts import Buffer
+from domain.errors import Refused
 from storage.objects.memory import MemoryStore
 from storage.probe import examine
 from tests.command_line import ROOT, finished, program
@@ -50,10 +51,23 @@ class Careless(MemoryStore):
         return False
 
 
+class Denies(Overwrites):
+    """An endpoint of which the worker's credentials may ask nothing but what is needed."""
+
+    def verifies_checksums(self, key: str) -> bool:
+        raise Refused("403 to offering")
+
+    def gives_up_uploads(self, key: str) -> bool:
+        raise Refused("403 to listing parts", next_step="give ListMultipartUploadParts")
+
+    def delete(self, keys: Iterable[str]) -> None:
+        raise Refused("403 to deleting")
+
+
 def test_a_good_store_can_do_everything_and_keeps_nothing_of_it() -> None:
     store = MemoryStore()
     assert [(one.name, one.works) for one in examine(store)] == [
-        ("read-back", True), ("create-only", True), ("listing", True)
+        ("read-back", True), ("create-only", True), ("listing", True), ("removal", True)
     ]  # fmt: skip
     assert store.objects == {}
 
@@ -70,6 +84,18 @@ def test_what_is_only_worse_without_makes_no_store_unfit() -> None:
     found = list(examine(Careless()))
     assert [one.name for one in found if not one.works] == ["checksums", "give-up-uploads"]
     assert unfit(found) == ""
+
+
+def test_a_missing_right_does_not_hide_that_no_snapshot_is_safe() -> None:
+    """Two nodes could each make a tenant's key."""
+    found = list(examine(Denies()))
+    assert [(one.name, one.needed, one.sentence) for one in found if not one.works][1:] == [
+        ("checksums", False, "403 to offering"),
+        ("give-up-uploads", False, "403 to listing parts"),
+        ("removal", False, "403 to deleting"),
+    ]
+    assert found[-2].next_step == "give ListMultipartUploadParts"
+    assert unfit(found).startswith("create-only")
 
 
 def test_the_rule_that_is_advised_for_uploads_cuts_no_export_that_goes_on() -> None:

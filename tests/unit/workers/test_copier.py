@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
+
 from domain.contracts import Copies, Owed
-from domain.errors import StoreUnavailable
+from domain.errors import DatabaseUnavailable, StoreUnavailable
 from workers.copier import Check, Copier
 
 OWED = Owed("s1", "tenants/acme/services/web/snapshots/s1/manifest", anew=False, take=7)
@@ -50,6 +52,28 @@ class FakeArchive:
         return 1
 
 
+class AwayWhenItFails(FakeCopies):
+    """As after a long pause: the connection is dead, for so many tries to note a failure."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__()
+        self.away = tries
+
+    def take(self, replica: str, hold_ms: int) -> Owed:
+        self.noted.append("taken")
+        return super().take(replica, hold_ms)
+
+    def failed(self, owed: Owed, replica: str, sentence: str) -> None:
+        self.away -= 1
+        if self.away >= 0:
+            raise DatabaseUnavailable("the server closed the connection")
+        super().failed(owed, replica, sentence)
+
+
+def comes_too_late() -> None:
+    raise StoreUnavailable("its packs were rewritten while it was copied; the copy is made again")
+
+
 def run(copies: FakeCopies, archive: FakeArchive) -> int:
     return Copier(cast(Copies, copies), archive, ("b",)).round()
 
@@ -80,3 +104,25 @@ def test_one_whose_packs_were_rewritten_meanwhile_is_believed_of_nobody() -> Non
     copies.lost = False
     assert run(copies, FakeArchive()) == 1
     assert copies.noted[1:] == ["copied"]
+
+
+def test_a_failure_is_noted_again_when_the_connection_has_died() -> None:
+    """Else the row goes on saying that the replica has the snapshot, over which a former manifest has come."""
+    copies = AwayWhenItFails(tries=1)
+    assert run(copies, FakeArchive(after=comes_too_late)) == 0
+    assert copies.noted == ["taken", "failed"]
+
+
+def test_a_failure_that_could_not_be_noted_is_noted_before_anything_else_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.copier.NOTE_SECONDS", 0)
+    copies, archive = AwayWhenItFails(tries=2), FakeArchive(after=comes_too_late)
+    copier = Copier(cast(Copies, copies), archive, ("b",))
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            copier.round()
+    assert copies.noted == ["taken"]
+    archive.after = int
+    assert copier.round() == 1
+    assert copies.noted == ["taken", "failed", "taken", "copied"]
