@@ -122,6 +122,13 @@ def test_who_loses_the_lease_meanwhile_stops_waking_and_leaves_it_to_the_next(tm
     assert not is_held(locks)
 
 
+@pytest.fixture
+def looks_only_before(monkeypatch: pytest.MonkeyPatch, looks_often: None) -> None:
+    """Nobody looks at the lease while a program runs."""
+    monkeypatch.setattr(program, "LOOK_EVERY", 3600.0)
+
+
+@pytest.mark.usefixtures("looks_only_before")
 def test_who_was_frozen_and_has_lost_the_lease_does_not_begin_to_wake(tmp_path: Path, locks: Path) -> None:
     begun = tmp_path / "begun"
     with pytest.raises(LeaseLost):
@@ -129,6 +136,7 @@ def test_who_was_frozen_and_has_lost_the_lease_does_not_begin_to_wake(tmp_path: 
     assert not begun.exists()
 
 
+@pytest.mark.usefixtures("looks_only_before")
 def test_whoever_has_waited_for_another_hook_asks_once_more_for_its_lease(held: Held, locks: Path) -> None:
     """Whose lease ends while it waits would wake the service under its successor."""
 
