@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from domain.operation import Operation, State
-from tests.acceptance.platform import Platform
+from tests.acceptance.platform import Platform, code
 from tests.command_line import program
 from tests.waiting import eventually
 
@@ -77,7 +77,12 @@ class Site:
         assert found is not None
         return found
 
-    def is_at_the_lock(self, worker: subprocess.Popen[str]) -> bool:
+    def takes_over(self) -> None:
+        """Another worker begins, and waits; or it has gone on without waiting."""
+        worker, before = self.worker(), self.told()
+        eventually(lambda: self.told() != before or self._is_at_the_lock(worker), what="its successor waits")
+
+    def _is_at_the_lock(self, worker: subprocess.Popen[str]) -> bool:
         """Whether it has the file open on which whoever runs a hook waits."""
         lock = str(self.data / "locks" / "hooks" / "web.lock")
         for handle in os.listdir(f"/proc/{worker.pid}/fd"):
@@ -123,13 +128,25 @@ def test_whoever_takes_over_waits_until_the_service_is_awake_before_it_puts_it_t
     ends(site, worker)
     left = site.operation(message)
     assert left.state is State.RUNNING and left.lease_until > 0, "nobody has it given back while its program runs"
-    successor = site.worker()
-    eventually(
-        lambda: site.told() != ["resting", "waking"] or site.is_at_the_lock(successor), what="its successor waits"
-    )
+    site.takes_over()
     assert site.told() == ["resting", "waking"]
     site.gate.touch()
     done = site.platform.outcome(message)
     assert done.state is State.SUCCEEDED, done.outcome
     assert done.fence == left.fence + 1
     assert site.told() == ["resting", "waking", "awake"] * 2
+
+
+def test_what_is_cancelled_then_is_put_back_only_when_the_service_rests_again(site: Site) -> None:
+    """I7: the tree in which it is being started would be exchanged."""
+    worker, message = site.waking()
+    tree = site.platform.apps("web-1") / "web"
+    new = tree.stat().st_ino
+    dies(site, worker)
+    assert site.platform.system.database.ledger.request_cancel(site.operation(message).op_id) is State.RUNNING
+    site.takes_over()
+    assert (site.told(), tree.stat().st_ino) == (["resting", "waking"], new)
+    site.gate.touch()
+    assert code(site.platform.outcome(message)) == (State.ROLLED_BACK, "cancelled")
+    assert site.told() == ["resting", "waking", "awake"] * 2
+    assert tree.stat().st_ino != new
