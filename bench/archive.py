@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -222,6 +223,9 @@ def _step(step: str, repository: Path, path: Path) -> None:
     class Silent:
         def check(self) -> None: ...
         def keep(self, seconds: float) -> None: ...
+
+        def staying(self) -> AbstractContextManager[None]:
+            return nullcontext()
 
         def insist(self) -> None: ...
         def advance(self, bytes_done: int = 0, files_done: int = 0) -> None: ...

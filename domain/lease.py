@@ -8,9 +8,45 @@ ends later here than it does in the database.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from domain.contracts import Claim, Clock
+from domain.errors import LeaseLost
+
+
+class Hold:
+    """Whether a process that stops may give a claim back. Safe to share between threads: either the one that stops or
+    the one that works comes first, and the other one knows it."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._stays = self._given = False
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """While the block runs it is not given back; LeaseLost when it has been."""
+        with self._mutex:
+            if self._given:
+                raise LeaseLost("the operation was given back because this process stops")
+            self._stays = True
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._stays = False
+
+    def stays(self) -> bool:
+        """Whether a block of `staying` runs."""
+        with self._mutex:
+            return self._stays
+
+    def give_back(self) -> bool:
+        """Whether it may be given back; then nobody can make it stay any more."""
+        with self._mutex:
+            self._given = self._given or not self._stays
+            return self._given
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +56,7 @@ class Taken:
     claim: Claim
     asked_at: float
     answered_at: float
+    hold: Hold = field(default_factory=Hold, compare=False)
 
     def now_ms(self, lease_ms: int, boottime: float) -> int:
         """UTC milliseconds by the database's clock at `boottime`, for a claim that was made with a lease of `lease_ms`.

@@ -16,7 +16,7 @@ from domain.contracts import Trees
 from domain.errors import Refused
 from domain.operation import Step, StepState
 from domain.outcome import Item
-from domain.resting import resting, wake
+from domain.resting import resting, resting_again, wake
 from domain.restore import RestoreMode, Selection
 from domain.securing import give_back, stage_and_secure
 from domain.service import Service
@@ -59,12 +59,13 @@ def put_back(context: Context) -> None:
     """Undo it: sources hold what was saved of them, and the old tree has its place again. Raises when a source was
     restored of which nothing was saved, for nobody can undo that."""
     service = context.service()
-    give_back(context, service)
-    step = context.journal.find(SWAP)
-    if step is not None:
-        request = step.request
-        context.trees.swap_back(request["staging"], request["target"], request["inode"], existed=request["existed"])
-        context.journal.end(step, StepState.UNDONE)
+    with resting_again(context, "restore", service):
+        give_back(context, service)
+        step = context.journal.find(SWAP)
+        if step is not None:
+            request = step.request
+            context.trees.swap_back(request["staging"], request["target"], request["inode"], existed=request["existed"])
+            context.journal.end(step, StepState.UNDONE)
     wake(context, "restore", service)
     context.trees.discard(context.operation.op_id)
 

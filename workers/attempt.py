@@ -111,9 +111,7 @@ def context_of(ports: Ports, taken: Taken, lease: Lease, *, node: str, stopping:
         archive=ports.archive,
         trees=ports.trees,
         journal=Journal(ledger, claim, lease, clock),
-        watch=LeaseWatch(
-            ledger, claim, lease, clock, stopping, taken.asked_at, lambda counts: ports.progress.note(operation, counts)
-        ),
+        watch=LeaseWatch(ledger, taken, lease, clock, stopping, lambda counts: ports.progress.note(operation, counts)),
         cancel=ledger.request_cancel,
         find_operation=ledger.get,
         region=ports.region,

@@ -238,15 +238,14 @@ class System:
         """Data of services that is not in their directories."""
         from storage.sources import open_sources
 
-        locks = os.path.join(self.settings.data_dir, "locks")
-        return open_sources(self.settings.sources or {}, self._directory, locks)
+        return open_sources(self.settings.sources or {}, self._directory, self._locks)
 
     @cached_property
     def hooks(self) -> Hooks:
         """This node's programs around snapshots and restores."""
         from storage.sources import open_hooks
 
-        return open_hooks(self.settings.hooks or HookSettings(), self._directory)
+        return open_hooks(self.settings.hooks or HookSettings(), self._directory, self._locks)
 
     @cached_property
     def places(self) -> Places:
@@ -257,6 +256,10 @@ class System:
 
     def _directory(self, service: Service) -> str:
         return self.trees.resolve(service.directory)
+
+    @property
+    def _locks(self) -> str:
+        return os.path.join(self.settings.data_dir, "locks")
 
     @cached_property
     def region(self) -> Region:

@@ -118,13 +118,15 @@ class SqlBroker(dramatiq.Broker):
             log.warning("claim.not-postponed", operation=claim.operation.op_id, detail=str(error))
 
     def give_back(self) -> int:
-        """Release every operation that this process still holds; for the end of a stop."""
+        """Release every operation that this process still holds and that does not stay, for the end of a stop; how
+        many. What stays is left under its lease, which the end of this process ends on this host."""
         with self._mutex:
-            held = list(self._held.values())
-            self._held.clear()
-        for taken in held:
+            given = [taken for taken in self._held.values() if taken.hold.give_back()]
+            for taken in given:
+                del self._held[taken.claim.operation.op_id]
+        for taken in given:
             self._release(taken.claim)
-        return len(held)
+        return len(given)
 
     def _release(self, claim: Claim) -> None:
         try:

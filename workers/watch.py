@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from domain.contracts import Claim, Clock, Ledger
+from domain.contracts import Clock, Ledger
 from domain.errors import Cancelled, DatabaseUnavailable, DeadlineExceeded, LeaseLost, ShuttingDown
-from domain.lease import Lease
+from domain.lease import Lease, Taken
 
 #: Seconds of lease that must be left to begin anything; below it the work stops by itself.
 MARGIN = 5.0
@@ -23,17 +24,17 @@ class LeaseWatch:
     def __init__(
         self,
         ledger: Ledger,
-        claim: Claim,
+        taken: Taken,
         lease: Lease,
         clock: Clock,
         stopping: threading.Event,
-        asked_at: float,
         note: Callable[[dict[str, int]], None] = lambda counts: None,
     ) -> None:
         """`note` is told the counts of work that moves, about every second."""
         self._note = note
-        operation = claim.operation
+        claim, operation, asked_at = taken.claim, taken.claim.operation, taken.asked_at
         self._ledger, self._claim, self._lease, self._clock, self._stopping = ledger, claim, lease, clock, stopping
+        self._hold = taken.hold
         self._cancel = operation.cancel_requested
         self._insists = False
         claimed_at = operation.lease_until - lease.ttl_ms
@@ -63,9 +64,7 @@ class LeaseWatch:
             raise DeadlineExceeded(f"the deadline of operation {self._claim.operation.op_id} has passed")
 
     def keep(self, seconds: float) -> None:
-        """Make sure that the lease lasts for `seconds` more; raise LeaseLost or ShuttingDown, never Cancelled."""
-        if self._stopping.is_set():
-            raise ShuttingDown(f"operation {self._claim.operation.op_id} goes on elsewhere")
+        """Make sure that the lease lasts for `seconds` more; raise LeaseLost, or else ShuttingDown, never Cancelled."""
         if self._lease.left() < max(seconds, self._lease.ttl_ms / 2000):
             with self._mutex:
                 self._renew(self._clock.boottime())
@@ -73,6 +72,12 @@ class LeaseWatch:
             raise LeaseLost(
                 f"the lease of operation {self._claim.operation.op_id} ends too soon for what is to be done"
             )
+        if self._stopping.is_set() and not self._hold.stays():
+            raise ShuttingDown(f"operation {self._claim.operation.op_id} goes on elsewhere")
+
+    def staying(self) -> AbstractContextManager[None]:
+        """See the port."""
+        return self._hold.staying()
 
     def insist(self) -> None:
         """Neither a cancel nor the deadline ends the work any more."""

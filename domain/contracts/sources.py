@@ -45,12 +45,14 @@ class Hooks(Protocol):
         """Whether there is a program for before or after."""
 
     def before(self, what: Work, service: Service, watch: Watch) -> None:
-        """Run the program, if there is one. Refused or SourceUnavailable when it says that the work must not begin."""
+        """Run the program, if there is one, once none runs any more that an earlier holder has left. Refused or
+        SourceUnavailable when it says that the work must not begin."""
 
     def after(self, what: Work, service: Service, watch: Watch) -> str | None:
-        """Run the other one, also when the work has failed, and also twice; what went wrong. It keeps the lease and is
-        stopped neither for a cancel nor for a shutdown. When the lease is lost it is: LeaseLost, for whoever holds it
-        now may be reading or replacing the data, and runs it afterwards."""
+        """Run the other one, also when the work has failed, and also twice, but never two of a service at a time; what
+        went wrong. It keeps the lease and is stopped neither for a cancel nor for a shutdown. When the lease is lost
+        it is: LeaseLost, for whoever holds it now wants the data to rest, and runs it afterwards. When this process
+        ends first the program goes on, and whoever takes over waits for it in `before`."""
 
 
 class Sources(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 
@@ -12,8 +13,12 @@ class Watch(Protocol):
         """Raise LeaseLost, Cancelled, DeadlineExceeded or ShuttingDown; cheap, call it often."""
 
     def keep(self, seconds: float) -> None:
-        """Renew the lease unless it lasts that long; LeaseLost when it does not, ShuttingDown. Never raises
-        Cancelled: for what must be finished, such as putting things back."""
+        """Renew the lease unless it lasts that long; LeaseLost when it does not, and only then ShuttingDown. Never
+        raises Cancelled: for what must be finished, such as putting things back."""
+
+    def staying(self) -> AbstractContextManager[None]:
+        """While the block runs, a process that stops does not give the operation back, and `keep` never raises
+        ShuttingDown: for what must run to its end. LeaseLost when it was given back already."""
 
     def insist(self) -> None:
         """From now on `check` never raises Cancelled or DeadlineExceeded: what was touched is being put back."""

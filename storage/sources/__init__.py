@@ -19,6 +19,6 @@ def open_sources(known: Mapping[str, SourceSettings], directory: Callable[[Servi
     return NodeSources(known, directory, locks)
 
 
-def open_hooks(settings: HookSettings, directory: Callable[[Service], str]) -> Hooks:
-    """The hooks of this node."""
-    return NodeHooks(settings, directory)
+def open_hooks(settings: HookSettings, directory: Callable[[Service], str], locks: str) -> Hooks:
+    """The hooks of this node; `locks` as above."""
+    return NodeHooks(settings, directory, locks)

@@ -1,7 +1,7 @@
-"""One restore of a source at a time on this node, also beside a program whose worker was killed.
+"""One program at a time on this node for one source, or around one service, also beside one whose worker was killed.
 
-The lock is the kernel's, on a file that the program inherits: it lasts until the last process that has it open is
-gone, so a worker that takes over waits for what its predecessor had started.
+The lock is the kernel's, on a file that the program, or the guard of a hook, inherits: it lasts until the last process
+that has it open is gone, so a worker that takes over waits for what its predecessor had started.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ LOOK_EVERY = 0.1
 
 
 @contextmanager
-def held(path: str, seconds: float, check: Callable[[], None]) -> Iterator[int]:
-    """Hold the lock; the open file. SourceUnavailable when somebody else has it for that long."""
+def held(
+    path: str, seconds: float, check: Callable[[], None], what: str = "an earlier restore of the same source"
+) -> Iterator[int]:
+    """Hold the lock; the open file. SourceUnavailable, which names `what`, when somebody else has it for that long."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     ends = time.monotonic() + seconds
@@ -31,7 +33,7 @@ def held(path: str, seconds: float, check: Callable[[], None]) -> Iterator[int]:
             except BlockingIOError:
                 check()
                 if time.monotonic() > ends:
-                    raise SourceUnavailable("an earlier restore of the same source still runs") from None
+                    raise SourceUnavailable(f"{what} still runs") from None
                 time.sleep(LOOK_EVERY)
         yield handle
     finally:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,9 @@ class Unwatched:
 
     def check(self) -> None: ...
     def keep(self, seconds: float) -> None: ...
+
+    def staying(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def insist(self) -> None: ...
     def advance(self, bytes_done: int = 0, files_done: int = 0) -> None: ...

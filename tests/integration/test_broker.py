@@ -72,6 +72,22 @@ def test_what_was_claimed_with_something_that_cannot_be_postponed_is_run_all_the
     assert broker.free() == 2
 
 
+def test_what_must_run_to_its_end_is_not_given_back_by_a_process_that_stops(bench: Bench) -> None:
+    wakes, reads = bench.accept_one(service="wakes"), bench.accept_one(service="reads")
+    ledger, wake, given_back = bench.database.ledger, bench.database.wake(), []
+
+    def run(taken: Taken) -> None:
+        with taken.hold.staying():
+            given_back.append(stopping.give_back())
+
+    stopping = SqlBroker(ledger, wake, FakeClock(), run, node="n1", owner="n1:1", slots=5, lease_ms=LEASE)
+    assert claimed(stopping) == sorted([wakes, reads])
+    stopping.get_actor("execute").fn(wakes)
+    wake.close()
+    assert given_back == [1]
+    assert (bench.get(wakes).lease_until, bench.get(reads).lease_until) == (bench.now + LEASE, 0)
+
+
 def test_the_time_of_an_operation_is_not_ahead_of_the_database_however_long_its_claim_has_waited(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,7 @@ class Bench:
             database.ledger, database.services, database.catalogue, None, None, clock,  # type: ignore[arg-type]
             None, Breakers(clock, random.Random(1)), database.versions, database.records,  # type: ignore[arg-type]
             health_hook=lambda service_id: HookResult(True), count=self.count,
-            sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
+            sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: "", ""),
             places=NodePlaces({}), schedules=database.schedules, calendar=EvenCalendar(),
         )  # fmt: skip
         executor = Executor(

@@ -67,6 +67,6 @@ def ports(database: Database, archive: MemoryArchive, region: Network, clock: Cl
         trees=None,  # type: ignore[arg-type]
         clock=clock, region=region, breakers=Breakers(clock, draw), versions=database.versions,
         records=database.records, health_hook=lambda service: HookResult(True, ""), count=lambda *_, **__: None,
-        sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: ""),
+        sources=open_sources({}, lambda service: "", ""), hooks=open_hooks(HookSettings(), lambda service: "", ""),
         places=NodePlaces({}), schedules=database.schedules, calendar=EvenCalendar(),
     )  # fmt: skip

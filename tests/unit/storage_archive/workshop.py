@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,9 @@ class QuietWatch:
         self.stop()
 
     def keep(self, seconds: float) -> None: ...
+
+    def staying(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def insist(self) -> None: ...
 

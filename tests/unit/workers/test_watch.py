@@ -9,7 +9,7 @@ import pytest
 
 from domain.contracts import Claim
 from domain.errors import Cancelled, DatabaseUnavailable, DeadlineExceeded, LeaseLost, ShuttingDown
-from domain.lease import Lease
+from domain.lease import Lease, Taken
 from domain.operation import Operation, State
 from tests.fakes.clock import FakeClock
 from workers.watch import LeaseWatch
@@ -44,8 +44,8 @@ class Work:
         )  # fmt: skip
         started = self.clock.boottime()
         self.lease = Lease(self.clock, TTL_MS, started)
-        claim = Claim(operation, takeover=False)
-        self.watch = LeaseWatch(self.ledger, claim, self.lease, self.clock, self.stopping, started)  # type: ignore[arg-type]
+        self.taken = Taken(Claim(operation, takeover=False), started, started)
+        self.watch = LeaseWatch(self.ledger, self.taken, self.lease, self.clock, self.stopping)  # type: ignore[arg-type]
 
 
 def test_progress_renews_the_lease_once_a_second_and_not_more_often() -> None:
@@ -101,6 +101,41 @@ def test_a_stopping_process_gives_the_work_up() -> None:
     work.stopping.set()
     with pytest.raises(ShuttingDown):
         work.watch.check()
+
+
+def test_a_stopping_process_renews_and_tells_first_whether_the_lease_is_lost() -> None:
+    work = Work()
+    work.stopping.set()
+    work.clock.pass_seconds(40)
+    with pytest.raises(ShuttingDown):
+        work.watch.keep(10)
+    assert work.lease.left() > 58
+    work.clock.pass_seconds(40)
+    work.ledger.error = LeaseLost("another worker")
+    with pytest.raises(LeaseLost):
+        work.watch.keep(10)
+
+
+def test_what_stays_keeps_its_lease_in_a_stopping_process_and_is_not_given_back() -> None:
+    work = Work()
+    with work.watch.staying():
+        work.stopping.set()
+        assert not work.taken.hold.give_back()
+        work.clock.pass_seconds(40)
+        work.watch.keep(10)
+        assert work.lease.left() > 58
+    with pytest.raises(ShuttingDown):
+        work.watch.keep(10)
+    assert work.taken.hold.give_back()
+
+
+def test_what_was_given_back_cannot_stay_any_more() -> None:
+    """Its lease seems to last for a while, and somebody else holds it."""
+    work = Work()
+    assert work.taken.hold.give_back()
+    with pytest.raises(LeaseLost), work.watch.staying():
+        raise AssertionError("it begins something")
+    assert work.taken.hold.give_back()
 
 
 def test_another_holder_ends_the_work() -> None:
