@@ -172,7 +172,8 @@ class Publisher:
                         **confirm,
                     )
                 except driver_errors(connection) as error:
-                    self._drop()
+                    if not isinstance(error, NACKED):  # that answer was all that was still to come on this channel
+                        self._drop()
                     kind = NotTaken if _does_not_take(connection, error) else BrokerUnavailable
                     raise kind(
                         f"the broker did not take the message ({type(error).__name__}: {error})",

@@ -198,8 +198,10 @@ class Executor:
         """No handler can be asked: the service or the journal cannot be read, or a bug met another one."""
         operation, ledger = claim.operation, self._ports.ledger
         code, sentence = words_of(error)
-        undoing = operation.state is State.COMPENSATING
-        if isinstance(error, KeyUnavailable) and (undoing or not is_to_end(operation, self._lease_ms)):
+        undoing, begun = operation.state is State.COMPENSATING, ledger.has_steps(operation.op_id)
+        # Whoever has the key can still put back what was begun: that outlasts any deadline.
+        ends = operation.cancel_requested or (not begun and is_to_end(operation, self._lease_ms))
+        if isinstance(error, KeyUnavailable) and (undoing or not ends):
             log.warning("operation.key-missing", detail=sentence)
             ledger.postpone(claim, KEY_REST_MS, code, sentence)
             return "postponed"
@@ -209,7 +211,7 @@ class Executor:
         if begun_to_undo or operation.attempts + 1 < most:
             ledger.retry_later(claim, backoff_ms(self._budget, operation.attempts, self._draw), code, sentence)
             return "retry"
-        outcome = unreadable(operation, error, begun=ledger.has_steps(operation.op_id))
+        outcome = unreadable(operation, error, begun=begun)
         ledger.settle(claim, outcome)
         return outcome.event_name()
 

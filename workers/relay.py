@@ -2,8 +2,8 @@
 
 One thread. Rows are held, not locked, while they are published, so no transaction is open during a
 remote call and several nodes may relay at once. The event's id is the row's, so listeners can drop repeats. An event
-that the broker does not take is held ever longer and keeps no other waiting; only a connection that is not to be had
-ends a batch.
+that the broker does not take is held ever longer and keeps no other waiting; only a connection that is not to be had,
+and the end of the holds, end a batch. One that gets no answer comes again behind those that were not tried.
 """
 
 from __future__ import annotations
@@ -29,12 +29,16 @@ log = structlog.get_logger("relay")
 BATCH, HOLD_MS = 100, 15_000
 #: Seconds between looks when nobody has announced an event.
 POLL_SECONDS = 2.0
+#: The hold of an event that got no answer: longer than of those behind it, which so come before it. It may be one queue
+#: that is silent, or one event that breaks connections.
+SILENT_MS = HOLD_MS + 1_000
 #: The longest hold of an event that the broker does not take; each is twice the one before.
 LONGEST_HOLD_MS = 300_000
 #: Connections in a row that were lost or not to be had, after which the next attempt waits: one may just be old.
 OUTAGE = 2
-#: Most events of which is remembered how often the broker did not take them.
-REMEMBERED = 10_000
+#: Most events of which is remembered how often the broker did not take them; and seconds after which one that has not
+#: come again is forgotten for another, because some other relay has told it.
+REMEMBERED, FORGOTTEN_SECONDS = 10_000, 900.0
 
 
 class Relay:
@@ -55,7 +59,7 @@ class Relay:
         # This loop is the one that tries again.
         self._publisher = Publisher(url, seconds=0, tracer=tracer, **transport_options)
         self._outbox, self._clock = outbox, clock
-        self._not_taken: dict[str, int] = {}  # how often, by event id, the latest last
+        self._not_taken: dict[str, tuple[int, float]] = {}  # how often, and when last, by event id; the latest last
         self._woken = threading.Event()
         self._loop = Loop("relay", self._relay)
 
@@ -82,7 +86,7 @@ class Relay:
         self._tell_progress()
 
     def _tell(self, stopping: threading.Event) -> int:
-        """Publish one batch; how many events were told or passed over. BrokerUnavailable, after noting those, in an
+        """Publish one batch; how many events were tried. BrokerUnavailable, after noting what became of them, in an
         outage."""
         try:
             told, holds, outage = self._publish_all(self._outbox.take(BATCH, HOLD_MS), stopping)
@@ -101,18 +105,20 @@ class Relay:
     def _publish_all(
         self, events: list[Event], stopping: threading.Event
     ) -> tuple[list[str], dict[str, int], BrokerUnavailable | None]:
-        """Ids of the events told; those that the broker does not take, with milliseconds to hold them; the outage."""
+        """Ids of the events told; those that were tried in vain, with milliseconds to hold them; the outage."""
         told: list[str] = []
         holds: dict[str, int] = {}
-        failures = 0
+        failures, began = 0, self._clock.boottime()
         for event in events:
+            if (told or holds) and self._clock.boottime() - began >= HOLD_MS / 1000:
+                break  # the others are held no longer, and may be told by another relay
             try:
                 self._publish(event)
             except NotTaken as error:
                 holds[event.event_id] = self._pass_over(event, error)
                 failures = 0
             except BrokerUnavailable as error:
-                # The row's hold ends by itself; then it is tried again.
+                holds[event.event_id] = SILENT_MS
                 log.warning("relay.broker-unavailable", event_id=event.event_id, detail=str(error))
                 failures += 1
                 if failures == OUTAGE or stopping.is_set():
@@ -124,14 +130,25 @@ class Relay:
         return told, holds, None
 
     def _pass_over(self, event: Event, error: NotTaken) -> int:
-        """Milliseconds for which it is held. The first time says so."""
-        times = self._not_taken.pop(event.event_id, 0) + 1
+        """Milliseconds for which it is held. The first time says so, as long as there is room to remember that."""
+        now = self._clock.boottime()
+        if event.event_id not in self._not_taken and not self._has_room(now):
+            return LONGEST_HOLD_MS
+        times = self._not_taken.pop(event.event_id, (0, now))[0] + 1
         if times == 1:
             log.warning("relay.not-taken", event_id=event.event_id, topic=event.topic, detail=str(error))
-        self._not_taken[event.event_id] = times
-        if len(self._not_taken) > REMEMBERED:
-            del self._not_taken[next(iter(self._not_taken))]
+        self._not_taken[event.event_id] = (times, now)
         return min(LONGEST_HOLD_MS, HOLD_MS * (1 << min(times - 1, 16)))
+
+    def _has_room(self, now: float) -> bool:
+        """To remember one more. What is due again soon is not forgotten for it: each would be a first one for ever."""
+        if len(self._not_taken) < REMEMBERED:
+            return True
+        oldest, (_, last) = next(iter(self._not_taken.items()))
+        if now - last < FORGOTTEN_SECONDS:
+            return False
+        del self._not_taken[oldest]
+        return True
 
     def _tell_progress(self) -> None:
         for operation, figures in self._progress.due() if self._progress else ():

@@ -122,7 +122,7 @@ class Scheduler:
         if found is None:
             return
         rows = firings(schedule, found, self._diary.services, now)
-        planned = self._diary.schedules.plan(schedule, found.next_at, rows)
+        planned = self._diary.schedules.plan(schedule, found.next_at, rows, decided_at=now)
         if planned is None:
             return
         if found.missed:
@@ -139,9 +139,14 @@ class Scheduler:
             self._guarded(self._move_back, schedule, now)
 
     def _move_back(self, schedule: Schedule, now: int) -> None:
+        """As it is by then: who moves it meanwhile may still go by the other clock."""
+        found: Schedule | None = schedule
+        while found is not None and not self._diary.schedules.go_back(found, self._next_at(found, now)):
+            found = self._diary.schedules.get(found.tenant_id, found.name)
+
+    def _next_at(self, schedule: Schedule, now: int) -> int:
         next_at = self._diary.calendar.after(schedule.cron, schedule.zone, now)
-        ahead = next_at and next_at < schedule.next_at
-        self._diary.schedules.go_back(schedule, next_at if ahead else schedule.next_at)
+        return next_at if next_at and next_at < schedule.next_at else schedule.next_at
 
     def _guarded(self, act: Callable[[Schedule, int], None], schedule: Schedule, now: int) -> None:
         """One schedule that cannot be read any more must not keep the others from their times."""

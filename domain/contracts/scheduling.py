@@ -57,14 +57,16 @@ class Schedules(Protocol):
     def due(self, now: int) -> builtins.list[Schedule]:
         """Those that are not paused and whose next nominal time has come."""
 
-    def plan(self, schedule: Schedule, next_at: int, firings: Sequence[Firing] = ()) -> int | None:
+    def plan(self, schedule: Schedule, next_at: int, firings: Sequence[Firing] = (), *, decided_at: int) -> int | None:
         """Move the schedule to its next time and write those rows, in one commit; how many are new. None, and
-        nothing is written, when somebody else has moved it, or its definition has changed since it was read."""
+        nothing is written, when somebody else has moved it, its definition has changed since it was read, or
+        `decided_at`, the time by which all this was found to be due, is still to come: the clock has gone back."""
 
-    def go_back(self, schedule: Schedule, next_at: int) -> None:
-        """The clock went back: in one commit, forget the rows of times that are still to come and that nothing was
-        asked for, let what was to begin later than its jitter allows begin within it, and move the schedule to its
-        next time, unless somebody else has moved it or its definition has changed since it was read."""
+    def go_back(self, schedule: Schedule, next_at: int) -> bool:
+        """The clock went back: in one commit, move the schedule to its next time, forget the rows of times that are
+        still to come, that nothing was asked for, and that it comes by again, and let what was to begin later than its
+        jitter allows begin within it. False, and nothing is written, when somebody else has moved it or its definition
+        has changed since it was read."""
 
     def ripe(self, now: int, limit: int) -> builtins.list[Firing]:
         """Planned rows whose time has come, oldest first."""

@@ -30,7 +30,10 @@ class Outbox(Protocol):
     """Events waiting to be told. Rows are written only by accepting, settling and progress."""
 
     def take(self, limit: int, hold_ms: int) -> list[Event]:
-        """Unsent events, oldest first, held for this relay until `hold_ms` have passed."""
+        """Unsent events, held for this relay until `hold_ms` have passed: in turn one that was never taken, oldest
+        first, and one whose hold is over, in the order in which holds ended. However many there are of one sort, half
+        of the places are for the other one. Nothing comes before what its operation has to tell first, unless that is
+        held."""
 
     def sent(self, event_ids: Sequence[str]) -> None:
         """The broker confirmed them."""

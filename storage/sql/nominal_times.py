@@ -17,10 +17,12 @@ from storage.sql.schedule_tables import firing, schedule
 from storage.sql.transactions import Transactions
 
 
-def plan(tx: Transactions, planned: Schedule, next_at: int, firings: Sequence[Firing]) -> int | None:
+def plan(tx: Transactions, planned: Schedule, next_at: int, firings: Sequence[Firing], decided_at: int) -> int | None:
     """See the port `Schedules`."""
     with tx.write("schedule-plan") as connection:
         now = tx.now(connection)
+        if decided_at > now:
+            return None
         over = and_(schedule.c.paused == 1, schedule.c.pause_until > 0, schedule.c.pause_until <= now)
         moved = connection.execute(
             update(schedule)
@@ -36,17 +38,22 @@ def plan(tx: Transactions, planned: Schedule, next_at: int, firings: Sequence[Fi
         return len(new)
 
 
-def go_back(tx: Transactions, ahead: Schedule, next_at: int) -> None:
+def go_back(tx: Transactions, ahead: Schedule, next_at: int) -> bool:
     """See the port `Schedules`."""
     with tx.read() as connection:
         wrong = connection.scalar(select(firing.c.nominal_at).where(*_too_late(ahead, tx.now(connection))).limit(1))
     if wrong is None and next_at == ahead.next_at:
-        return  # clocks go back by a millisecond often, and then nothing is to be written
+        return True  # clocks go back by a millisecond often, and then nothing is to be written
     with tx.write("schedule-go-back") as connection:
+        # Before anything is forgotten: nobody moves it from here on, and it plans again only what lies ahead of it.
+        if not connection.execute(update(schedule).where(*_unmoved(ahead)).values(next_at=next_at)).rowcount:
+            return False
         now = tx.now(connection)
-        connection.execute(delete(firing).where(*_too_late(ahead, now), firing.c.nominal_at > now))
+        if next_at:
+            to_come = (firing.c.nominal_at > now, firing.c.nominal_at >= next_at)
+            connection.execute(delete(firing).where(*_too_late(ahead, now), *to_come))
         _bring_forward(connection, ahead, now)
-        connection.execute(update(schedule).where(*_unmoved(ahead)).values(next_at=next_at))
+        return True
 
 
 def _bring_forward(connection: Connection, ahead: Schedule, now: int) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain, zip_longest
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, case, delete, exists, func, insert, select, update
 
 from domain.contracts import Event
 from storage.sql.sealed import to_json
@@ -52,26 +53,23 @@ class SqlOutbox:
         self._tx = transactions
 
     def take(self, limit: int, hold_ms: int) -> list[Event]:
-        """Unsent events, oldest first, held for this relay until `hold_ms` have passed."""
+        """See the port."""
         with self._tx.write("outbox-take") as connection:
             now = self._tx.now(connection)
-            wanted = connection.scalars(
-                select(outbox.c.seq)
-                # A hold that is longer than any was made before the clock went back.
-                .where(
-                    outbox.c.sent_at.is_(None),
-                    ~outbox.c.held_until.between(now + 1, now + max(hold_ms, LONGEST_HOLD_MS)),
-                )
-                .order_by(outbox.c.seq)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            ).all()
-            if not wanted:
+            longest = max(hold_ms, LONGEST_HOLD_MS)
+            fresh = connection.scalars(_fresh(now, longest, limit)).all()
+            # Where there is more to come, a hold behind it is rare; looking would read all that waits, each time.
+            before = fresh[-1] if len(fresh) == limit else None
+            over = connection.scalars(_over(now, longest, max(limit - len(fresh), limit // 2), before)).all()
+            fresh = fresh[: limit - len(over)]
+            turns = [seq for seq in chain.from_iterable(zip_longest(fresh, over)) if seq is not None]
+            if not turns:
                 return []
             taken = connection.execute(
-                update(outbox).where(outbox.c.seq.in_(wanted)).values(held_until=now + hold_ms).returning(outbox)
+                update(outbox).where(outbox.c.seq.in_(turns)).values(held_until=now + hold_ms).returning(outbox)
             ).all()
-        return [_event(row) for row in sorted(taken, key=lambda row: row.seq)]
+        rows = {row.seq: row for row in taken}
+        return [_event(rows[seq]) for seq in turns]
 
     def sent(self, event_ids: Sequence[str]) -> None:
         """The broker confirmed them. Repeating it changes nothing."""
@@ -105,6 +103,37 @@ class SqlOutbox:
                 select(func.count(), func.min(outbox.c.created_at)).where(outbox.c.sent_at.is_(None))
             ).one()
             return count, max(0, self._tx.now(connection) - oldest) if count else 0
+
+
+def _fresh(now: int, longest: int, limit: int) -> Select[Any]:
+    """What no relay has taken yet, oldest first: the index of what waits, in its order."""
+    return _may_be_taken(now, longest).where(outbox.c.held_until == 0).order_by(outbox.c.seq).limit(limit)
+
+
+def _over(now: int, longest: int, limit: int, before: int | None) -> Select[Any]:
+    """What was taken and not told, and whose hold is over: whichever has been so for the longest time first, so that
+    each has its turn; by `seq` those that nobody takes would always come before the others."""
+    held = outbox.c.held_until
+    found = _may_be_taken(now, longest).where(held > 0)
+    if before is not None:
+        found = found.where(outbox.c.seq < before)
+    return found.order_by(case((held > now, 0), else_=held), outbox.c.seq).limit(limit)
+
+
+def _may_be_taken(now: int, longest: int) -> Select[Any]:
+    """Not what would come before something that its operation has to tell first and that may be taken, too."""
+    first = outbox.alias("first")
+    behind = (first.c.op_id == outbox.c.op_id, first.c.seq < outbox.c.seq, first.c.held_until > outbox.c.held_until)
+    return (
+        select(outbox.c.seq)
+        .where(*_waits(outbox, now, longest), ~exists().where(*behind, *_waits(first, now, longest)))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _waits(rows: FromClause, now: int, longest: int) -> tuple[ColumnElement[bool], ...]:
+    """Unsent, and held by nobody. A hold that is longer than any was made before the clock went back."""
+    return rows.c.sent_at.is_(None), ~rows.c.held_until.between(now + 1, now + longest)
 
 
 def _event(row: Any) -> Event:

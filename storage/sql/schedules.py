@@ -101,13 +101,13 @@ class SqlSchedules:
             return [_firing(row) for row in connection.execute(wanted)]
 
     # ------------------------------------------------------------ what the scheduler does
-    def plan(self, planned: Schedule, next_at: int, firings: Sequence[Firing] = ()) -> int | None:
+    def plan(self, planned: Schedule, next_at: int, firings: Sequence[Firing] = (), *, decided_at: int) -> int | None:
         """See the port."""
-        return nominal_times.plan(self._tx, planned, next_at, firings)
+        return nominal_times.plan(self._tx, planned, next_at, firings, decided_at)
 
-    def go_back(self, ahead: Schedule, next_at: int) -> None:
+    def go_back(self, ahead: Schedule, next_at: int) -> bool:
         """See the port."""
-        nominal_times.go_back(self._tx, ahead, next_at)
+        return nominal_times.go_back(self._tx, ahead, next_at)
 
     def ask(self, asked: Firing, items: Sequence[Accepted], *, coalesce: bool, why: str = "") -> FiringState | None:
         """See the port."""

@@ -241,18 +241,18 @@ def schedule_put_right(bench: Bench) -> Act:
 
 def schedule_plan(bench: Bench) -> Act:
     seen, firing = _hourly(bench)
-    return lambda database: database.schedules.plan(seen, NOON + 2 * HOUR, [firing])
+    return lambda database: database.schedules.plan(seen, NOON + 2 * HOUR, [firing], decided_at=bench.now)
 
 
 def schedule_ask(bench: Bench) -> Act:
     seen, firing = _hourly(bench)
-    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [firing])
+    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [firing], decided_at=bench.now)
     return lambda database: database.schedules.ask(firing, [accepted("m1")], coalesce=True)
 
 
 def schedule_go_back(bench: Bench) -> Act:
     seen, firing = _hourly(bench)
-    bench.database.schedules.plan(seen, NOON + 9 * HOUR, [firing])
+    bench.database.schedules.plan(seen, NOON + 9 * HOUR, [firing], decided_at=bench.now)
     ahead = bench.database.schedules.get("acme", "hourly")
     assert ahead is not None
     return lambda database: database.schedules.go_back(ahead, NOON + HOUR)
@@ -260,7 +260,7 @@ def schedule_go_back(bench: Bench) -> Act:
 
 def schedule_prune(bench: Bench) -> Act:
     seen, firing = _hourly(bench)
-    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [firing])
+    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [firing], decided_at=bench.now)
     bench.database.schedules.ask(firing, [], coalesce=True, why="no reason")
     return lambda database: database.schedules.prune(NOON + 1)
 

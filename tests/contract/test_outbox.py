@@ -1,7 +1,12 @@
-"""The port `Outbox`: every event is told at least once, in order, by one relay at a time."""
+"""The port `Outbox`: every event is told at least once, each in its turn, by one relay at a time."""
 
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import insert, update
+
+from domain.contracts import Event
+from storage.sql.tables import outbox
 from tests.contract.sql_bench import Bench
 
 
@@ -63,6 +68,79 @@ def test_what_is_passed_over_is_held_for_so_long_and_lets_those_behind_it_by(ben
     outbox.pass_over({first.event_id: 60_000})
     bench.now += 240_000
     assert second in outbox.take(3, 15_000), "never for longer than five minutes"
+
+
+def _write(bench: Bench, *names: str, op_id: str = "") -> None:
+    """Events of these ids, each of an operation of its own unless one is named."""
+    row = {"reply_to": None, "payload": "{}", "created_at": bench.now}
+    with bench.database._engine.begin() as connection:
+        for name in names:
+            connection.execute(insert(outbox).values(event_id=name, op_id=op_id or name, topic=name, **row))
+
+
+def _ids(events: list[Event]) -> list[str]:
+    return [event.event_id for event in events]
+
+
+def _refuse(bench: Bench, *names: str) -> None:
+    """New events that nobody takes: their holds have just ended, in this order."""
+    _write(bench, *names)
+    for number, event_id in enumerate(names):
+        bench.database.outbox.take(1, 1)
+        bench.database.outbox.pass_over({event_id: 1_000 + number})
+    bench.now += 1_000 + len(names)
+
+
+def test_new_events_and_those_whose_hold_is_over_are_taken_in_turn_however_many_there_are(bench: Bench) -> None:
+    """A queue that refuses thousands must not keep what came later from the other queues."""
+    taking = bench.database.outbox
+    _refuse(bench, *(f"r{number}" for number in range(9)))
+    _write(bench, *(f"n{number}" for number in range(9)))
+    assert _ids(taking.take(4, 15_000)) == ["n0", "r0", "n1", "r1"]
+    assert _ids(taking.take(14, 15_000)) == [f"{sort}{number}" for number in range(2, 9) for sort in "nr"]
+
+
+@pytest.mark.parametrize(("refused", "new", "taken"), [
+    (9, 1, ["n0", "r0", "r1", "r2"]),
+    (1, 9, ["n0", "r0", "n1", "n2"]),
+    (9, 0, ["r0", "r1", "r2", "r3"]),
+])  # fmt: skip
+def test_one_sort_leaves_to_the_other_what_it_does_not_need(
+    bench: Bench, refused: int, new: int, taken: list[str]
+) -> None:
+    _refuse(bench, *(f"r{number}" for number in range(refused)))
+    _write(bench, *(f"n{number}" for number in range(new)))
+    assert _ids(bench.database.outbox.take(4, 15_000)) == taken
+
+
+def test_of_those_whose_hold_is_over_each_has_its_turn(bench: Bench) -> None:
+    """By age the oldest would come each time, and the others never."""
+    names = [f"r{number}" for number in range(6)]
+    _refuse(bench, *names)
+    tried: list[str] = []
+    for _ in range(3):
+        tried += (taken := _ids(bench.database.outbox.take(2, 15_000)))
+        bench.database.outbox.pass_over(dict.fromkeys(taken, 1))
+        bench.now += 1
+    assert tried == names
+
+
+def test_nothing_of_an_operation_is_told_before_what_it_has_to_tell_first(bench: Bench) -> None:
+    """Neither what is new, nor what was held for a shorter time."""
+    taking = bench.database.outbox
+    _write(bench, "stuck", op_id="op")
+    assert _ids(taking.take(9, 1_000)) == ["stuck"]
+    _write(bench, "ended", "again", op_id="op")
+    bench.now += 1_000
+    assert _ids(taking.take(9, 1_000)) == ["stuck"]
+    taking.sent(["stuck"])
+    assert _ids(taking.take(9, 1_000)) == ["ended", "again"]
+    _write(bench, "first", "second", op_id="other")
+    with bench.database._engine.begin() as connection:
+        for event_id, ends in (("first", bench.now), ("second", bench.now - 1)):
+            connection.execute(update(outbox).where(outbox.c.event_id == event_id).values(held_until=ends))
+    assert _ids(taking.take(9, 1_000)) == ["first"]
+    assert _ids(taking.take(9, 1_000)) == ["second"], "what is held keeps nothing waiting"
 
 
 def test_an_event_that_is_passed_over_comes_again_when_the_clock_goes_back(bench: Bench) -> None:

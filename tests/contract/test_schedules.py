@@ -40,11 +40,13 @@ def test_a_history_comes_in_pages_also_when_many_services_have_the_same_time(ben
     """And when the schedule was removed and made again for it."""
     set_up(bench, hourly())
     old = get(bench)
-    bench.database.schedules.plan(old, NOON + 2 * HOUR, [row(old, name) for name in ("a", "b", "c")])
+    bench.database.schedules.plan(
+        old, NOON + 2 * HOUR, [row(old, name) for name in ("a", "b", "c")], decided_at=bench.now
+    )
     make(bench, RemoveSchedule("acme", "hourly"))
     make(bench, SaveSchedule(hourly()))
     new = get(bench)
-    bench.database.schedules.plan(new, NOON + 3 * HOUR, [row(new, "b"), row(new, "b", 2)])
+    bench.database.schedules.plan(new, NOON + 3 * HOUR, [row(new, "b"), row(new, "b", 2)], decided_at=bench.now)
     history = bench.database.schedules.history
     whole = history("acme", "hourly", 9)
     assert [(one.nominal_at - NOON, one.service_id) for one in whole] == [
@@ -142,8 +144,8 @@ def test_whoever_is_second_to_plan_a_time_writes_nothing(bench: Bench) -> None:
     set_up(bench, hourly())
     seen = get(bench)
     schedules = bench.database.schedules
-    assert schedules.plan(seen, NOON + 2 * HOUR, [row(seen), row(seen, "db")]) == 2
-    assert schedules.plan(seen, NOON + 2 * HOUR, [row(seen), row(seen, "api")]) is None
+    assert schedules.plan(seen, NOON + 2 * HOUR, [row(seen), row(seen, "db")], decided_at=bench.now) == 2
+    assert schedules.plan(seen, NOON + 2 * HOUR, [row(seen), row(seen, "api")], decided_at=bench.now) is None
     assert {one.service_id for one in schedules.ripe(NOON + HOUR, 10)} == {"web", "db"}
     assert get(bench).next_at == NOON + 2 * HOUR
 
@@ -152,9 +154,9 @@ def test_a_time_that_has_a_row_gets_no_second_one(bench: Bench) -> None:
     """A clock that went back names times again."""
     set_up(bench, hourly())
     schedules, seen = bench.database.schedules, get(bench)
-    schedules.plan(seen, NOON + 2 * HOUR, [row(seen)])
-    schedules.plan(get(bench), NOON + HOUR)
-    assert schedules.plan(get(bench), NOON + 2 * HOUR, [row(seen)]) == 0
+    schedules.plan(seen, NOON + 2 * HOUR, [row(seen)], decided_at=bench.now)
+    schedules.plan(get(bench), NOON + HOUR, decided_at=bench.now)
+    assert schedules.plan(get(bench), NOON + 2 * HOUR, [row(seen)], decided_at=bench.now) == 0
 
 
 def test_going_back_forgets_what_is_still_to_come_and_keeps_what_was_asked_for(bench: Bench) -> None:
@@ -162,7 +164,7 @@ def test_going_back_forgets_what_is_still_to_come_and_keeps_what_was_asked_for(b
     schedules, seen = bench.database.schedules, get(bench)
     late = NOON + 9 * HOUR
     rows = [dataclasses.replace(row(seen, hours=hours), run_at=late) for hours in (1, 2, 3)]
-    schedules.plan(seen, NOON + 4 * HOUR, rows)
+    schedules.plan(seen, NOON + 4 * HOUR, rows, decided_at=bench.now)
     schedules.ask(rows[2], [accepted("m1")], coalesce=False)
     bench.now = NOON + HOUR + 1
     schedules.go_back(get(bench), NOON + 2 * HOUR)
@@ -174,12 +176,47 @@ def test_going_back_forgets_what_is_still_to_come_and_keeps_what_was_asked_for(b
     assert get(bench).next_at == NOON + 2 * HOUR
 
 
-def test_going_back_moves_no_schedule_that_has_changed_meanwhile(bench: Bench) -> None:
+@pytest.mark.parametrize("how", ["planned", "resumed"])
+def test_going_back_moves_and_forgets_nothing_of_a_schedule_that_has_changed_meanwhile(bench: Bench, how: str) -> None:
+    """I25: a time of which the row is gone, and that the schedule is past, would never be asked for."""
+    set_up(bench, hourly())
+    bench.now += HOUR
+    schedules, seen = bench.database.schedules, get(bench)
+    if how == "planned":
+        schedules.plan(seen, NOON + 9 * HOUR, [row(seen)], decided_at=bench.now)
+    else:
+        schedules.plan(seen, NOON + 2 * HOUR, [row(seen)], decided_at=bench.now)
+        seen = get(bench)
+        pause(bench)
+        resume(bench, next_at=NOON + 9 * HOUR)
+    bench.now = NOON
+    assert not schedules.go_back(seen, NOON + HOUR)
+    assert get(bench).next_at == NOON + 9 * HOUR
+    assert schedules.ripe(NOON + HOUR, 9) == [dataclasses.replace(row(seen), updated_at=NOON + HOUR)]
+    assert schedules.go_back(get(bench), NOON + HOUR)
+    assert (get(bench).next_at, schedules.ripe(NOON + HOUR, 9)) == (NOON + HOUR, [])
+
+
+def test_what_lies_before_the_next_time_is_kept_when_the_clock_goes_back(bench: Bench) -> None:
+    """I25: the schedule would not come by it again."""
     set_up(bench, hourly())
     schedules, seen = bench.database.schedules, get(bench)
-    schedules.plan(seen, NOON + 9 * HOUR)
-    schedules.go_back(seen, NOON)
-    assert get(bench).next_at == NOON + 9 * HOUR
+    bench.now += 2 * HOUR
+    schedules.plan(seen, NOON + 3 * HOUR, [row(seen), row(seen, hours=2)], decided_at=bench.now)
+    bench.now = NOON
+    assert schedules.go_back(get(bench), NOON + 2 * HOUR)
+    assert [one.nominal_at - NOON for one in schedules.ripe(NOON + 9 * HOUR, 9)] == [HOUR]
+
+
+def test_nothing_is_planned_by_a_clock_that_was_ahead(bench: Bench) -> None:
+    """I25: whoever wakes up after all was put right would move the schedule away once more, and nobody would notice."""
+    set_up(bench, hourly())
+    schedules, seen, ahead = bench.database.schedules, get(bench), NOON + 30 * HOUR
+    bench.now = NOON + HOUR
+    for rows in ([row(seen, hours=30)], []):
+        assert schedules.plan(seen, ahead + HOUR, rows, decided_at=ahead) is None
+    assert (get(bench).next_at, schedules.ripe(ahead, 9)) == (NOON + HOUR, [])
+    assert schedules.plan(seen, NOON + 2 * HOUR, [row(seen)], decided_at=bench.now) == 1
 
 
 def test_what_was_changed_or_paused_meanwhile_is_not_planned(bench: Bench) -> None:
@@ -189,7 +226,11 @@ def test_what_was_changed_or_paused_meanwhile_is_not_planned(bench: Bench) -> No
     make(bench, SaveSchedule(hourly("a", kind="restore-drill")))
     pause(bench, "b")
     make(bench, RemoveSchedule("acme", "c"))
-    assert [schedules.plan(one, NOON + 2 * HOUR, [row(one)]) for one in seen.values()] == [None, None, None]
+    assert [schedules.plan(one, NOON + 2 * HOUR, [row(one)], decided_at=bench.now) for one in seen.values()] == [
+        None,
+        None,
+        None,
+    ]
 
 
 def test_planning_ends_a_pause_whose_time_is_over(bench: Bench) -> None:
@@ -197,7 +238,7 @@ def test_planning_ends_a_pause_whose_time_is_over(bench: Bench) -> None:
     pause(bench, until=NOON + HOUR)
     seen = get(bench)
     bench.now = NOON + HOUR
-    assert bench.database.schedules.plan(seen, NOON + 2 * HOUR, [row(seen)]) == 1
+    assert bench.database.schedules.plan(seen, NOON + 2 * HOUR, [row(seen)], decided_at=bench.now) == 1
     assert get(bench).pause is None
 
 
@@ -214,7 +255,7 @@ def test_rows_are_ripe_when_their_jitter_is_over(bench: Bench) -> None:
     set_up(bench, hourly())
     seen = get(bench)
     late = dataclasses.replace(row(seen, "db"), run_at=NOON + HOUR + 60_000)
-    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [late, row(seen)])
+    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [late, row(seen)], decided_at=bench.now)
     assert [one.service_id for one in bench.database.schedules.ripe(NOON + HOUR, 10)] == ["web"]
     assert [one.service_id for one in bench.database.schedules.ripe(NOON + HOUR + 60_000, 10)] == ["web", "db"]
 
@@ -223,7 +264,7 @@ def planned(bench: Bench) -> Firing:
     """A schedule, and its first time as a row."""
     set_up(bench, hourly())
     seen = get(bench)
-    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [row(seen)])
+    bench.database.schedules.plan(seen, NOON + 2 * HOUR, [row(seen)], decided_at=bench.now)
     return row(seen)
 
 
@@ -261,7 +302,7 @@ def test_while_it_is_paused_or_after_it_was_removed_planned_rows_are_skipped_wit
     firing = planned(bench)
     seen = get(bench)
     other = row(seen, "db")
-    bench.database.schedules.plan(seen, NOON + 3 * HOUR, [other])
+    bench.database.schedules.plan(seen, NOON + 3 * HOUR, [other], decided_at=bench.now)
     pause(bench)
     assert bench.database.schedules.ask(firing, [accepted("m1")], coalesce=True) is FiringState.SKIPPED
     make(bench, RemoveSchedule("acme", "hourly"))
@@ -280,7 +321,7 @@ def test_resuming_may_let_what_was_missed_pass(bench: Bench) -> None:
 def test_what_ended_long_ago_is_forgotten_and_what_is_planned_is_not(bench: Bench) -> None:
     firing = planned(bench)
     seen = get(bench)
-    bench.database.schedules.plan(seen, NOON + 3 * HOUR, [row(seen, "db")])
+    bench.database.schedules.plan(seen, NOON + 3 * HOUR, [row(seen, "db")], decided_at=bench.now)
     bench.database.schedules.ask(firing, [], coalesce=True, why="no reason")
     assert bench.database.schedules.prune(NOON) == 0
     assert bench.database.schedules.prune(NOON + 1) == 1

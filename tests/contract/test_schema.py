@@ -21,9 +21,10 @@ from domain.service import Service
 from domain.snapshot import Label
 from storage.sql import open_database
 from storage.sql.migrate import __file__ as migrate_file
+from storage.sql.outbox import LONGEST_HOLD_MS, _fresh, _over
 from storage.sql.ready import LANES, READY, READY_CANCELS
 from storage.sql.sealed import Vault
-from storage.sql.tables import SCHEMA_REVISION, metadata, operation, service_fence
+from storage.sql.tables import SCHEMA_REVISION, metadata, operation, outbox, service_fence
 from tests.contract.sql_bench import LEASE, Bench, FlippingSealer
 from tests.dying import killed
 
@@ -244,6 +245,26 @@ def test_a_claim_among_ten_thousand_reads_indexes_only(connection: Connection, n
         assert "op_open" in plan
         assert "op_one_active" in plan
         assert not re.search(r"Seq Scan on operation|SCAN [plo]\b|operation_pkey|Sort|TEMP B-TREE", plan), plan
+
+
+@pytest.mark.parametrize("before", [None, 9_900])
+def test_what_is_to_be_told_is_looked_for_among_what_was_not_told(connection: Connection, before: int | None) -> None:
+    """Never among the thousands that were: neither by reading all of them nor along the primary key."""
+    connection.execute(
+        insert(outbox),
+        [
+            {"event_id": str(n), "op_id": f"op-{n}", "topic": "t", "payload": "{}", "created_at": 1,
+             "held_until": 0 if n >= 9_900 else 1, "sent_at": 1 if n < 9_500 else None}
+            for n in range(10_000)
+        ],
+    )  # fmt: skip
+    connection.execute(text("ANALYZE"))
+    fresh, over = _fresh(5, LONGEST_HOLD_MS, 100), _over(5, LONGEST_HOLD_MS, 50, before)
+    assert len(connection.execute(fresh).all()) == 100
+    assert len(connection.execute(over).all()) == 50
+    for plan in (_plan(connection, fresh), _plan(connection, over)):
+        assert "outbox_waiting" in plan
+        assert not re.search(r"Seq Scan on outbox|SCAN (outbox|first)$|outbox_pkey", plan, re.MULTILINE), plan
 
 
 def test_no_claim_is_compiled_by_postgresql(fresh_postgres_url: str) -> None:

@@ -34,7 +34,7 @@ from domain.health import HookResult
 from domain.identity import Subject
 from domain.lease import Taken
 from domain.message import Command
-from domain.operation import Budget, Operation, State, StepState
+from domain.operation import Budget, Operation, State, Step, StepState
 from domain.outcome import Change, Item, Outcome
 from domain.source import HookSettings
 from domain.subscription import Subscription
@@ -679,6 +679,30 @@ def test_a_key_that_is_away_is_waited_for_until_somebody_cancels(bench: Bench, m
     bench.database.ledger.request_cancel(op_id, OPS)
     bench.run_once()
     assert bench.operation(op_id).state is State.CANCELLED
+
+
+def test_a_deadline_ends_nothing_that_was_begun_for_want_of_a_key(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the key can put it back: nodes get a new one at different times. A cancel is a person's word."""
+
+    def unopened(op_id: str) -> list[Step]:
+        raise KeyUnavailable("key k1 is not in the ring")
+
+    op_id = bench.accept(deadline_ms=SystemClock().wall_ms() + 3_600_000)
+    bench.handle = _touches_then(StoreUnavailable("away"))
+    for _ in range(BUDGET.max_bugs):
+        bench.run_once()
+        bench.now_ready()
+    with bench.database._engine.begin() as connection:
+        connection.execute(update(operation_table).values(deadline_at=1))
+    monkeypatch.setattr(bench.database.ledger, "steps", unopened)
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.ends[-1], bench.letters()) == (State.RUNNING, "postponed", [])
+    bench.database.ledger.request_cancel(op_id, OPS)
+    bench.now_ready()
+    bench.run_once()
+    assert (bench.operation(op_id).state, bench.events()) == (State.STUCK, ["act.stuck.acme"])
 
 
 def test_a_journal_that_cannot_be_read_is_a_matter_for_a_person_in_the_end(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import threading
@@ -12,10 +13,13 @@ from typing import Any
 import pytest
 import structlog
 from kombu import Connection, Consumer, Queue
+from sqlalchemy import select
 
 from domain.contracts import Event
 from domain.errors import BrokerUnavailable, DatabaseUnavailable, NotTaken
 from domain.operation import Operation, State
+from storage.sql.tables import outbox as outbox_table
+from tests.contract.sql_bench import Bench
 from tests.fakes.clock import FakeClock
 from tests.waiting import eventually
 from workers import loop, relay
@@ -66,17 +70,18 @@ class FakeOutbox:
 
 
 class FakePublisher:
-    """Takes events, but not while `broken`, and never those in `refused`."""
+    """Takes events, but not while `broken`, and never those in `refused` or, without an answer, in `silent`."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
         self.refused: set[str] = set()
+        self.silent: set[str] = set()
         self.broken = False
         self.attempts = 0
 
     def event(self, payload: dict[str, Any], routing_key: str) -> None:
         self.attempts += 1
-        if self.broken:
+        if self.broken or payload["id"] in self.silent:
             raise BrokerUnavailable("no")
         if payload["id"] in self.refused:
             raise NotTaken("no")
@@ -226,6 +231,60 @@ def test_an_event_that_is_not_taken_is_told_of_once(publisher: FakePublisher) ->
             outbox.release()
             made._tell(threading.Event())
     assert [line["event"] for line in said] == ["relay.not-taken"]
+
+
+def test_more_than_can_be_remembered_is_tried_as_seldom_as_can_be_and_nothing_is_said_twice(
+    publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due again soon is not forgotten for another: all would be tried as often as if it were the first time."""
+    monkeypatch.setattr(relay, "REMEMBERED", 2)
+    outbox, clock = FakeOutbox(event("a1"), event("a2"), event("a3")), FakeClock()
+    publisher.refused = {"a1", "a2", "a3", "a4"}
+    made = Relay("spool:///unused", outbox, clock=clock)
+    with structlog.testing.capture_logs() as said:
+        for _ in range(2):
+            outbox.release()
+            made._tell(threading.Event())
+        assert outbox.holds == [
+            {"a1": 15_000, "a2": 15_000, "a3": 300_000}, {"a1": 30_000, "a2": 30_000, "a3": 300_000},
+        ]  # fmt: skip
+        outbox.unsent = {"a4": event("a4")}  # another relay has told the others
+        clock.pass_seconds(relay.FORGOTTEN_SECONDS)
+        made._tell(threading.Event())
+    assert outbox.holds[-1] == {"a4": 15_000}
+    assert [line["event_id"] for line in said] == ["a1", "a2", "a4"]
+
+
+def test_what_gets_no_answer_comes_again_behind_what_was_not_tried(publisher: FakePublisher, tmp_path: Path) -> None:
+    """A queue without a majority confirms nothing; two such events must not end each batch before the others' turn."""
+    with Bench.opened(f"sqlite:///{tmp_path}/backstay.db") as bench:
+        for service in ("a", "b", "c", "d"):
+            bench.succeed(bench.running(service))
+        with bench.database._engine.connect() as connection:
+            ids = connection.scalars(select(outbox_table.c.event_id).order_by(outbox_table.c.seq)).all()
+        publisher.silent = set(ids[:2])
+        made = Relay("spool:///unused", bench.database.outbox, clock=FakeClock())
+        for _ in range(3):
+            with contextlib.suppress(BrokerUnavailable):
+                made._tell(threading.Event())
+            bench.now += relay.SILENT_MS
+        assert [told for told, _ in publisher.told] == ids[2:]
+
+
+def test_a_batch_ends_with_its_holds(publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another relay may tell what is left of it; here it would be told late, and once more."""
+    clock = FakeClock()
+    outbox = FakeOutbox(*(event(f"e-{number}") for number in range(5)))
+    made = Relay("spool:///unused", outbox, clock=clock)
+    publish = publisher.event
+
+    def slow(payload: dict[str, Any], routing_key: str) -> None:
+        clock.pass_seconds(relay.HOLD_MS / 2_000)
+        publish(payload, routing_key)
+
+    monkeypatch.setattr(publisher, "event", slow)
+    assert made._tell(threading.Event()) == 2
+    assert [*outbox.unsent] == ["e-2", "e-3", "e-4"]
 
 
 def test_two_listeners_that_take_nothing_keep_no_other_from_hearing_anything(

@@ -143,10 +143,10 @@ def test_when_putting_back_fails_half_way_the_next_look_does_it_again(
     schedules = bench.database.schedules
     go_back, calls = schedules.go_back, itertools.count(1)
 
-    def fails_once(ahead: Schedule, next_at: int) -> None:
+    def fails_once(ahead: Schedule, next_at: int) -> bool:
         if next(calls) == 2:
             raise DatabaseUnavailable("the connection broke")
-        go_back(ahead, next_at)
+        return go_back(ahead, next_at)
 
     bench.now += 30 * HOUR
     node = Node(bench, "n1")
@@ -163,6 +163,28 @@ def test_when_putting_back_fails_half_way_the_next_look_does_it_again(
     assert asked(bench).count(("web", at(30))) == 3, "each once"
     turn = schedules.lead(str(leader.owner), LEASE_MS, leader.owner.is_dead)
     assert turn is not None and not turn.went_back, "it is over"
+
+
+def test_a_schedule_that_is_moved_while_it_is_put_back_is_put_back_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I25: it would rest until the clock is there again, and no time before that would ever be asked for."""
+    set_up(bench, hourly(coalesce=False))
+    schedules = bench.database.schedules
+    node, go_back, calls = Node(bench, "n1"), schedules.go_back, itertools.count(1)
+
+    def moved_before(seen: Schedule, next_at: int) -> bool:
+        if next(calls) == 1:  # by somebody who began while the clock was still ahead
+            schedules.plan(seen, seen.next_at + 9 * HOUR, decided_at=bench.now)
+        return go_back(seen, next_at)
+
+    bench.now += 30 * HOUR
+    node.look()
+    bench.now -= 30 * HOUR
+    monkeypatch.setattr(schedules, "go_back", moved_before)
+    node.look()
+    found = schedules.get("acme", "hourly")
+    assert found is not None and found.next_at == NOON + HOUR
 
 
 def test_what_was_missed_while_nobody_looked_is_made_up_for_as_the_policy_says(bench: Bench) -> None:

@@ -62,7 +62,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         planned = database.schedules.get("acme", "n1")
         assert planned is not None
         rows = [Firing(planned.schedule_id, "acme", "n1", f"s{number}", 1, 1) for number in range(5)]
-        assert database.schedules.plan(planned, 2, rows) == 5
+        assert database.schedules.plan(planned, 2, rows, decided_at=2) == 5
         yield opened
 
 
