@@ -20,7 +20,7 @@ from domain.errors import Refused, RegionUnavailable, Stopped
 from domain.kinds import KINDS
 from domain.operation import Step, StepState
 from domain.outcome import Item
-from domain.region import Call
+from domain.region import Call, Place
 
 
 class StepRefused(Refused):
@@ -91,6 +91,7 @@ class Saga:
         if self._is_made_anew(step):
             self.dialogue.raise_fence([place])
         said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
+        self._let_it_land(place, call, said)
         verdict = said.answer.verdict
         if verdict is Verdict.APPLIED:
             self._conclude(step, StepState.DONE, said)
@@ -101,6 +102,13 @@ class Saga:
             raise self.not_now(step, said)
         else:
             raise self.refuse(step, said)
+
+    def _let_it_land(self, place: Place, call: Call, said: Said, *, sent_before: bool = False) -> None:
+        """A removal whose reply was lost must not land after what takes its place. Where no fence holds it off it is
+        waited for before it counts as done, and not in the end: whoever takes over sends it, and waits, again."""
+        landing = call.method == "DELETE" and (said.unknown or sent_before)
+        if landing and said.answer.verdict is Verdict.APPLIED and self.dialogue.settle([place], unsettled=True):
+            said.unknown = False
 
     def _is_made_anew(self, step: Step) -> bool:
         """Whether its item was removed by the call before: a repeated removal must not land last."""
@@ -180,6 +188,7 @@ class Saga:
                 said = self.dialogue.send(task.place, call)
                 if said.answer.verdict in (Verdict.BUSY, Verdict.NOT_SENT):
                     raise RegionUnavailable(said.answer.sentence, code=said.answer.code)
+                self._let_it_land(task.place, call, said, sent_before=found is not None)
                 applied = said.answer.verdict is Verdict.APPLIED
                 self.journal.end(begun, StepState.DONE if applied else StepState.IGNORED, said.record())
 

@@ -46,7 +46,8 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     if after is None or before["volume_name"] != after["volume_name"] or change.kind == "volume":
         gone = () if after is None else (remove_volume(after),)
         return (*gone, remove_volume(before), add_volume(before))
-    return _content(before)
+    # What was to become empty may be gone by now, and only what is there takes another content.
+    return _content(before) if after.get("file_content") else (remove_volume(before), add_volume(before))
 
 
 def _content(row: Mapping[str, Any]) -> tuple[Call, ...]:

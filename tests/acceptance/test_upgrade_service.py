@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain import failpoint
 from domain.operation import State
 from domain.upgrade_record import Status
 from tests.acceptance.shop import (
@@ -209,6 +210,37 @@ def test_what_is_made_anew_on_the_way_forward_has_a_higher_fence_than_its_remova
     for number in removals:
         removed, made = calls[number : number + 2]
         assert made["method"] == "POST" and int(removed["fence"]) < int(made["fence"]), calls
+    stage.agree(names, names.web)
+
+
+def test_what_takes_the_place_of_a_removal_waits_until_no_try_of_that_can_land(
+    stage: Stage, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I19: where no fence holds a lost try off, it would take away what was made anew."""
+    filled = {**volume("flags", "/etc/web/flags", "config-file"), "file_content": "on"}
+    assert stage.upgrade(names.web, an_empty_file_that_exists(stage, names, "none")).state is State.SUCCEEDED
+    assert stage.upgrade(names.web, publish(stage, "some", service_volume_map_list=[filled])).state is State.SUCCEEDED
+    stage.region.script(stage.fail("DELETE", "/volumes/flags$", "cut-after", times=1))
+    waits: list[list[str]] = []
+
+    def look(point: str) -> None:
+        if point == "settle-wait.before":
+            waits.append(stage.calls(names, names.web)[-2:])
+
+    monkeypatch.setattr(failpoint, "hook", look)
+    assert stage.rollback(names.web).state is State.SUCCEEDED
+    assert waits[0] == ["DELETE /volumes/flags", "DELETE /volumes/flags"], waits
+    stage.agree(names, names.web)
+
+
+def test_what_was_removed_and_could_not_be_made_anew_is_put_back(stage: Stage, names: Names) -> None:
+    """I20: a file that was to become empty is not there any more, and no region changes what is not there."""
+    filled = {**volume("flags", "/etc/web/flags", "config-file"), "file_content": "on"}
+    assert stage.upgrade(names.web, an_empty_file_that_exists(stage, names, "bare")).state is State.SUCCEEDED
+    assert stage.upgrade(names.web, publish(stage, "full", service_volume_map_list=[filled])).state is State.SUCCEEDED
+    refusal = {"status": 422, "body": {"msg": "no more volumes"}}
+    stage.region.script(stage.fail("POST", "/volumes$", refusal, times=1))
+    assert stage.rollback(names.web).state is State.ROLLED_BACK
     stage.agree(names, names.web)
 
 

@@ -43,8 +43,8 @@ def simulated(first: int, seconds: float, lines: list[Line]) -> None:
             case(f"seeds {start} to {start + PIECE - 1}", lambda: tally.add(run(mode, piece, seconds=left)), broken)  # noqa: B023 - called at once
         bad = [f"seed {seed}: {sentences[0]}" for seed, sentences in tally.bad.items()] + broken
         done = f"{tally.seeds} seeds from {first}, {sum(tally.ends.values())} ends"
-        hours = f"{tally.virtual_seconds / 3600:.0f} virtual hours"
-        lines.append(Line(f"simulation, {mode}", done, sum(tally.fired.values()), tuple(bad), hours, tally.seeds))
+        more = f"{tally.virtual_seconds / 3600:.0f} virtual hours, {len(tally.places)} distinct places"
+        lines.append(Line(f"simulation, {mode}", done, sum(tally.fired.values()), tuple(bad), more, tally.seeds))
 
 
 def kills(name: str, seconds: float, lines: list[Line], share: float = 0.75) -> None:

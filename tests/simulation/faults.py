@@ -18,17 +18,21 @@ class Faults:
         self._when, self._withheld = when, withheld
         self._number = 0
         self.fired: Counter[str] = Counter()
+        #: What has happened and where, each once: the kind of the fault, and the failpoint or call that it struck.
+        self.places: set[tuple[str, str]] = set()
         self.granted: list[int] = []
         self.story: list[str] = []
 
-    def happens(self, name: str, where: str = "") -> bool:
-        """Whether the fault that was drawn takes place."""
+    def happens(self, name: str, place: str, details: str = "") -> bool:
+        """Whether the fault that was drawn takes place. `place` is a failpoint, or a call of the region or the broker,
+        under a name that it has in every seed; `details` are of this one, for the story."""
         number, self._number = self._number, self._number + 1
         if number in self._withheld:
             return False
         self.fired[name] += 1
+        self.places.add((name, place))
         self.granted.append(number)
-        self.tell(f"FAULT {name} {where}".rstrip())
+        self.tell(f"FAULT {name} {place} {details}".rstrip())
         return True
 
     def tell(self, line: str) -> None:

@@ -1,6 +1,6 @@
 """Bugs planted on purpose: a harness that does not see them would prove nothing.
 
-Each replaces one promise of the product by what a tired programmer might have written instead.
+Each replaces one promise of the product, or of a region, by what a tired programmer might have written instead.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from sqlalchemy import update
 import domain.dialogue
 import domain.rolling_back
 import domain.upgrading
-import storage.sql.claim
-import storage.sql.journal
-import storage.sql.settle
 import workers.ingress
 from domain.changeset import ServicePlan
 from domain.classify import Answer, Verdict, classify
+from domain.compensation import Compensation
 from domain.configuration import Configuration
 from domain.contracts import Claim
 from domain.deployment import Progress, Sighting
@@ -39,31 +37,11 @@ from domain.upgrade_record import Status
 from storage.sql.changes import apply
 from storage.sql.ledger import SqlLedger
 from storage.sql.outbox import SqlOutbox
-from storage.sql.tables import operation, step
+from storage.sql.tables import step
+from tests.simulation import trespasses
 from workers.ingress import Ingress
 
 Patch = pytest.MonkeyPatch
-
-
-def _journal_not_fenced(patch: Patch) -> None:
-    """Whoever has ever held an operation may write about it."""
-
-    def hold(connection: Any, claim: Claim, **values: Any) -> bool:
-        row = connection.execute(
-            update(operation)
-            .where(operation.c.op_id == claim.operation.op_id)
-            .values(**values)
-            .returning(operation.c.cancel_requested)
-        ).first()
-        return bool(row.cancel_requested)
-
-    patch.setattr(storage.sql.journal, "hold", hold)
-    patch.setattr(storage.sql.settle, "hold", hold)
-
-
-def _no_seal(patch: Patch) -> None:
-    """What is read from a region is believed although older requests may still land."""
-    patch.setattr(Dialogue, "seal", lambda self, place: None)
 
 
 def _no_intent(patch: Patch) -> None:
@@ -131,6 +109,11 @@ def _no_settle_wait(patch: Patch) -> None:
     patch.setattr(Dialogue, "settle", lambda self, places, *, unsettled: False)
 
 
+def _said_once(patch: Patch) -> None:
+    """Whoever has waited until nothing can land any more believes that what he had put back is still so."""
+    patch.setattr(Compensation, "_undone", lambda self: [])
+
+
 def _acknowledged_before_stored(patch: Patch) -> None:
     """The broker forgets a message as soon as it was read."""
     take = Ingress._take
@@ -158,17 +141,6 @@ def _marked_before_told(patch: Patch) -> None:
 def _deployments_believed(patch: Patch) -> None:
     """A deployment that was taken is one that has succeeded."""
     patch.setattr(Rollout, "_look", lambda self, task, event: Sighting(Progress.SUCCEEDED))
-
-
-def _takeover_keeps_the_fence(patch: Patch) -> None:
-    """Only the first claim raises the fence: the service is the same one, after all."""
-    raise_all = storage.sql.claim._raise_fences
-
-    def raised(tx: Any, connection: Any, rows: Any) -> set[str]:
-        started = [row for row in rows if row.fence > 0]
-        return raise_all(tx, connection, [row for row in rows if row.fence == 0]) | {row.service_id for row in started}
-
-    patch.setattr(storage.sql.claim, "_raise_fences", raised)
 
 
 def _undone_is_planned_again(patch: Patch) -> None:
@@ -247,8 +219,12 @@ _AT_ITS_END = r"^when \S+ ended \w+: \w+ \w+: console"
 #: The seal matters to few seeds in a thousand, because the next call usually carries the newer fence too: its seeds
 #: begin near one of them, as do others that few seeds show.
 MUTANTS: dict[str, Mutant] = {
-    "journal-not-fenced": Mutant("fenced", range(200), _journal_not_fenced, r"was written under fence \d+, not \d+"),
-    "no-seal": Mutant("fenced", range(840, 1600), _no_seal, r"^deployment \w+ was started \d times|of the late: \w+"),
+    "journal-not-fenced": Mutant(
+        "fenced", range(200), trespasses.journal_not_fenced, r"was written under fence \d+, not \d+"
+    ),
+    "no-seal": Mutant(
+        "fenced", range(840, 1600), trespasses.no_seal, r"^deployment \w+ was started \d times|of the late: \w+"
+    ),
     "no-intent": Mutant("fenced", range(200), _no_intent, "was sent without an intent"),
     "swallowed-400": Mutant("fenced", range(10, 100), _swallowed_400, _AT_ITS_END),
     "invalid-repeat-is-an-echo": Mutant("fenced", range(15, 300), _invalid_repeat_is_an_echo, _AT_ITS_END),
@@ -258,14 +234,17 @@ MUTANTS: dict[str, Mutant] = {
     "rows-apart-from-the-end": Mutant(
         "fenced", range(200), _rows_apart_from_the_end, "rows had changed outside of any end"
     ),
-    "no-settle-wait": Mutant("settle", range(400), _no_settle_wait, r"of the late: \w+ \w+: console"),
+    "no-settle-wait": Mutant(
+        "settle", range(400), _no_settle_wait, r"^when \S+ ended \w+: \S+ of \w+ is still under way"
+    ),
+    "said-once": Mutant("settle", range(30, 200), _said_once, _AT_ITS_END),
     "acknowledged-before-stored": Mutant(
         "fenced", range(10, 100), _acknowledged_before_stored, r"^message \w+ became 0 operations"
     ),
     "marked-before-told": Mutant("fenced", range(100), _marked_before_told, "was never told"),
     "deployments-believed": Mutant("fenced", range(200), _deployments_believed, r"though the deployment \w+ is"),
     "takeover-keeps-the-fence": Mutant(
-        "fenced", range(300), _takeover_keeps_the_fence, r"was claimed under fence \d+, not beyond \d+"
+        "fenced", range(300), trespasses.takeover_keeps_the_fence, r"was claimed under fence \d+, not beyond \d+"
     ),
     "undone-is-planned-again": Mutant("fenced", range(200), _undone_is_planned_again, "was UNDONE and is PENDING"),
     "transaction-left-open": Mutant("fenced", range(200), _transaction_left_open, "while a transaction is open"),
@@ -273,6 +252,20 @@ MUTANTS: dict[str, Mutant] = {
         "fenced", range(35, 200), _rolled_back_to_the_one_before, r"^rollback led \w+ to origin"
     ),
     "items-forgotten": Mutant("fenced", range(100), _items_forgotten, r"^upgrade-service led \w+ to image"),
+    "siblings-ignored": Mutant("fenced", range(200), trespasses.siblings_ignored, r"is held by \d operations"),
+    "group-not-reserved": Mutant("fenced", range(200), trespasses.group_not_reserved, r" while \S+ hold the service"),
+    "group-fenced-from-the-lowest": Mutant(
+        "fenced", range(200), trespasses.group_fenced_from_the_lowest, r"^the fence of \w+ went from \d+ down to \d+"
+    ),
+    "lower-fences-taken": Mutant(
+        "fenced", range(200), trespasses.lower_fences_taken, r"^the region took \S+ of \w+ under fence \d+ after"
+    ),
+    "asked-for-anew-by-each-worker": Mutant(
+        "fenced",
+        range(200),
+        trespasses.asked_for_anew_by_each_worker,
+        r"^step deploy of \S+ was rewritten: call, event",
+    ),
     "left-out-unasked": Mutant(
         "fenced", range(100), _left_out_unasked, r"^upgrade-service left out \S+, which the region has not refused"
     ),

@@ -10,11 +10,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from domain.region import Call, Place, Reply, Trouble
+from domain.region import Call, Place, Reply, Scope, Trouble
 from tests.simulation.faults import Faults
 from tests.simulation.mirror import request_of
 from tests.simulation.schedule import Schedule
-from workers.region_double.state import FENCE, RegionState
+from workers.region_double.state import FENCE, FENCED, RegionState
 from workers.region_reply import parse_reply
 
 LONGEST_CALL = 10.0
@@ -62,11 +62,12 @@ class Network:
 
     def __init__(
         self, schedule: Schedule, state: RegionState, profile: Profile, faults: Faults, sent: Callable[..., None],
-        answered: Callable[..., None],
+        answered: Callable[..., None], taken: Callable[[Place, Call, int], None],
     ) -> None:  # fmt: skip
-        """`sent(place, call)` is called before every call, `answered(place, call, reply)` when it is over."""
+        """`sent(place, call)` is called before every call, `answered(place, call, reply)` when it is over, and
+        `taken(place, call, fence)` when a region with fences has let it in, which may be much later."""
         self._schedule, self._draw, self._profile = schedule, schedule.draw, profile
-        self._sent, self._answered = sent, answered
+        self._sent, self._answered, self._taken = sent, answered, taken
         self._faults = faults
         self.state, self.fenced = state, state.fenced
         self.calm = False
@@ -84,10 +85,11 @@ class Network:
             fault = (
                 ""  # no proxy repeats what is not idempotent; only of a deployment can it be asked what became of it
             )
-        if fault and not self._faults.happens(fault, f"{call.name} of {place.alias} under {fence}"):
+        details = f"of {place.alias} under {fence}"
+        if fault and not self._faults.happens(fault, call.name, details):
             fault = ""
         if not fault:
-            self._faults.tell(f"{call.name} of {place.alias} under {fence}")
+            self._faults.tell(f"{call.name} {details}")
         took = self._draw.choice((0.01, 0.05, 0.5))
         if fault in ("lost-before", "applied-cut", "late"):
             took = self._draw.choice((0.05, LONGEST_CALL - 0.1))
@@ -111,6 +113,10 @@ class Network:
         return SETTLE_SECONDS
 
     # ------------------------------------------------------------ what is under way
+    def changes_under_way(self) -> list[tuple[Place, Call]]:
+        """What somebody has sent, has had no answer to, and is still to land."""
+        return [(late.place, late.call) for late in self.late if late.call.method != "GET"]
+
     def land(self, *, everything: bool = False) -> None:
         """Apply what has arrived by now."""
         now = self._schedule.now
@@ -155,6 +161,8 @@ class Network:
         headers = {FENCE: str(fence)} if self.fenced else {}
         events = len(self.state.root["events"])
         answer = self.state.handle(method, path, headers, body)
+        if self.fenced and call.scope is Scope.SERVICE and FENCED not in answer.headers:
+            self._taken(place, call, fence)
         for event in self.state.root["events"][events:]:
             event["final"] = "failure" if event["image"] in self.bad_images else "success"
         return parse_reply(answer.status, answer.headers, answer.body)

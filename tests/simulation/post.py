@@ -80,7 +80,11 @@ class Post:
         """It is gone, unless this is the broker's day for repeating itself."""
         if letter in self._letters:
             self._letters.remove(letter)
-        if not self.calm and self._draw.random() < self.repeat and self._faults.happens("redelivered", letter.name):
+        if (
+            not self.calm
+            and self._draw.random() < self.repeat
+            and self._faults.happens("redelivered", "command", letter.name)
+        ):
             self._put(Letter(letter.name, letter.body, self._schedule.now + self._draw.choice((1.0, 60.0, 900.0))))
 
     def take(self) -> list[Delivery]:
@@ -131,7 +135,7 @@ class Post:
     def _event(self, payload: dict[str, Any], routing_key: str) -> None:
         fault = not self.calm and self._draw.random() < self.loss
         lost = self._draw.random() < 0.5
-        if fault and self._faults.happens("event-lost" if lost else "event-unconfirmed", routing_key):
+        if fault and self._faults.happens("event-lost" if lost else "event-unconfirmed", "event", routing_key):
             if not lost:
                 self.told[str(payload["id"])] += 1
             raise BrokerUnavailable("the broker did not take the message")

@@ -26,6 +26,8 @@ class Tally:
     seeds: int = 0
     bad: dict[int, list[str]] = field(default_factory=dict)
     fired: Counter[str] = field(default_factory=Counter)
+    #: Mode, kind of fault, failpoint or call: what was struck at least once, in whatever seed and after whatever.
+    places: set[tuple[str, str, str]] = field(default_factory=set)
     ends: Counter[str] = field(default_factory=Counter)
     switches: int = 0
     virtual_seconds: float = 0.0
@@ -36,6 +38,7 @@ class Tally:
         self.seeds += other.seeds
         self.bad |= other.bad
         self.fired += other.fired
+        self.places |= other.places
         self.ends += other.ends
         self.switches += other.switches
         self.virtual_seconds += other.virtual_seconds
@@ -45,7 +48,7 @@ class Tally:
         rate = self.seeds / self.seconds if self.seconds else 0.0
         return (
             f"{self.seeds} seeds, {rate:.1f}/s a process, {len(self.bad)} bad; {self.virtual_seconds / 3600:.0f} h; "
-            f"{self.switches} turns; {dict(self.ends)}; {dict(self.fired)}"
+            f"{self.switches} turns; {dict(self.ends)}; {dict(self.fired)}; {len(self.places)} distinct places"
         )
 
 
@@ -71,6 +74,7 @@ def _one(tally: Tally, mode: str, seed: int, floor: Floor) -> None:
     if bad:
         tally.bad[seed] = bad
     tally.fired += world.faults.fired
+    tally.places |= {(mode, name, place) for name, place in world.faults.places}
     tally.ends += Counter(f"{found.kind} {found.state}" for found in world.truth.ended)
     tally.switches += world.schedule.switches
     tally.virtual_seconds += world.schedule.now

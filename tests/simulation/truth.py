@@ -19,6 +19,7 @@ from domain.region import Call, Place, Reply
 from domain.service import Service
 from storage.sql import Database
 from tests.simulation.aims import Aims
+from tests.simulation.fences import Fences
 from tests.simulation.mirror import differences
 from workers.region_double.state import RegionState
 
@@ -35,6 +36,8 @@ _RANKS = {
     StepState.IGNORED: 2,
     StepState.UNDONE: 3,
 }
+#: Parts of a step's request that are no part of what is to be done: "idle" says that it certainly did not arrive.
+_NOTED_LATER = frozenset({"idle"})
 
 
 class Truth:
@@ -42,16 +45,17 @@ class Truth:
 
     def __init__(
         self, database: Database, path: Path, region: RegionState, services: list[Service],
-        claim: Callable[[], Claim | None],
+        claim: Callable[[], Claim | None], under_way: Callable[[], list[tuple[Place, Call]]],
     ) -> None:  # fmt: skip
-        """`claim()` is what the running thread works on."""
+        """`claim()` is what the running thread works on; `under_way()`: changes of the region that may still land."""
         self._database, self._path, self._region, self._services = database, path, region, services
-        self._claim = claim
+        self._claim, self._under_way = claim, under_way
         self.bad: list[str] = []
         self.ended: list[Operation] = []
         self._rows: dict[str, Service] = {}
-        self._fences: dict[str, int] = {}  # the highest of each service
+        self._fences = Fences(database)
         self._steps: dict[tuple[str, int], StepState] = {}
+        self._requests: dict[tuple[str, int], tuple[str, dict[str, Any]]] = {}  # as they were first seen
         self._aims = Aims({}, {})
 
     def begin(self, templates: Mapping[str, Any]) -> None:
@@ -71,15 +75,13 @@ class Truth:
             return  # it was paused for so long that another has taken over
         if any(found.op_id == operation.op_id for found in self.ended):
             self.bad.append(f"{operation.op_id} was claimed, and had ended")
-        if not operation.exclusive:
-            return
-        highest = self._fences.get(operation.service_id, 0)
-        if claim.fence <= highest:
-            self.bad.append(f"{operation.op_id} was claimed under fence {claim.fence}, not beyond {highest}")
-        self._fences[operation.service_id] = max(highest, claim.fence)
+        if operation.exclusive:
+            self.bad += self._fences.claimed(operation, claim.fence)
 
     def committed(self, name: str) -> None:
-        """A journal write was made by the present holder, and an end changes what it says and nothing else."""
+        """Whoever has committed: no service is held twice. A journal write was made by the present holder, and an end
+        changes what it says and nothing else."""
+        self.bad += self._fences.committed()
         claim = self._claim()
         if claim is None or name not in HOLDERS_WRITES:
             return
@@ -92,15 +94,20 @@ class Truth:
             self._note_end(operation)
 
     def _steps_went_on(self, op_id: str) -> None:
-        """I10: no step has gone back."""
+        """I10, I30: no step has gone back, and each is still to do what it was when it was first written down."""
         for step in self._database.ledger.steps(op_id):
             before = self._steps.get((op_id, step.ordinal), StepState.PENDING)
             if _RANKS[step.state] < _RANKS[before]:
                 self.bad.append(f"step {step.kind} of {op_id} was {before} and is {step.state}")
             self._steps[op_id, step.ordinal] = step.state
+            is_now = step.kind, {name: value for name, value in step.request.items() if name not in _NOTED_LATER}
+            first = self._requests.setdefault((op_id, step.ordinal), is_now)
+            if is_now != first:
+                self.bad.append(f"step {step.kind} of {op_id} was rewritten: {_difference(first, is_now)}")
 
     def about_to_send(self, place: Place, call: Call) -> None:
-        """I12: no transaction is open; and a change of the region has an intent of its own operation."""
+        """I7, I8, I12: no transaction is open; a change of the region has an intent of its own operation, and nobody
+        else holds the service."""
         pool = self._database._engine.pool
         assert isinstance(pool, QueuePool)
         if pool.checkedout():
@@ -117,6 +124,18 @@ class Truth:
             self.bad.append(f"{call.name} of {place.service_id} was sent without an intent")
         if any(step.request.get("idle") and step.state is StepState.INTENT for step in same):
             self.bad.append(f"{call.name} of {place.service_id} is sent while the journal says that it was not")
+        self._nobody_else_holds(claim, place, call)
+
+    def _nobody_else_holds(self, claim: Claim, place: Place, call: Call) -> None:
+        """Whoever has lost its operation may still believe that it holds the service: fences are for that."""
+        others = self._fences.others(place.service_id, claim.operation.op_id)
+        now = self._database.ledger.get(claim.operation.op_id) if others else None
+        if now is not None and now.state not in TERMINAL and now.fence == claim.fence:
+            self.bad.append(f"{call.name} of {place.service_id} is sent by {now.op_id} while {others} hold the service")
+
+    def taken(self, place: Place, call: Call, fence: int) -> None:
+        """The region has not refused the fence of a request, whenever that was sent."""
+        self.bad += self._fences.taken(place, call, fence)
 
     def answered(self, place: Place, call: Call, reply: Reply) -> None:
         """What the region has refused may be left out."""
@@ -142,13 +161,15 @@ class Truth:
         self._agree(operation)
 
     def _agree(self, operation: Operation) -> None:
-        """I19: of the services that it was about, console and region say the same now and not only in the end. Without
-        fences what is under way may still land for as long as the region says."""
-        if not self._region.fenced:
-            return
+        """I19, I20: of the services that it was about, console and region say the same now and not only in the end.
+        Where nothing but waiting keeps from landing what was sent, it has landed by now."""
+        when = f"when {operation.kind} ended {operation.state}"
         mine = {step.request.get("service") for step in self._database.ledger.steps(operation.op_id)}
         found = [line for line in differences(self._region, self._rows.values()) if line.partition(" ")[0] in mine]
-        self.bad += [f"when {operation.kind} ended {operation.state}: {line}" for line in found]
+        self.bad += [f"{when}: {line}" for line in found]
+        for place, call in self._under_way() if not self._region.fenced else ():
+            if place.service_id in mine:
+                self.bad.append(f"{when}: {call.name} of {place.service_id} is still under way")
 
     def _deployed(self, operation: Operation) -> None:
         """What an end calls deployed has succeeded in the region."""
@@ -192,3 +213,10 @@ class Truth:
     def _read_services(self) -> dict[str, Service]:
         found = {service.service_id: self._database.services.get(service.service_id) for service in self._services}
         return {name: service for name, service in found.items() if service is not None}
+
+
+def _difference(first: tuple[str, dict[str, Any]], is_now: tuple[str, dict[str, Any]]) -> str:
+    """The parts that differ, by name: values are long."""
+    (kind, before), (other, after) = first, is_now
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return ", ".join([f"it was {kind}"] * (kind != other) + names)

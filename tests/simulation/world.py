@@ -58,7 +58,7 @@ class World:
         self.post = Post(self.schedule, self.database, self.faults, self.draw)
         self.network = Network(
             self.schedule, told(self.services), Profile.drawn(self.draw, fenced=fenced), self.faults,
-            self._before_sending, self._answered,
+            self._before_sending, self._answered, self._taken,
         )  # fmt: skip
         self.network.state.fenced = self.network.fenced = fenced
         self.archive = MemoryArchive()
@@ -67,7 +67,7 @@ class World:
         self._asleep: list[Task] = []
         self.truth = Truth(
             self.database, floor.path, self.network.state, self.services,
-            lambda: self._claims.get(self.schedule.current.name),
+            lambda: self._claims.get(self.schedule.current.name), self.network.changes_under_way,
         )  # fmt: skip
         self._numbers = itertools.count(1)
         self.crash_chance = self.draw.choice((0.0, 0.005, 0.02, 0.05))
@@ -142,7 +142,7 @@ class World:
         for _ in range(self.draw.choice((2, 6))):
             self._rest(self.draw.choice((10.0, 60.0, 200.0)))
             jump = self.draw.randint(-30_000, 90_000)
-            if self.fenced and self.draw.random() < 0.2 and self.faults.happens("clock-jump", f"{jump} ms"):
+            if self.fenced and self.draw.random() < 0.2 and self.faults.happens("clock-jump", "database", f"{jump} ms"):
                 self.skew += jump
 
     def _finish(self, messages: list[str]) -> None:
@@ -172,6 +172,9 @@ class World:
 
     def _answered(self, place: Place, call: Call, reply: Reply) -> None:
         self.truth.answered(place, call, reply)
+
+    def _taken(self, place: Place, call: Call, fence: int) -> None:
+        self.truth.taken(place, call, fence)
 
     def _time_passed(self) -> None:
         self.network.land()
