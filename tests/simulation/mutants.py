@@ -232,7 +232,7 @@ MUTANTS: dict[str, Mutant] = {
         "settle", range(300), _sent_again_without_an_intent, "is sent while the journal says that it was not"
     ),
     "rows-apart-from-the-end": Mutant(
-        "fenced", range(200), _rows_apart_from_the_end, "rows had changed outside of any end"
+        "fenced", range(70, 200), _rows_apart_from_the_end, "rows had changed outside of any end"
     ),
     "no-settle-wait": Mutant(
         "settle", range(400), _no_settle_wait, r"^when \S+ ended \w+: \S+ of \w+ is still under way"

@@ -29,6 +29,8 @@ def _service(number: int, draw: random.Random) -> Service:
         "volumes": [{"name": "data", "path": "/data"}],
         "probes": [{"mode": "readiness", "port": 80, "probe_id": f"{number:032x}"}] if draw.random() < 0.5 else [],
     }  # fmt: skip
+    if plain["probes"]:  # the way back to an empty file is to remove it and to make it anew
+        plain["config_files"][0]["content"] = ""
     service_id = f"{number}{'abcdef0123456789'[number] * 31}"
     return Service(
         service_id, TENANT, f"gr{number}", service_id, region="eu-1", group_id="g1",
