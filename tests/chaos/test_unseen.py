@@ -73,4 +73,4 @@ def test_other_cases_have_the_time_until_a_lease_ends(monkeypatch: pytest.Monkey
 def _left(until: float) -> Left:
     one = Operation(1, "1", "/s", "1", "k", "t", "s", State.RUNNING, {}, fence=1, lease_until=int(until * 1000))
     nothing: Any = None
-    return Left("create", "create-0", DEATH, {}, {"1": one}, nothing, 3)
+    return Left("create", "create-0", DEATH, {}, {"1": one}, nothing)

@@ -23,8 +23,6 @@ from tests.prove.commands import SCENARIOS, Scenario
 from tests.prove.promises import broken, whole
 from workers.config import Settings
 
-#: Cases whose surroundings are brought about together.
-BATCH = 6
 #: Seconds of lease while nodes are frozen: short to wait for, and with a region long enough for a call to it.
 LEASE, WITH_REGION = 3, 9
 #: Seconds beyond the lease after which somebody must have taken over and finished, on a machine that is very busy.
@@ -63,6 +61,9 @@ class Tally:
 
 class Matrix:
     """The cases of one bench; numbered, so that none shares a service with another."""
+
+    #: Cases whose surroundings are brought about together.
+    batch = 6
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.tally = bench, Tally()
@@ -209,7 +210,7 @@ class Matrix:
         """A service that is ready for the scenario; several are made ready together."""
         ready = self._waiting.setdefault(name, [])
         if not ready:
-            made = [f"{name}-{next(self._numbers)}" for _ in range(BATCH)]
+            made = [f"{name}-{next(self._numbers)}" for _ in range(self.batch)]
             self._prepare(SCENARIOS[name], made)
             ready += made
         return ready.pop(0)

@@ -40,7 +40,6 @@ class Left:
     wanted: dict[str, State]
     held: dict[str, Operation]
     settings: Settings
-    lease: int  # seconds
 
     @property
     def until(self) -> float:
@@ -50,6 +49,8 @@ class Left:
 
 class Unseen(Matrix):
     """These deaths, one at a time."""
+
+    batch = 2  # there is time for a few of each scenario
 
     def __init__(self, bench: Bench, deaths: Iterable[tuple[str, Death]]) -> None:
         super().__init__(bench)
@@ -81,11 +82,11 @@ class Unseen(Matrix):
         """SIGKILL there. Where it had nothing in hand, there is no lease to wait for, and no point."""
         bench, service = self.bench, self.ready(name)
         wanted = SCENARIOS[name].act(bench, service)
-        lease, settings = self.with_lease(name)
+        _, settings = self.with_lease(name)
         died = bench.end(bench.start(list(wanted), settings, "unseen", death), "unseen")
         self._note_death(name, service, death, died)
         if died.killed and (held := held_of(self.found(wanted))):
-            self.left = Left(name, service, death, wanted, held, settings, lease)
+            self.left = Left(name, service, death, wanted, held, settings)
         else:
             self._judge(name, service, wanted, death, "killed", reached=False)
 
