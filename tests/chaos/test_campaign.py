@@ -59,8 +59,7 @@ def _recorder(broker: str) -> tuple[Nemesis, list[str]]:
     stub.bench = SimpleNamespace(region=SimpleNamespace(script=print, struck=int))
     stub.servers = SimpleNamespace(running={"postgres": None, broker: None})
     stub.wires = defaultdict(lambda: SimpleNamespace(strike=lambda rule: None, fired=None))
-    stub.requests = lambda name, to, watch: Counter(dict.fromkeys(watch, 1))
-    stub.region_calls = lambda name: 2
+    stub.moments = lambda name, watch: ({to: Counter(dict.fromkeys(words, 1)) for to, words in watch.items()}, 2)
     stub._case = lambda name, family, words, **more: named.append(family)
     return nemesis, named
 

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -106,27 +106,27 @@ def _add_cases(nemesis: Nemesis, broker: str, name: str, found: dict[str, list[F
             found["broker"].append(Fault(f"{broker} {words}", act))
         if broker == "redis":
             found["broker"].append(Fault(FORGETS, partial(nemesis.forgotten, name, death)))
-    found["store"] += _requests(nemesis, name, "rgw", METHODS, STORE)
+    seen, calls = nemesis.moments(name, {"rgw": METHODS, "broker": BROKERS[broker]})
+    found["store"] += _requests(nemesis, name, "rgw", seen["rgw"], STORE)
     rule = {"match": "/"} | SLOW
     found["store"].append(Fault("rgw: slow", partial(nemesis.request, name, "rgw", rule, "slow")))
     lost = {words: STORE[words] for words in LOST}
-    found["wire"] += _requests(nemesis, name, "broker", BROKERS[broker], lost)
+    found["wire"] += _requests(nemesis, name, "broker", seen["broker"], lost)
     if SCENARIOS[name].region:
-        found["region"] += _region(nemesis, name)
+        found["region"] += _region(nemesis, name, calls)
 
 
 def _requests(
-    nemesis: Nemesis, name: str, to: str, watch: tuple[str, ...], faults: dict[str, dict[str, Any]]
+    nemesis: Nemesis, name: str, to: str, seen: Counter[str], faults: dict[str, dict[str, Any]]
 ) -> Iterator[Fault]:
-    for match, most in nemesis.requests(name, to, watch).items():
+    for match, most in seen.items():
         for nth, (words, rule) in itertools.product(range(1, most + 1), faults.items()):
             if "request cut" not in words or match == "PUT /":
                 act = partial(nemesis.request, name, to, {"match": match, "nth": nth} | rule, words)
                 yield Fault(f"{to}: {words}", act)
 
 
-def _region(nemesis: Nemesis, name: str) -> Iterator[Fault]:
-    most = nemesis.region_calls(name)
+def _region(nemesis: Nemesis, name: str, most: int) -> Iterator[Fault]:
     for nth, do in itertools.product(range(1, most + 1), REGION):
         rule = {"match": {"nth": nth}, "do": {"action": do, "delay_ms": 500} if do == "late" else do}
         yield _misbehaves(nemesis, name, [rule], f"one call {do}", f" ({nth})")

@@ -133,17 +133,6 @@ class Nemesis:
         """One case is one point, however many of its rules have struck."""
         return min(1, self.bench.region.struck())
 
-    def region_calls(self, name: str) -> int:
-        """How many calls of the region there are in a run without faults."""
-        seen = list[int]()
-
-        def count() -> int:
-            seen.append(self.bench.region.calls())
-            return 0
-
-        self._case(name, WITHOUT, WITHOUT, arm=self.bench.region.script, fired=count)
-        return sum(seen)
-
     def mended(self) -> None:
         """After a case that broke off: nothing is wrong any more."""
         self.bench.region.script()
@@ -152,17 +141,21 @@ class Nemesis:
         for server in self.servers.running.values():
             server.start()
 
-    def requests(self, name: str, to: str, watch: tuple[str, ...]) -> Counter[str]:
-        """How many requests of each kind the nodes send to that server in a run without faults."""
-        wire, seen = self.wires[to], Counter[str]()
-        wire.strike(watch=watch)
+    def moments(self, name: str, watch: dict[str, tuple[str, ...]]) -> tuple[dict[str, Counter[str]], int]:
+        """In a run without faults: how many requests of each kind the nodes send to those servers, and how many calls
+        of the region there are."""
+        seen, calls = {to: Counter[str]() for to in watch}, Counter[str]()
+        for to, words in watch.items():
+            self.wires[to].strike(watch=words)
 
         def count() -> int:
-            seen.update(wire.seen())
+            for to in watch:
+                seen[to].update(self.wires[to].seen())
+            calls["region"] = self.bench.region.calls()
             return 0
 
-        self._case(name, WITHOUT, WITHOUT, fired=count)
-        return seen
+        self._case(name, WITHOUT, WITHOUT, arm=self.bench.region.script, fired=count)
+        return seen, calls["region"]
 
     # ------------------------------------------------------------ one case
     def _case(
