@@ -13,11 +13,13 @@ from contextlib import nullcontext
 import pytest
 
 from tests.chaos import victim
+from tests.chaos.victim import Death
 from tests.dying import named
 from tests.prove import proofs, secrets
 from tests.prove.cases import IN_A_ROW, NO_TIME, Line, case, tried, until
 from tests.prove.failpoints import reached
 from tests.prove.goals import POINTS, REAL, SEEDS, missed, summary
+from tests.prove.matrix import Tally
 from tests.prove.outages import SIGHTS
 from tests.prove.stacks import STACKS, Servers
 from tests.waiting import eventually
@@ -133,6 +135,36 @@ def test_goals_are_missed_by_what_was_not_done_was_late_or_too_little() -> None:
     ]
     told = f"{REAL + 2} points on real processes and {POINTS - REAL} simulated in {SEEDS} seeds, 1 violations"
     assert summary([*enough, *worse]) == told
+
+
+@pytest.mark.parametrize(
+    "proof",
+    ["SIGKILL: here", "SIGSTOP beyond the lease: here", "disk full: here", "partition: here", "power cut: here"],
+)
+def test_a_proof_that_has_done_nothing_is_a_goal_that_is_missed(proof: str) -> None:
+    """What only tells what was looked at has no points and is none."""
+    enough = [Line("simulation", "many", POINTS, seeds=SEEDS), Line("kills", "many", REAL)]
+    looks = [Line("marked secrets: here", "rows", 0), Line("search for secrets: here", "all", 0)]
+    looks += [Line("faults of servers: here", "86 of 3827 cases", 0), Line("failpoints", "69 of 185", 0)]
+    assert missed([*enough, *looks]) == []
+    assert missed([*enough, *looks, Line(proof, "0 of 80 points", 0)]) == [f"{proof}: 0 of 80 points, and no point"]
+
+
+def test_how_many_of_how_many_points_were_frozen_or_left_a_lease_is_told() -> None:
+    """A dozen of a thousand must not look like all."""
+    tally = Tally(reached=20, two_owners=16, latest=6.0)
+    assert proofs.of_freezes("redis", tally, 700).done.startswith("20 of 700 points, 16 with two owners")
+    line = proofs.of_unseen("redis", tally, 100)
+    assert line.done.startswith("20 of 100 points")
+    assert "taken over 6.0 s after the end of the lease" in " ".join(missed([line]))
+
+
+def test_a_death_is_seen_by_the_next_process_or_it_is_not_and_mostly_it_is() -> None:
+    points = [("create", Death(f"archive.{number}", 1)) for number in range(20)]
+    points += [("create", Death("relay.after-publish", 1))] * 5  # nobody holds anything there
+    seen, unseen = proofs.seen_or_not(points)
+    assert (len(seen), len(unseen)) == (21, 4)
+    assert not set(seen) & set(unseen)
 
 
 def test_an_outage_for_which_there_was_no_time_is_told_as_not_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
 
 import handlers
 from domain.errors import BackstayError
+from tests.chaos.victim import Death
 from tests.fakes.region import RegionDouble
 from tests.prove import listener
 from tests.prove.audit import audit, ends, orphans
@@ -61,6 +64,23 @@ def test_one_that_was_frozen_beyond_its_lease_changes_nothing_when_it_wakes(matr
         if matrix.tally.two_owners > before:
             break  # else it was frozen with SQLite's lock in its hand: nobody could take over meanwhile
     assert matrix.tally.two_owners == before + 1
+
+
+def test_a_node_that_ends_badly_before_it_was_to_be_frozen_is_noticed(
+    untouched: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not only one that was not frozen."""
+    monkeypatch.setattr(untouched.bench, "start", _ends_with_7)
+    untouched.freeze("retention", Death("settle.before-commit", 1))
+    said = "retention: a node that was to freeze at settle.before-commit#1 ended with 7 before"
+    assert (untouched.tally.bad, untouched.tally.reached) == ([said], 0)
+
+
+def _ends_with_7(*_: Any, **__: Any) -> int:
+    pid = os.fork()
+    if not pid:
+        os._exit(7)
+    return pid
 
 
 def test_no_secret_can_be_read_afterwards(matrix: Matrix) -> None:

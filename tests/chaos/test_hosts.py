@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import sqlite3
 import subprocess
@@ -22,8 +23,10 @@ import pytest
 from domain.operation import Operation, State
 from tests.chaos.victim import Death
 from tests.fakes.region import RegionDouble
-from tests.prove import clocks, full, namespace
+from tests.prove import clocks, full, hosts, namespace, parted
 from tests.prove.bench import Bench
+from tests.prove.cases import Line
+from tests.prove.goals import missed
 from tests.prove.lack import is_lack
 from tests.prove.parted import Hand
 from tests.servers.ports import LOOPBACK
@@ -127,6 +130,51 @@ def test_what_a_node_had_in_hand_when_it_was_cut_off_must_be_taken_over_where_an
     hand = Hand(bench, [lingers, bound, taken, settled])
     hand.look()
     assert (hand.left(), hand.lacking(), list(hand.taken)) == ([lingers, bound], [lingers], ["taken"])
+
+
+def test_a_takeover_from_a_node_that_was_cut_off_is_judged_as_that_from_a_frozen_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where a row was locked, the database lets go of it later."""
+    made: Any = parted.Parted.__new__(parted.Parted)
+    made.faults, made.messages = Counter[str](), []
+    made.held = made.passed_on = made.idle = made.locked = 0
+    made.latest = made.latest_locked = 0.0
+    for locked, seconds in ((True, 9.0), (False, 5.5)):
+        made._count("drop", SimpleNamespace(taken={"1": seconds}, left=list, locked=locked))
+    monkeypatch.setattr(namespace, "missing", str)
+    monkeypatch.setattr(parted, "run", lambda *_: (made, []))
+    lines = list[Line]()
+    hosts._parted(tmp_path, 1.0, lines)
+    (line,) = lines
+    assert (line.points, line.takeover) == (2, 5.5)
+    assert "1 cuts with a row locked, taken over within 9.0 s" in line.more
+    assert f"{line.proof}: taken over 5.5 s after the end of the lease, not within 5 s" in missed(lines)
+
+
+def test_a_clock_that_jumps_again_from_where_to_where_it_has_jumped_before_is_no_other_point(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: Any = clocks.Clocks.__new__(clocks.Clocks)
+    made.draw, made.rates, made.files = random.Random(1), clocks.SHARED, [tmp_path / "clock"]
+    made.present, made.jumps, made.faults = {made.files[0]: "+0"}, set(), Counter[str]()
+    made.messages, made.scheduled, made.judged = [], 0, ""
+    for _ in range(100):
+        made._fault()
+    monkeypatch.setattr(clocks, "missing", str)
+    monkeypatch.setattr(clocks, "run", lambda *_, **__: (made, []))
+    lines = list[Line]()
+    hosts._clocks(tmp_path, 1.0, lines, shared=True)
+    assert made.faults.total() == 100
+    assert lines[0].points == len(made.jumps) <= len(clocks.SHARED) * (len(clocks.SHARED) - 1)
+
+
+def test_no_disk_is_full_twice_in_the_same_way_at_the_same_point() -> None:
+    points = [Death("settle.before-commit", 1)]
+    nowhere: Any = SimpleNamespace(points=lambda name: points, case=print, bad=[])
+    found = [act.args for _, act in full.drawn(nowhere, random.Random(1))]  # type: ignore[attr-defined]
+    where = [(name, place, kind, death) for name, place, kind, _, death in found]
+    assert len(where) == len(set(where)) > 100
 
 
 def _greet(server: socket.socket) -> None:

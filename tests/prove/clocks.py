@@ -68,6 +68,7 @@ class Clocks(Soak):
         if shared:
             self.files[1] = self.files[0]
         self.present = dict.fromkeys(self.files, "+0")
+        self.jumps = set[tuple[str, str, str]]()  # which clock, from what, to what
         site = prepared(bench.home)
         self.nodes = []
         for name, file in zip(NAMES, self.files, strict=True):
@@ -92,13 +93,19 @@ class Clocks(Soak):
 
     def _fault(self) -> None:
         file = self.draw.choice(self.files)
-        rate = self.draw.choice([rate for rate in self.rates if rate != self.present[file]])
+        rate = self.draw.choice(self._new(file) or [rate for rate in self.rates if rate != self.present[file]])
         set_clock(file, rate)
+        self.jumps.add((file.name, self.present[file], rate))
         self.present[file] = rate
         self.faults[rate] += 1
         if self.rates is OWN:
             self._ask_in_time("create-snapshot")
             self._ask_in_time("apply-retention")
+
+    def _new(self, file: Path) -> list[str]:
+        """Where that clock has not yet jumped to from where it is."""
+        before = self.present[file]
+        return [rate for rate in self.rates if rate != before and (file.name, before, rate) not in self.jumps]
 
     def _ask_in_time(self, kind: str) -> None:
         """A command that must begin within ten minutes, and would if nobody asked a wrong clock."""

@@ -6,7 +6,6 @@ node has met the lack of room: when a write of its own failed, or a guard of its
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
@@ -53,6 +52,8 @@ LOOK_SECONDS, PATIENCE = 4.0, 60.0
 BALLAST = ".ballast"
 #: How often it is tried to take what the node may be taking, too.
 TRIES = 100
+#: So many that had been drawn before, one after the other, are the end.
+DRAWS = 1000
 #: What nobody can write anything down without, so that nothing can be said of it either.
 SILENT = ("database", "spool")
 
@@ -251,27 +252,37 @@ def _gone(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def drawn(full: Full, draw: random.Random, points: dict[str, list[Death]]) -> Case:
-    """One case of all that there are; `points` are those that are known already."""
-    place, kind = draw.choice(list(PLACES)), draw.choice(KINDS)
-    name = draw.choice(WRITING if place in ("data directory", "live trees", "store") else list(SCENARIOS))
-    if name not in points:
-        points[name] = []
-        case(f"{name} without faults", lambda: points[name].extend(full.points(name)), full.bad)
-    death = draw.choice([None, *draw.sample(points[name], min(5, len(points[name])))])
-    keep, ask, left = draw.random() < 0.3, draw.random() < 0.2, draw.choice(LEFT[kind])
-    words = f"{name}: {kind} of {place} gone at {death}, {left} left"
-    return words, partial(full.case, name, place, kind, left, death, keep=keep, ask=ask)
+def drawn(full: Full, draw: random.Random) -> Iterator[Case]:
+    """The cases that there are, in a drawn order: at each point of each command each lack of each place once."""
+    points, done, again = dict[str, list[Death]](), set[tuple[str, str, str, Death | None]](), 0
+    while again < DRAWS:
+        place, kind = draw.choice(list(PLACES)), draw.choice(KINDS)
+        name = draw.choice(WRITING if place in ("data directory", "live trees", "store") else list(SCENARIOS))
+        if name not in points:
+            points[name] = []
+            case(f"{name} without faults", partial(_find, full, name, points), full.bad)
+        death = draw.choice([None, *draw.sample(points[name], min(5, len(points[name])))])
+        again = again + 1 if (name, place, kind, death) in done else 0
+        if again:
+            continue
+        done.add((name, place, kind, death))
+        keep, ask, left = draw.random() < 0.3, draw.random() < 0.2, draw.choice(LEFT[kind])
+        words = f"{name}: {kind} of {place} gone at {death}, {left} left"
+        yield words, partial(full.case, name, place, kind, left, death, keep=keep, ask=ask)
+
+
+def _find(full: Full, name: str, points: dict[str, list[Death]]) -> None:
+    points[name] += full.points(name)
 
 
 def run(home: Path, seconds: float, draw: random.Random) -> Full:
     """Cases until the time is over."""
-    over, points = time.monotonic() + seconds, dict[str, list[Death]]()
+    over = time.monotonic() + seconds
     before, room.ROOM_SECONDS = room.ROOM_SECONDS, 1.0  # nodes are forked and look as often
     try:
         with disks(home / "data"), RegionDouble(fenced=True) as region:
             full = Full(Bench(home, region, environment(home / "data")))
-            until(over, (drawn(full, draw, points) for _ in itertools.count()), full.bad)
+            until(over, drawn(full, draw), full.bad)
             full.bench.close()
             return full
     finally:

@@ -61,7 +61,9 @@ def _parted(home: Path, seconds: float, lines: list[Line]) -> None:
         f"{made.held} operations in hand when cut off, {made.passed_on} taken over, at most {made.latest:.1f} s after "
         f"the lease; {made.idle} shorter cuts met none; {len(made.messages)} commands"
     )
-    lines.append(Line(proof, done, cuts, tuple(bad), more))
+    if made.locked:
+        more += f"; {made.locked} cuts with a row locked, taken over within {made.latest_locked:.1f} s"
+    lines.append(Line(proof, done, cuts, tuple(bad), more, takeover=made.latest))
 
 
 def _clocks(home: Path, seconds: float, lines: list[Line], *, shared: bool) -> None:
@@ -71,4 +73,5 @@ def _clocks(home: Path, seconds: float, lines: list[Line], *, shared: bool) -> N
         return
     made, bad = clocks.run(home, seconds, time.time_ns(), shared=shared)
     more = f"{len(made.messages)} commands, {made.scheduled} more by schedules; {made.judged}"
-    lines.append(Line(proof, f"jumps to {dict(made.faults)}", sum(made.faults.values()), tuple(bad), more))
+    done = f"{sum(made.faults.values())} jumps to {dict(made.faults)}, each of the points another clock, from and to"
+    lines.append(Line(proof, done, len(made.jumps), tuple(bad), more))

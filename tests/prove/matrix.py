@@ -17,14 +17,12 @@ from functools import partial
 
 from domain.operation import Operation, State
 from tests.chaos import victim
-from tests.chaos.victim import Death, deaths, freeze
+from tests.chaos.victim import Death, End, deaths, freeze
 from tests.prove.bench import SOURCE, Bench
 from tests.prove.commands import SCENARIOS, Scenario
 from tests.prove.promises import broken, whole
 from workers.config import Settings
 
-#: Cases whose surroundings are brought about together.
-BATCH = 6
 #: Seconds of lease while nodes are frozen: short to wait for, and with a region long enough for a call to it.
 LEASE, WITH_REGION = 3, 9
 #: Seconds beyond the lease after which somebody must have taken over and finished, on a machine that is very busy.
@@ -64,6 +62,9 @@ class Tally:
 class Matrix:
     """The cases of one bench; numbered, so that none shares a service with another."""
 
+    #: Cases whose surroundings are brought about together.
+    batch = 6
+
     def __init__(self, bench: Bench) -> None:
         self.bench, self.tally = bench, Tally()
         self._numbers = itertools.count()
@@ -79,21 +80,29 @@ class Matrix:
         return deaths(end.trace, EVERY_TIME)
 
     def kill(self, name: str, death: Death) -> None:
-        """SIGKILL there; another node finishes."""
+        """SIGKILL there; another process of that node, which sees at once that it is dead, finishes."""
         service = self.ready(name)
         wanted = SCENARIOS[name].act(self.bench, service)
         died = self.bench.run(list(wanted), death)
-        self.tally.bad += [f"{name} killed at {death}: {sentence}" for sentence in whole(self.bench, service)]
-        if not died.killed and died.exit_code:
-            self.tally.bad.append(f"{name}: a node that was to die at {death} ended with {died.exit_code} before")
+        self._note_death(name, service, death, died)
         self._judge(name, service, wanted, death, "killed", reached=died.killed)
+
+    def _note_death(self, name: str, service: str, death: Death, died: End) -> None:
+        """What must hold at that moment, before anybody goes on."""
+        self.tally.bad += [f"{name} killed at {death}: {sentence}" for sentence in whole(self.bench, service)]
+        if not died.killed:
+            self._note_end(name, death, "die", died.exit_code)
+
+    def _note_end(self, name: str, death: Death, what: str, code: int) -> None:
+        """A node that does not get there ends well."""
+        if code:
+            self.tally.bad.append(f"{name}: a node that was to {what} at {death} ended with {code} before")
 
     def freeze(self, name: str, death: Death) -> None:
         """SIGSTOP there beyond the lease; another node finishes; the frozen one goes on."""
         bench, service = self.bench, self.ready(name)
         wanted = SCENARIOS[name].act(bench, service)
-        lease = WITH_REGION if SCENARIOS[name].region else LEASE
-        settings = bench.settings_with(BACKSTAY_LEASE_SECONDS=str(lease))
+        lease, settings = self.with_lease(name)
         # One that wakes may still write an object; what is known to be garbage stays known for so long.
         victim.late_writes_ms = 900_000
         try:
@@ -108,10 +117,11 @@ class Matrix:
         bench, how = self.bench, f"{name} frozen at {death}"
         _, status = os.waitpid(pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):  # it ended without getting there
+            self._note_end(name, death, "freeze", os.waitstatus_to_exitcode(status))
             self._judge(name, service, wanted, death, "not frozen", reached=False)
             return
-        before = self._found(wanted)
-        in_hand = {message: one for message, one in before.items() if _is_held(one)}
+        before = self.found(wanted)
+        in_hand = held_of(before)
         inside = bench.locked_by(pid, [one.op_id for one in in_hand.values()])
         if in_hand:  # else only a message, which the broker keeps for it: nothing is frozen beyond a lease
             # Of what nobody has accepted yet the frozen one may have the message.
@@ -121,11 +131,11 @@ class Matrix:
             more = IN_VAIN if inside and bench.embedded else TAKEOVER
 
             def look() -> None:
-                self._look(in_hand, taken)
+                self.look(in_hand, taken)
                 if early and taken:
                     os.kill(pid, signal.SIGCONT)
 
-            end = _end_within(other, lease + more, look)
+            end = end_within(other, lease + more, look)
             self.tally.together += early and bool(taken)
             self._note_takeover(how, pid, in_hand, taken, ended=end is not None, inside=inside)
             os.kill(pid, signal.SIGCONT)
@@ -161,30 +171,38 @@ class Matrix:
         bench = self.bench
         if bench.embedded and bench.locked_by(pid, []):
             return True
-        found = self._found(held).values()
+        found = self.found(held).values()
         return any(one.error_code == "busy" and f"process {pid} " in bench.why_waiting(one.op_id) for one in found)
 
     # ------------------------------------------------------------ one case
     def _judge(
-        self, name: str, service: str, wanted: dict[str, State], death: Death, what: str, *, reached: bool
-    ) -> None:
+        self, name: str, service: str, wanted: dict[str, State], death: Death, what: str, *, reached: bool,
+        code: int | None = None,
+    ) -> None:  # fmt: skip
+        """`code`: how the one has ended that finished; when nobody has yet, one is started."""
         how = f"{what} at {death}"
-        end = self.bench.run(list(wanted))
+        code = self.bench.run(list(wanted)).exit_code if code is None else code
         found = broken(self.bench, SCENARIOS[name], service, wanted)
-        found += [] if end.exit_code == 0 else [f"nobody finished ({end.exit_code})"]
+        found += [] if code == 0 else [f"nobody finished ({code})"]
         self.tally.bad += [f"{name} {how}: {sentence}" for sentence in found]
         self.tally.cases += 1
         self.tally.reached += reached
         self.tally.struck |= {death.point} if reached else set()
         self.tally.points[name] += 1
 
-    def _found(self, messages: Iterable[str]) -> dict[str, Operation]:
+    def with_lease(self, name: str) -> tuple[int, Settings]:
+        """Seconds of a lease that is waited for, and settings with it."""
+        lease = WITH_REGION if SCENARIOS[name].region else LEASE
+        return lease, self.bench.settings_with(BACKSTAY_LEASE_SECONDS=str(lease))
+
+    def found(self, messages: Iterable[str]) -> dict[str, Operation]:
+        """The operations that these have become."""
         find = partial(self.bench.system.database.find_by_message, SOURCE)
         return {message: found for message in messages if (found := find(message)) is not None}
 
-    def _look(self, held: dict[str, Operation], taken: dict[str, float]) -> None:
+    def look(self, held: dict[str, Operation], taken: dict[str, float]) -> None:
         """Write down how long after the end of its lease each operation was first seen with another owner."""
-        for message, now in self._found(held.keys() - taken.keys()).items():
+        for message, now in self.found(held.keys() - taken.keys()).items():
             if now.fence > held[message].fence:
                 taken[message] = _since(held[message])
 
@@ -192,7 +210,7 @@ class Matrix:
         """A service that is ready for the scenario; several are made ready together."""
         ready = self._waiting.setdefault(name, [])
         if not ready:
-            made = [f"{name}-{next(self._numbers)}" for _ in range(BATCH)]
+            made = [f"{name}-{next(self._numbers)}" for _ in range(self.batch)]
             self._prepare(SCENARIOS[name], made)
             ready += made
         return ready.pop(0)
@@ -215,11 +233,13 @@ def _since(held: Operation) -> float:
     return time.time() - held.lease_until / 1000
 
 
-def _is_held(one: Operation) -> bool:
-    return bool(one.fence and one.lease_until) and one.state in (State.RUNNING, State.COMPENSATING)
+def held_of(found: dict[str, Operation]) -> dict[str, Operation]:
+    """Of these, what somebody has in hand."""
+    active = (State.RUNNING, State.COMPENSATING)
+    return {message: one for message, one in found.items() if one.fence and one.lease_until and one.state in active}
 
 
-def _end_within(pid: int, seconds: float, meanwhile: Callable[[], None]) -> int | None:
+def end_within(pid: int, seconds: float, meanwhile: Callable[[], None]) -> int | None:
     """How a forked node has ended; None if it has not in that time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

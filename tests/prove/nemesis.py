@@ -23,6 +23,7 @@ from domain.retry import within_call
 from tests.chaos.victim import Death, start_node
 from tests.prove.audit import agreement, ends
 from tests.prove.bench import SOURCE
+from tests.prove.cases import NO_TIME
 from tests.prove.commands import SCENARIOS
 from tests.prove.listener import Listener
 from tests.prove.matrix import LEASE, WITH_REGION, Matrix
@@ -39,6 +40,8 @@ AWAY = 1.0
 PATIENCE = 20.0
 #: The family of what only a broker without a disk does.
 FORGETS = "redis forgets everything"
+#: The family of the runs that say which moments there are.
+WITHOUT = "without faults"
 #: Log levels of what an operator is meant to notice.
 NOTICED = ("warning", "error")
 
@@ -48,11 +51,16 @@ class Family:
     """What came of one kind of fault."""
 
     points: int = 0
+    cases: int = 0
     bad: list[str] = field(default_factory=list)
     #: Log events that nodes wrote while it happened, by the number of cases that had them.
     seen: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
     forgotten: int = 0  # messages that the broker lost and that were published again
+
+    def not_done(self) -> str:
+        """Why it has no point."""
+        return f"not done: it did not happen in {self.cases} cases" if self.cases else NO_TIME
 
 
 class Nemesis:
@@ -116,7 +124,7 @@ class Nemesis:
 
     def region(self, name: str, rules: list[dict[str, Any]], words: str) -> None:
         """The region misbehaves as the rules say."""
-        family, either = f"region: {words.partition(' ')[0]}", len(rules) > 1 or "times" in rules[0]
+        family, either = f"region: {words.partition(' (')[0]}", len(rules) > 1 or "times" in rules[0]
         # Whoever gets no definite answer to one call, three times, puts everything back.
         arm = partial(self.bench.region.script, *rules)
         self._case(name, family, words, arm=arm, fired=self._region_struck, either=either)
@@ -124,17 +132,6 @@ class Nemesis:
     def _region_struck(self) -> int:
         """One case is one point, however many of its rules have struck."""
         return min(1, self.bench.region.struck())
-
-    def region_calls(self, name: str) -> int:
-        """How many calls of the region there are in a run without faults."""
-        seen = list[int]()
-
-        def count() -> int:
-            seen.append(self.bench.region.calls())
-            return 0
-
-        self._case(name, "without faults", "without faults", arm=self.bench.region.script, fired=count)
-        return sum(seen)
 
     def mended(self) -> None:
         """After a case that broke off: nothing is wrong any more."""
@@ -144,17 +141,21 @@ class Nemesis:
         for server in self.servers.running.values():
             server.start()
 
-    def requests(self, name: str, to: str, watch: tuple[str, ...]) -> Counter[str]:
-        """How many requests of each kind the nodes send to that server in a run without faults."""
-        wire, seen = self.wires[to], Counter[str]()
-        wire.strike(watch=watch)
+    def moments(self, name: str, watch: dict[str, tuple[str, ...]]) -> tuple[dict[str, Counter[str]], int]:
+        """In a run without faults: how many requests of each kind the nodes send to those servers, and how many calls
+        of the region there are."""
+        seen, calls = {to: Counter[str]() for to in watch}, Counter[str]()
+        for to, words in watch.items():
+            self.wires[to].strike(watch=words)
 
         def count() -> int:
-            seen.update(wire.seen())
+            for to in watch:
+                seen[to].update(self.wires[to].seen())
+            calls["region"] = self.bench.region.calls()
             return 0
 
-        self._case(name, "without faults", "without faults", fired=count)
-        return seen
+        self._case(name, WITHOUT, WITHOUT, arm=self.bench.region.script, fired=count)
+        return seen, calls["region"]
 
     # ------------------------------------------------------------ one case
     def _case(
@@ -172,6 +173,7 @@ class Nemesis:
         heard: bool = True,
     ) -> None:
         found, bench, service = self.families[family], self.bench, self.matrix.ready(name)
+        found.cases += 1
         wanted, began = SCENARIOS[name].act(bench, service), time.monotonic()
         log = bench.home / "nemesis.log"
         log.unlink(missing_ok=True)

@@ -78,6 +78,8 @@ class Parted(Soak):
         self.spaces, self.late = spaces, list[str]()
         #: Operations in hand, and taken over; cuts that met none; the latest takeover, seconds after the lease.
         self.held, self.passed_on, self.idle, self.latest = 0, 0, 0, 0.0
+        #: Cuts that left a row locked, and the latest takeover after one.
+        self.locked, self.latest_locked = 0, 0.0
         self.nodes = [
             Node(name, _over(space, ports, bench.environment(
                 BACKSTAY_LEASE_SECONDS=str(LEASE), BACKSTAY_APPS_ROOT=str(self.apps[name]))),
@@ -114,7 +116,10 @@ class Parted(Soak):
             return
         self.faults[how] += 1
         self.held, self.passed_on = self.held + met, self.passed_on + len(hand.taken)
-        self.latest = max(self.latest, *hand.taken.values(), 0.0)
+        if hand.locked:
+            self.locked, self.latest_locked = self.locked + 1, max(self.latest_locked, *hand.taken.values(), 0.0)
+        else:
+            self.latest = max(self.latest, *hand.taken.values(), 0.0)
 
     def _held_by(self, name: str) -> list[Operation]:
         try:

@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from tests.prove.campaign import carried_out, nemesis
 from tests.prove.cases import IN_A_ROW, NO_TIME, Case, Line, case, until
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, Tally, held
-from tests.prove.nemesis import Family
+from tests.prove.nemesis import WITHOUT, Family
 from tests.prove.outages import SIGHTS, lived_through
 from tests.prove.stacks import STACKS, stack
+from tests.prove.unseen import Unseen
 from tests.simulation.runs import Tally as Seeds
 from tests.simulation.runs import run
 
@@ -28,6 +30,10 @@ from tests.simulation.runs import run
 PIECE = 25
 #: Stacks whose region honours no fence, as the known ones: their nodes wait until nothing can land any more.
 UNFENCED = ("rabbit",)
+#: Of the kills that leave a lease, every how many-th nobody sees.
+EVERY = 5
+#: A scenario, and where in it.
+Point = tuple[str, Death]
 #: Stack -> what is away there for a while. What both stacks have, once.
 TAKEN_AWAY = {"redis": ("postgres", "rgw", "region", "redis"), "rabbit": ("rabbitmq",)}
 
@@ -52,15 +58,18 @@ def kills(name: str, seconds: float, lines: list[Line], share: float = 0.75) -> 
     home = Path(tempfile.mkdtemp(prefix="prove-"))
     try:
         fenced = name not in UNFENCED
-        with stack(name, home) as (environment, _), RegionDouble(fenced=fenced) as region:
-            matrix = Matrix(Bench(home, region, environment, fenced=fenced))
-            _matrix(matrix, name, seconds, share, lines)
-            matrix.bench.close()
+        with stack(name, home) as (environment, servers), ExitStack() as closing:
+            regions = [closing.enter_context(RegionDouble(fenced=fenced)) for _ in range(2)]
+            matrix = Matrix(Bench(home, regions[0], environment, fenced=fenced))
+            apart = Bench(home / "apart", regions[1], servers.beside(), fenced=fenced)
+            _matrix(matrix, apart, name, seconds, share, lines)
+            for bench in (matrix.bench, apart):
+                bench.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _matrix(matrix: Matrix, name: str, seconds: float, share: float, lines: list[Line]) -> None:
+def _matrix(matrix: Matrix, apart: Bench, name: str, seconds: float, share: float, lines: list[Line]) -> None:
     draw, points = random.Random(time.time_ns()), dict[str, list[Death]]()
     for scenario in SCENARIOS:
         case(f"{scenario} without faults", partial(_find, matrix, scenario, points), matrix.tally.bad)
@@ -74,29 +83,58 @@ def _matrix(matrix: Matrix, name: str, seconds: float, share: float, lines: list
     ]
     for some in (killed, frozen):
         draw.shuffle(some)
-    most, began, kills = len(killed), time.monotonic(), matrix.tally
-    cases: list[Case] = [(f"{one} killed at {death}", partial(matrix.kill, one, death)) for one, death in killed]
-    until(began + share * seconds, cases, kills.bad)
-    known = f"{len(points)} scenarios, {kills.reached} of {most} points"
-    more = "a region without fences" if name in UNFENCED else ""
-    struck = frozenset(kills.struck)
-    lines.append(Line(f"SIGKILL: {STACKS[name]}", known, kills.reached, tuple(kills.bad), more, failpoints=struck))
+    seen, unseen = seen_or_not(killed)
+    began, kills, alone = time.monotonic(), matrix.tally, Unseen(apart, unseen)
+    cases: list[Case] = [(f"{one} killed at {death}", partial(matrix.kill, one, death)) for one, death in seen]
+    until(began + share * seconds, alone.among(cases), kills.bad)
+    alone.finish(kills.bad)
+    lines += [of_kills(name, kills, len(points), len(seen)), of_unseen(name, alone.tally, len(unseen))]
     stops = matrix.tally = Tally()
     cases = [(f"{one} frozen at {death}", partial(matrix.freeze, one, death)) for one, death in frozen]
     until(began + seconds, cases, stops.bad)
+    lines.append(of_freezes(name, stops, len(frozen)))
+    found = matrix.bench.secrets_found() + apart.secrets_found()
+    lines.append(Line(f"marked secrets: {STACKS[name]}", "rows, objects, files, logs", 0, tuple(found)))
+
+
+def seen_or_not(killed: list[Point]) -> tuple[list[Point], list[Point]]:
+    """The points at which the successor sees the death, and those at which it does not: every fifth of those at which
+    there is a lease to wait for. No point is of both."""
+    unseen = [(one, death) for one, death in killed if held([death])][::EVERY]
+    apart = set(unseen)
+    return [point for point in killed if point not in apart], unseen
+
+
+def of_kills(name: str, kills: Tally, scenarios: int, most: int) -> Line:
+    """Of kills whose successor sees them; `most`: so many points there are."""
+    known = f"{scenarios} scenarios, {kills.reached} of {most} points"
+    more = "a region without fences" if name in UNFENCED else ""
+    struck = frozenset(kills.struck)
+    return Line(f"SIGKILL: {STACKS[name]}", known, kills.reached, tuple(kills.bad), more, failpoints=struck)
+
+
+def of_unseen(name: str, kills: Tally, most: int) -> Line:
+    """Of the others, as long as they have left a lease."""
+    proof, done = f"SIGKILL that nobody sees: {STACKS[name]}", f"{kills.reached} of {most} points, a lease waited for"
+    late = f"after the lease taken over within {kills.latest:.1f} s" if kills.two_owners else ""
+    struck, bad = frozenset(kills.struck), tuple(kills.bad)
+    return Line(proof, done, kills.reached, bad, late, failpoints=struck, takeover=kills.latest)
+
+
+def of_freezes(name: str, stops: Tally, most: int) -> Line:
+    """Of the nodes that were frozen with an operation in hand."""
     slow = f"after the lease taken over within {stops.latest:.1f} s, ended within {stops.slowest:.1f} s"
     late = slow if stops.latest else ""
     if stops.inside:
         late += f"; {stops.inside} with its row locked, within {stops.latest_inside:.1f} s"
     done = (
-        f"{stops.reached} freezes, {stops.two_owners} with two owners, {stops.together} of them awake beside the other"
+        f"{stops.reached} of {most} points, {stops.two_owners} with two owners, "
+        f"{stops.together} of them awake beside the other, {stops.kept_the_lock} with a lock in hand"
     )
-    done += f", {stops.kept_the_lock} with a lock in hand"
-    proof = f"SIGSTOP beyond the lease: {STACKS[name]}"
     latest = max(stops.latest, stops.latest_inside)
-    lines.append(Line(proof, done, stops.reached, tuple(stops.bad), late, takeover=latest))
-    found = matrix.bench.secrets_found()
-    lines.append(Line(f"marked secrets: {STACKS[name]}", "rows, objects, files, logs", 0, tuple(found)))
+    return Line(
+        f"SIGSTOP beyond the lease: {STACKS[name]}", done, stops.reached, tuple(stops.bad), late, takeover=latest
+    )
 
 
 def _find(matrix: Matrix, scenario: str, points: dict[str, list[Death]]) -> None:
@@ -118,8 +156,8 @@ def faults(name: str, seconds: float, lines: list[Line]) -> None:
                 told = f"{done} of {most} cases"
                 bad += made.bench.secrets_found()
             finally:
-                families = sorted(made.families.items())
-                lines += [_fault(one, found, STACKS[name]) for one, found in families if found.points or found.bad]
+                families = [pair for pair in made.families.items() if pair[0] != WITHOUT or pair[1].bad]
+                lines += [_fault(one, found, STACKS[name]) for one, found in sorted(families)]
                 lines.append(Line(f"faults of servers: {STACKS[name]}", told, 0, tuple(bad)))
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -150,9 +188,8 @@ def _outage(kind: str, bad: list[str]) -> Line:
 
 def _fault(family: str, found: Family, where: str) -> Line:
     seen = ", ".join(f"{event} {count}" for event, count in found.seen.most_common(4)) or "nothing"
-    return Line(
-        f"{family}: {where}", f"slowest case {found.slowest:.0f} s", found.points, tuple(found.bad), f"seen: {seen}"
-    )
+    done = f"slowest case {found.slowest:.0f} s" if found.points else found.not_done()
+    return Line(f"{family}: {where}", done, found.points, tuple(found.bad), f"seen: {seen}")
 
 
 def disks(seconds: float, lines: list[Line]) -> None:

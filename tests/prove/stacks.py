@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from storage.sealing import KeyRing
@@ -29,6 +30,8 @@ class Servers:
 
     def __init__(self) -> None:
         self.running: dict[str, Server] = {}
+        #: The environment for another database, broker and bucket, which nodes of the first do not see.
+        self.beside: Callable[[], dict[str, str]] = dict
 
     def start(self, server: Server, closing: ExitStack) -> None:
         """Start it now, close it with the stack."""
@@ -48,17 +51,32 @@ def stack(name: str, home: Path) -> Iterator[tuple[dict[str, str], Servers]]:
         postgres, store = PostgresServer(), RgwServer()
         for server in (postgres, store):
             servers.start(server, closing)
-        broker = RedisServer() if name == "redis" else RabbitServer()
-        servers.start(broker, closing)
-        url = broker.url
         # boto3 reads its keys from the environment, of this process and of those that it forks.
         os.environ.update(credentials(store))
-        yield (
-            {
-                "DATABASE_URL": closing.enter_context(postgres.fresh_database()),
-                "BROKER_URL": f"redisstream{url.removeprefix('redis')}" if name == "redis" else url,
-                "BACKSTAY_STORE_URL": store_url_of(store, fresh_bucket(store)),
-                "BACKSTAY_SECRET_KEYS": KeyRing.generate_text(),
-            },
-            servers,
-        )
+        broker = _broker(name)
+        servers.start(broker, closing)
+        servers.beside = partial(_beside, name, postgres, store, closing)
+        yield _environment(postgres, store, broker, closing), servers
+
+
+def _broker(name: str) -> RedisServer | RabbitServer:
+    return RedisServer() if name == "redis" else RabbitServer()
+
+
+def _beside(name: str, postgres: PostgresServer, store: RgwServer, closing: ExitStack) -> dict[str, str]:
+    broker = _broker(name)
+    closing.callback(broker.close)
+    broker.start()
+    return _environment(postgres, store, broker, closing)
+
+
+def _environment(
+    postgres: PostgresServer, store: RgwServer, broker: RedisServer | RabbitServer, closing: ExitStack
+) -> dict[str, str]:
+    url = broker.url
+    return {
+        "DATABASE_URL": closing.enter_context(postgres.fresh_database()),
+        "BROKER_URL": f"redisstream{url.removeprefix('redis')}" if url.startswith("redis:") else url,
+        "BACKSTAY_STORE_URL": store_url_of(store, fresh_bucket(store)),
+        "BACKSTAY_SECRET_KEYS": KeyRing.generate_text(),
+    }
