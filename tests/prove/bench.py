@@ -7,8 +7,10 @@ each case has a service of its own in the same world, and its promises are about
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,29 @@ from workers.config import Settings
 
 #: How messages end that wait for a node that does not exist.
 WAITING = "/waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A row of garbage; times in UTC milliseconds."""
+
+    key: str
+    is_prefix: bool
+    created_at: int
+    not_before: int
+
+    @property
+    def rested(self) -> bool:
+        """Whether it was not to be removed at once."""
+        return self.not_before > self.created_at
+
+    def due_seconds(self) -> float:
+        """For how long it may have been removed, negative before that; the databases here go by this host's clock."""
+        return time.time() - self.not_before / 1000
+
+    def covers(self, key: str) -> bool:
+        """Whether that object goes with the row, unless it is a live pack."""
+        return key.startswith(self.key) if self.is_prefix else key == self.key
 
 
 class Bench:
@@ -202,10 +227,11 @@ class Bench:
             code, sentence = connection.execute(asked).one()
         return f"{code}: {sentence}" if sentence else ""
 
-    def garbage(self) -> list[str]:
-        """Keys and prefixes that are to be removed when their time is over."""
+    def garbage(self) -> list[Known]:
+        """What is to be removed when its time is over. No stack here has a replica, for which some of it would wait."""
         with self._engine.connect() as connection:
-            return list(connection.scalars(select(self._tables["garbage"].c.object_key)))
+            rows = connection.execute(select(self._tables["garbage"])).all()
+        return [Known(row.object_key, bool(row.is_prefix), row.created_at, row.not_before) for row in rows]
 
     def forget(self, snapshot_id: str) -> None:
         """The catalogue loses a snapshot, as after a database that was restored from an older copy."""
@@ -234,4 +260,4 @@ class Bench:
         yield from files(self.home)
 
 
-__all__ = ["PATIENCE", "SECRET", "SOURCE", "TENANT", "Bench"]
+__all__ = ["PATIENCE", "SECRET", "SOURCE", "TENANT", "Bench", "Known"]

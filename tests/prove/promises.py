@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shutil
 
-from domain.operation import TERMINAL, State
+from domain.operation import State
 from domain.restore import RestoreMode
 from tests.chaos.world import Unwatched
 from tests.fakes.trees import digest
+from tests.prove import leftovers
 from tests.prove.bench import SOURCE, TENANT, Bench
 from tests.prove.commands import Scenario
 
@@ -21,7 +22,8 @@ def broken(bench: Bench, scenario: Scenario, service: str, wanted: dict[str, Sta
     if bad:
         return bad
     bad = scenario.check(bench, service)
-    return bad + _tree(bench, service) + _snapshots(bench, service) + _left_over(bench, service) + _strays(bench)
+    bad += _tree(bench, service) + _snapshots(bench, service) + _left_over(bench, service)
+    return bad + leftovers.uncollected(bench) + leftovers.strays(bench, bench.home / "data" / "apps")
 
 
 def _ends(bench: Bench, wanted: dict[str, State]) -> list[str]:
@@ -72,7 +74,7 @@ def _snapshots(bench: Bench, service: str) -> list[str]:
 
 
 def _left_over(bench: Bench, service: str) -> list[str]:
-    """I14, I17: of this service's snapshots the store holds what is listed, and else only what is known as garbage."""
+    """I14, I17: of this service's snapshots the store holds what is listed, and else only garbage that may be there."""
     database, archive = bench.system.database, bench.system.archive
     listed = {row.snapshot_id: row for row in database.catalogue.find(None, [service], [], 100, None)}
     bad = []
@@ -84,8 +86,8 @@ def _left_over(bench: Bench, service: str) -> list[str]:
         mine = {key for key in wanted if any(key.startswith(prefix) for prefix in prefixes)}
         lent = stored - mine  # packs of a deleted snapshot may live on in a younger one
         lent -= {key for other in listed for key in (database.catalogue.get(other) or row).packs}  # type: ignore[union-attr]
-        garbage = bench.garbage()
-        lent -= {key for key in lent if any(key.startswith(known) for known in garbage)}
+        excused = leftovers.excuses(bench)
+        lent -= {key for key in lent if any(row.covers(key) for row in excused)}
         if lent or mine - stored:
             bad.append(f"left over {sorted(lent)}, missing {sorted(mine - stored)}")
     return bad
@@ -100,13 +102,3 @@ def _made_by(bench: Bench, service: str) -> list[str]:
             steps = [step for step in database.ledger.steps(operation.op_id) if step.kind == "protect"]
             found += [operation.op_id, *(str(step.request["snapshot"]) for step in steps if step.request["snapshot"])]
     return found
-
-
-def _strays(bench: Bench) -> list[str]:
-    """I17: beside the directories of services there is nothing, and nothing is staged for what has ended."""
-    apps = bench.home / "data" / "apps"
-    found = {name: bench.system.database.ledger.get(name) for name in bench.system.trees.staged_operations()}
-    bad = [f"still staged: {name}" for name, one in found.items() if one is None or one.state in TERMINAL]
-    present = {path.name for path in apps.iterdir()} if apps.is_dir() else set()
-    strays = sorted(present - {".backstay", *bench.notes})
-    return bad + [f"beside the services' directories: {name}" for name in strays]

@@ -111,7 +111,8 @@ class Soak:
 
     # ------------------------------------------------------------ meanwhile
     def run(self, seconds: float) -> None:
-        """Load and faults until the time is over; then none, until everything has ended."""
+        """Load and faults until the time is over; then none, until everything has ended and all nodes are at work: each
+        alone removes what was staged in its apps root."""
         until, next_fault = time.monotonic() + seconds, 0.0
         while time.monotonic() < until:
             if time.monotonic() > next_fault:
@@ -125,6 +126,7 @@ class Soak:
         self._region_called()
         self.bench.region.script()
         self.ended = self._all_over()
+        self._all_ready()
 
     def _load(self) -> None:
         try:
