@@ -115,13 +115,13 @@ class Answers:
         environment = os.environ | dict(self._environment) | {"BACKSTAY_HTTP": "127.0.0.1:0"} | more
         try:
             done = subprocess.run([*self._program, *words], env=environment, capture_output=True, timeout=PATIENCE)
-            self.told[place] = done.stdout + done.stderr
-            ended = f"ended with {done.returncode}"
+            said, ended = done.stdout + done.stderr, f"ended with {done.returncode}"
         except subprocess.TimeoutExpired as late:
-            self.told[place] = (late.stdout or b"") + (late.stderr or b"")
-            ended = f"had not ended after {PATIENCE:.0f} s"
+            said, ended = (late.stdout or b"") + (late.stderr or b""), f"had not ended after {PATIENCE:.0f} s"
+        self.told[place] = said
         if ended != f"ended with {code}":
-            self.fault(f"{place} {ended} instead of {code}", place)
+            last = said.decode("utf-8", "replace").strip().rpartition("\n")[2][-200:]
+            self.fault(f"{place} {ended} instead of {code}{f': {last}' if last else ''}", place)
 
 
 __all__ = ["PROGRAM", "Answer", "Answers"]
