@@ -146,7 +146,7 @@ def _group(row: Row[Any]) -> LetterGroup:
         reason=row.reason,
         letters=row.letters,
         services=row.services,
-        seen=row.seen,
+        seen=int(row.seen),  # a sum of bigint is a Decimal on PostgreSQL, which is no JSON
         first_at=row.first_at,
         last_at=row.last_at,
         sentence=row.sentence,

@@ -20,6 +20,7 @@ from domain.replay import ItemState, ReplayState
 from tests.contract.sql_bench import ANN, BOB, Bench, rejected
 from workers.command_event import cloud_event
 from workers.judge import judge_with
+from workers.letter_documents import group_document
 from workers.replaying import Replaying
 
 EVERY = LetterFilter()
@@ -77,6 +78,12 @@ def test_groups_count_what_nobody_resolved_by_its_cause(bench: Bench) -> None:
     assert (groups[2].newest_id, groups[2].sentence) == (first, "it is no-key")
     bench.database.dead_letters.discard(first, ANN, "known")
     assert [one.reason for one in bench.database.letter_questions.groups(EVERY)] == ["disk-full", "invalid"]
+
+
+def test_groups_can_be_told_as_json_whatever_the_database_makes_of_a_sum(bench: Bench) -> None:
+    bench.accept(rejected(b"{"), rejected(b"{"))
+    (group,) = bench.database.letter_questions.groups(EVERY)
+    assert json.loads(json.dumps(group_document(group)))["seen"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """`python -m tests.prove.secrets`: every command with marked secrets on one stack, and then a search for each of them.
 
-A node that logs all it can runs every scenario, people ask everything that can be asked, and what goes wrong goes
-wrong with credentials in it. Then what is left is searched: logs, files, rows, a dump, objects, queues, spans, answers,
-pages, metrics, bundles. A secret may be in the message that brings it, until it is taken, and nowhere else.
+A node that logs all it can runs every scenario, people give it commands over HTTP and ask everything that can be asked,
+and what goes wrong goes wrong with credentials in it; an answer that is not as it must be is a violation. Then what is
+left is searched: logs, files, rows, a dump, objects, queues, spans, answers, pages, metrics, bundles. A secret may be
+in the message that brings it, until it is taken, where somebody is shown it who may see it, and nowhere else.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import itertools
 import json
 import os
@@ -21,33 +21,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
 from kombu import Queue
 
 from domain.audit import Actor
-from domain.contracts import DeadLetter
 from storage.sealing import KeyRing
-from tests.acceptance.test_tenants import _leaves
 from tests.fakes.region import RegionDouble
 from tests.integration.test_tracing import listening
-from tests.integration.test_web_tenants import ROUTES
-from tests.prove.bench import SECRET, TENANT, Bench
-from tests.prove.cases import NO_TIME, Line
+from tests.prove.answers import PROGRAM, Answers
+from tests.prove.bench import SECRET, Bench
+from tests.prove.cases import NO_TIME, Line, case
 from tests.prove.commands import SCENARIOS
+from tests.prove.given import SERVICE, Given
+from tests.prove.questions import ask_commands, ask_routes, ask_without_servers
 from tests.prove.scanner import Scanner, files
 from tests.prove.stacks import STACKS, stack
 from tests.servers.ports import free_ports
 from tests.waiting import eventually
 from workers.border import EVENTS, connect, inbox
-from workers.cli.app import build
 from workers.web import credentials
 
 #: Seconds for all commands to end.
 PATIENCE = 120.0
+NODE = "chaos-1"
+#: Marks that a configuration holds.
+CONFIGURED = {"variable", "registry password", "config file"}
 #: Marks of what the stacks do not have themselves.
 MARKS = {
     "variable": SECRET,
@@ -60,47 +61,73 @@ MARKS = {
     "S3 key": "s3-canary-7f41",
     "collector header": "collector-canary-7f42",
 }
-#: Where a person who may change the message of a dead letter is shown it, to change it.
-SHOWN = ("/message", "/edit")
 
 
 class Search:
     """One stack, one node, and everything that was told."""
 
-    def __init__(self, bench: Bench, marks: dict[str, str], collector: str) -> None:
-        self.bench, self.marks = bench, marks
-        self.told: dict[str, bytes | str] = {}
-        (self.port,) = free_ports(1)
+    def __init__(self, bench: Bench, marks: dict[str, str], collector: str, program: Sequence[str]) -> None:
+        self.bench, self.marks, self._program = bench, marks, program
+        (port,) = free_ports(1)
         (bench.home / "tmp").mkdir()
         regions = json.loads(bench.environment()["BACKSTAY_REGIONS"])
         regions["eu-1"]["token"] = f"Token {marks['region token']}"
-        self.environment = bench.environment(
-            BACKSTAY_REGIONS=json.dumps(regions), BACKSTAY_LOG_LEVEL="debug", BACKSTAY_NODE="chaos-1",
-            BACKSTAY_HTTP=f"127.0.0.1:{self.port}", OTEL_EXPORTER_OTLP_ENDPOINT=collector,
+        self._environment = bench.environment(
+            BACKSTAY_REGIONS=json.dumps(regions), BACKSTAY_LOG_LEVEL="debug", BACKSTAY_NODE=NODE,
+            BACKSTAY_HTTP=f"127.0.0.1:{port}", OTEL_EXPORTER_OTLP_ENDPOINT=collector,
             OTEL_EXPORTER_OTLP_HEADERS=f"x-key={marks['collector header']}", TMPDIR=str(bench.home / "tmp"),
         )  # fmt: skip
-        self.token = credentials.new_token()
-        marks["API token"] = self.token.removeprefix(credentials.PREFIX)
+        token = credentials.new_token()
+        marks["API token"] = token.removeprefix(credentials.PREFIX)
         bench.system.database.tokens.create(
-            "searcher", credentials.digest(self.token), {"*": "admin"}, Actor("search", "cli"), None
+            "searcher", credentials.digest(token), {"*": "admin"}, Actor("search", "cli"), None
         )
+        self.answers = Answers(port, token, self._environment, program)
+        self.told = self.answers.told
 
     # ------------------------------------------------------------ what is done
     def work(self, names: Iterable[str], *, whole: bool) -> None:
         """These scenarios to their ends, and a service that has every kind of secret; then the questions, only those
         that the node itself answers unless it is the `whole` search."""
         with (self.bench.home / "node.log").open("ab") as log:
-            node = subprocess.Popen(self._line("serve"), env=os.environ | self.environment, stdout=log, stderr=log)
+            line, environment = [*self._program, "serve"], os.environ | self._environment
+            node = subprocess.Popen(line, env=environment, stdout=log, stderr=log)
             try:
-                eventually(lambda: self._ask("GET", "/livez")[0] == 200, 60, "the node serves")
+                eventually(lambda: self.answers.ask("GET", "/livez").status == 200, 60, "the node serves")
                 self._scenarios(list(names))
                 self._marked()
-                self._asked()
-                if whole:
-                    self._asked_by_commands()
+                self._given(whole=whole)
             finally:
                 node.send_signal(signal.SIGTERM)
                 node.wait(60)
+
+    def _given(self, *, whole: bool) -> None:
+        """What is given over HTTP; the questions come all the same when that breaks off."""
+        given, bad = Given(self.bench, self.answers, self.marks), list[str]()
+        case("giving commands over HTTP", given.all, bad)
+        self._asked(given.names | {"node": NODE, "verb": "drain", "what": "verify"}, whole=whole)
+        case("logging out", given.log_out, bad)
+        for sentence in bad:
+            self.answers.fault(sentence)
+
+    def _asked(self, names: dict[str, str], *, whole: bool) -> None:
+        refused = self.marks["refused payload"]
+        ask_routes(self.answers, names, {"data": refused, "reason": refused, "x": SECRET})
+        if whole:
+            ask_commands(self.answers, names)
+            bundle = ("--output", str(self.bench.home / "bundle.tar.gz"), "--log", str(self.bench.home / "node.log"))
+            self.answers.run("backstay support-bundle", ["support-bundle", *bundle, "--json"])
+            ask_without_servers(self.answers, self._absent())
+
+    def _absent(self) -> dict[str, str]:
+        """Credentials of servers that are not there."""
+        return {
+            "DATABASE_URL": f"postgresql://u:{self.marks['database password']}@127.0.0.1:9/d",
+            "BROKER_URL": f"amqp://u:{self.marks['broker password']}@127.0.0.1:9//",
+            "BACKSTAY_STORE_URL": "s3://b/p?endpoint=http://127.0.0.1:9&region=x&addressing=path",
+            "BACKSTAY_SECRET_KEYS": KeyRing.generate_text(), "AWS_ACCESS_KEY_ID": "AKIAX",
+            "AWS_SECRET_ACCESS_KEY": self.marks["S3 key"],
+        }  # fmt: skip
 
     def _scenarios(self, names: list[str]) -> None:
         for number in range(max(len(SCENARIOS[name].stages) for name in names)):
@@ -134,76 +161,11 @@ class Search:
         bench.ask(service, "create-snapshot", {"labels": bad}, "refused-1")
         bench.ask(service, "create-snapshot", {"unknown": {"password": bad}}, "refused-2")
         bench.ask(service, "register-service", {"configuration": [bad]}, "refused-3")
-        eventually(lambda: len(self._letters()) >= 3, 60, "three are refused")
+        eventually(lambda: self._refused() >= 3, 60, "three are refused")
 
-    def _letters(self) -> list[DeadLetter]:
-        return self.bench.system.database.dead_letters.list(resolved=False, limit=100, before=None)
-
-    # ------------------------------------------------------------ what is asked
-    def _asked(self) -> None:
-        """Every route of the node."""
-        names = self._names()
-        for method, path in ROUTES:
-            if path.endswith(SHOWN):
-                continue
-            body = {"data": self.marks["refused payload"], "reason": self.marks["refused payload"], "x": SECRET}
-            status, text = self._ask(method, path.format(**names), body if method != "GET" else None)
-            self.told[f"{method} {path} ({status})"] = text
-        self.told["/metrics"] = self._ask("GET", "/metrics")[1]
-        self.told["/readyz"] = self._ask("GET", "/readyz")[1]
-
-    def _asked_by_commands(self) -> None:
-        """Every question of the command line, a bundle; and credentials of servers that are not there."""
-        for words in _questions():
-            self._run(*words, "--json")
-        self._run("support-bundle", "--output", str(self.bench.home / "bundle.tar.gz"), "--log",
-                  str(self.bench.home / "node.log"), "--json")  # fmt: skip
-        absent = {
-            "DATABASE_URL": f"postgresql://u:{self.marks['database password']}@127.0.0.1:9/d",
-            "BROKER_URL": f"amqp://u:{self.marks['broker password']}@127.0.0.1:9//",
-            "BACKSTAY_STORE_URL": "s3://b/p?endpoint=http://127.0.0.1:9&region=x&addressing=path",
-            "BACKSTAY_SECRET_KEYS": KeyRing.generate_text(), "AWS_ACCESS_KEY_ID": "AKIAX",
-            "AWS_SECRET_ACCESS_KEY": self.marks["S3 key"],
-        }  # fmt: skip
-        for words in (("doctor",), ("migrate",), ("operations", "list"), ("config", "show"), ("worker",)):
-            self._run(*words, "--json", **absent)
-            self._run(*words, "--json", **absent | {"DATABASE_URL": absent["DATABASE_URL"].replace(":9/", ":x/")})
-
-    def _names(self) -> dict[str, str]:
-        database = self.bench.system.database
-        (operation,) = database.list_operations(limit=1)
-        letter = self._letters()[0]
-        (snapshot,) = database.catalogue.find(None, [], [], 1, None)
-        return {
-            "tenant_id": TENANT, "service_id": "all-secret", "snapshot_id": snapshot.snapshot_id, "node": "chaos-1",
-            "operation_id": operation.op_id, "dead_letter_id": letter.dead_letter_id, "name": "x", "verb": "drain",
-            "what": "verify", "fingerprint": letter.fingerprint, "replay_id": operation.op_id,
-            "token_id": operation.op_id,
-        }  # fmt: skip
-
-    def _ask(self, method: str, path: str, data: Any = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {"authorization": f"Bearer {self.token}", "accept": "text/html", "content-type": "application/json"}
-        try:
-            connection.request(method, path, None if data is None else json.dumps(data), headers)
-            answer = connection.getresponse()
-            return answer.status, f"{answer.getheaders()}\n{answer.read().decode()}"
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
-
-    def _run(self, *words: str, **more: str) -> None:
-        environment = os.environ | self.environment | {"BACKSTAY_HTTP": "127.0.0.1:0"} | more
-        try:
-            done = subprocess.run(self._line(*words), env=environment, capture_output=True, timeout=30)
-            said = done.stdout + done.stderr
-        except subprocess.TimeoutExpired as late:  # a worker waits for its servers
-            said = (late.stdout or b"") + (late.stderr or b"")
-        self.told[f"backstay {' '.join(words[:2])}{' without servers' if more else ''} #{len(self.told)}"] = said
-
-    def _line(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "workers", *words]
+    def _refused(self) -> int:
+        letters = self.bench.system.database.dead_letters.list(resolved=False, limit=100, before=None)
+        return sum(letter.op_id is None for letter in letters)
 
     # ------------------------------------------------------------ what is searched
     def listen(self) -> None:
@@ -220,8 +182,17 @@ class Search:
                     self.told[f"queue {queue.name} {next(number)}"] = f"{message.headers} {message.body!r}"
         assert any(place.startswith("queue everything") for place in self.told), "no event was told"
 
+    def _was_told(self, scanner: Scanner) -> None:
+        """The secrets were where they belong: in the region, and in a configuration that came over HTTP."""
+        if "variable" not in scanner.names(json.dumps(self.bench.region.root()).encode()):
+            self.answers.fault("the region was not told the variable")
+        found = self.bench.system.database.services.get(SERVICE)
+        installed = json.dumps(found.document if found is not None else {}).encode()
+        if lacks := CONFIGURED - scanner.names(installed):
+            self.answers.fault(f"the configuration of {SERVICE} lacks {sorted(lacks)}, which were given over HTTP")
+
     def search(self, spans: Iterable[bytes]) -> tuple[int, list[str]]:
-        """How many places, and what was found in them."""
+        """How many places, without those that did not answer; what was found in them, and what did not answer."""
         self._queued()
         self.told |= {f"span {number}": body for number, body in enumerate(spans)}
         self.told.update(files(self.bench.home))
@@ -229,21 +200,9 @@ class Search:
         for info in self.bench.system.store.list("tenants/"):
             self.told[f"object {info.key}"] = self.bench.system.store.get(info.key)
         scanner = Scanner(self.marks)
-        assert "variable" in scanner.names(json.dumps(self.bench.region.root()).encode()), "the region was not told it"
-        return len(self.told), scanner.places(self.told.items())
-
-
-def _questions() -> list[tuple[str, ...]]:
-    """Every command that only looks and needs nothing to be told."""
-    found = []
-    for path, command in _leaves(typer.main.get_command(build())):
-        options = {option for parameter in command.params for option in parameter.opts}
-        acts = {"--yes", "--wait", "--http", "--broken", "--output"} & options
-        if "--json" in options and not acts and not any(parameter.required for parameter in command.params):
-            found.append(path)
-    return [
-        path for path in found if path not in {("migrate",), ("demo",), ("config", "new-key"), ("operations", "watch")}
-    ]
+        self._was_told(scanner)
+        found = scanner.places(self.told.items()) + self.answers.shown_wrongly(scanner) + self.answers.wrong
+        return len(self.told) - self.answers.unanswered, found
 
 
 def _everything(connection: Any) -> Any:
@@ -267,8 +226,10 @@ def _with_password(url: str, password: str) -> str:
     return re.sub(r"//([^:@/]+)@", rf"//\1:{password}@", url, count=1)
 
 
-def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS, *, whole: bool = True) -> tuple[int, list[str]]:
-    """How many places were searched on that stack, and what was found."""
+def searched(
+    name: str, home: Path, names: Iterable[str] = SCENARIOS, *, whole: bool = True, program: Sequence[str] = PROGRAM
+) -> tuple[int, list[str]]:
+    """How many places were searched on that stack, and what was found; `program` is Backstay's command line."""
     with stack(name, home) as (given, _), RegionDouble(fenced=True) as region, listening() as (collector, requests):
         marks, environment = dict(MARKS), dict(given)
         if "DATABASE_URL" in environment:
@@ -276,7 +237,7 @@ def searched(name: str, home: Path, names: Iterable[str] = SCENARIOS, *, whole: 
             marks["S3 key of the stack"] = os.environ["AWS_SECRET_ACCESS_KEY"]
         ring = environment.setdefault("BACKSTAY_SECRET_KEYS", KeyRing.generate_text())
         marks["key ring"] = ring.partition(":")[2].rstrip("=")
-        made = Search(Bench(home / "run", region, environment), marks, collector)
+        made = Search(Bench(home / "run", region, environment), marks, collector, program)
         try:
             made.listen()
             made.work(names, whole=whole)
@@ -309,8 +270,8 @@ def main() -> int:
     for name in parser.parse_args().stack or list(STACKS):
         home, began = Path(tempfile.mkdtemp(prefix="secrets-")), time.monotonic()
         places, found = searched(name, home)
-        print(f"{STACKS[name]}: {places} places in {time.monotonic() - began:.0f} s, {len(found)} secrets found")
-        print(*(f"FOUND {one}" for one in found), sep="\n", end="\n" if found else "", flush=True)
+        print(f"{STACKS[name]}: {places} places in {time.monotonic() - began:.0f} s, {len(found)} violations")
+        print(*(f"VIOLATION {one}" for one in found), sep="\n", end="\n" if found else "", flush=True)
         bad = bad or bool(found)
         if not found:
             shutil.rmtree(home, ignore_errors=True)
