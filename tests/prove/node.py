@@ -15,4 +15,4 @@ from tests.chaos.world import all_over, settings_of
 if __name__ == "__main__":
     home, *messages = sys.argv[1:]
     finished = partial(all_over, Path(home), tuple(messages))
-    live(settings_of(Path(home)), finished, Path(home).parent / "injected.trace", None, None, kill)
+    live(settings_of(Path(home)), finished, Path(home).parent / "injected.trace", None, None, kill, None)
