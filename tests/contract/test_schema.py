@@ -267,6 +267,16 @@ def test_what_is_to_be_told_is_looked_for_among_what_was_not_told(connection: Co
         assert not re.search(r"Seq Scan on outbox|SCAN (outbox|first)$|outbox_pkey", plan, re.MULTILINE), plan
 
 
+def test_postgresql_notices_within_half_a_minute_that_a_node_was_cut_off(fresh_postgres_url: str) -> None:
+    """A session that is cut off while the driver pipelines is not idle to it: its rows were locked for two hours."""
+    with Bench.opened(fresh_postgres_url) as bench, bench.database._engine.connect() as connection:
+        names = ("idle", "interval", "count")
+        idle, interval, count = (
+            int(connection.execute(text(f"SHOW tcp_keepalives_{name}")).scalar_one()) for name in names
+        )
+        assert 0 < idle + interval * count < 30
+
+
 def test_no_claim_is_compiled_by_postgresql(fresh_postgres_url: str) -> None:
     """The planner takes a claim among thousands for costly; compiling it takes far longer than running it."""
     with Bench.opened(fresh_postgres_url) as bench, bench.database._engine.connect() as connection:
