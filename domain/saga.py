@@ -88,19 +88,20 @@ class Saga:
         place = self.course.task(step.request["service"]).place
         call = Call.load(step.request["call"])
         inherited = step.ordinal in self.inherited
-        if self._is_made_anew(step):
+        anew = self._is_made_anew(step)
+        if anew:
             self.dialogue.raise_fence([place])
         said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
         self._let_it_land(place, call, said)
         verdict = said.answer.verdict
         if verdict is Verdict.APPLIED:
             self._conclude(step, StepState.DONE, said)
-        elif verdict is Verdict.EXISTS or (verdict is Verdict.LEFT_OUT and not self.course.strict):
+        elif not anew and (verdict is Verdict.EXISTS or (verdict is Verdict.LEFT_OUT and not self.course.strict)):
             self.context.count("region_ignored", region=place.region, call=call.name, why=verdict.value)
             self._conclude(step, StepState.IGNORED, said)
         elif verdict in (Verdict.BUSY, Verdict.NOT_SENT):
             raise self.not_now(step, said)
-        else:
+        else:  # also of what was just removed: left as it is now, it would be gone
             raise self.refuse(step, said)
 
     def _let_it_land(self, place: Place, call: Call, said: Said, *, sent_before: bool = False) -> None:

@@ -161,7 +161,10 @@ def live(
     code = 1
     try:
         changes.LATE_WRITES_MS = late_writes_ms
-        relay.HOLD_MS = 500  # and events that a dead relay held are told soon
+        relay.HOLD_MS, relay.SILENT_MS = (
+            500,
+            600,
+        )  # and events that a dead relay held, or nobody answered, are told soon
         relay.POLL_SECONDS = 0.2
         StreamChannel.take_over_seconds = 2.0  # as well as messages
         _arm(trace, death, witness, strike)
