@@ -16,7 +16,9 @@ from kombu import Consumer, Exchange, Producer, Queue
 import handlers
 from domain.contracts import Accepted, Rejected
 from domain.errors import BrokerUnavailable, NotTaken
+from tests.dying import killed
 from tests.fakes.door import FakeDoor
+from tests.servers.redis import RedisServer
 from tests.waiting import eventually
 from workers.border import COMMANDS, EVENTS, Publisher, connect, driver_errors, inbox, is_amqp
 from workers.clock import SystemClock
@@ -198,6 +200,23 @@ def test_what_a_killed_consumer_had_taken_is_delivered_again(border: Border) -> 
         border.options = {"take_over_seconds": 1.0}
     border.intake(door)
     eventually(lambda: len(set(door.ids())) == 5, what="all five are delivered again")
+
+
+@pytest.mark.parametrize(("point", "there"), [("redisstream.before-add", 0), ("redisstream.after-add", 1)])
+def test_a_publisher_that_dies_has_published_or_not_and_repeats_it(
+    redis_server: RedisServer, point: str, there: int
+) -> None:
+    """Who has heard nothing publishes it again, under the same key; the inbox knows that."""
+    redis_server.start()
+    redis_server.empty()
+    border = Border(f"redisstream{redis_server.url.removeprefix('redis')}")
+    killed(point, lambda: border.publisher.command(command(1)))
+    border.publisher.command(command(1))
+    door = FakeDoor()
+    border.intake(door)
+    eventually(lambda: len(door.ids()) == 1 + there, what="all that was published has come")
+    assert set(door.ids()) == {"m-1"}
+    border.close()
 
 
 def test_an_intake_that_stops_gives_back_what_it_has_not_accepted(border: Border) -> None:

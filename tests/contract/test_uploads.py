@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from storage.objects.s3 import S3Store
 from storage.probe import examine
 from storage.s3_address import parse
+from tests.dying import dying
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
 from tests.servers.moto import MotoServer
 
@@ -67,6 +68,14 @@ def test_an_upload_that_nobody_feeds_any_more_is_given_up(store: S3Store) -> Non
     (left,) = client.list_multipart_uploads(Bucket=store._place.bucket)["Uploads"]
     assert left["UploadId"] == begun
     assert store.sweep(0) == 1
+
+
+def test_who_dies_while_giving_one_up_leaves_it_to_the_next(store: S3Store) -> None:
+    """I17"""
+    store._client().create_multipart_upload(Bucket=store._place.bucket, Key="p/export")
+    with dying("object.before-abort"):
+        store.sweep(HOUR)
+    assert store.sweep(HOUR) == 1
 
 
 def refuse_to_list_parts(store: S3Store) -> None:
