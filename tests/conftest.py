@@ -8,7 +8,6 @@ A server starts when the first test asks for it and ends with the session. A sui
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +23,7 @@ from tests import dying
 from tests.servers.buckets import credentials, fresh_bucket, store_url_of
 from tests.servers.moto import MotoServer
 from tests.servers.postgres import PostgresServer, postgres_programs
-from tests.servers.process import REQUIRE_SERVERS, need
+from tests.servers.process import need
 from tests.servers.rabbitmq import RABBITMQ_SERVER, RabbitServer
 from tests.servers.redis import RedisServer
 from tests.servers.rgw import RgwServer
@@ -71,14 +70,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if _is_whole(config):
         terminalreporter.write_line(dying.told())
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where all servers are there, a whole run in which nobody died at some failpoint has proved too little."""
-    complete = _is_whole(session.config) and not hasattr(session.config, "workerinput")
-    required = os.environ.get(REQUIRE_SERVERS) == "1"
-    if complete and required and session.exitstatus == pytest.ExitCode.OK and dying.survived():
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _is_whole(config: pytest.Config) -> bool:
