@@ -249,7 +249,7 @@ MUTANTS: dict[str, Mutant] = {
     "undone-is-planned-again": Mutant("fenced", range(200), _undone_is_planned_again, "was UNDONE and is PENDING"),
     "transaction-left-open": Mutant("fenced", range(200), _transaction_left_open, "while a transaction is open"),
     "rolled-back-to-the-one-before": Mutant(
-        "fenced", range(35, 200), _rolled_back_to_the_one_before, r"^rollback led \w+ to origin"
+        "fenced", range(210, 400), _rolled_back_to_the_one_before, r"^rollback led \w+ to origin"
     ),
     "items-forgotten": Mutant("fenced", range(100), _items_forgotten, r"^upgrade-service led \w+ to image"),
     "siblings-ignored": Mutant("fenced", range(200), trespasses.siblings_ignored, r"is held by \d operations"),
