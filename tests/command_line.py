@@ -10,12 +10,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
@@ -86,6 +87,19 @@ def answer_of(arguments: Sequence[str], environment: dict[str, str]) -> Answer:
         for name, value in environment.items():
             patch.setenv(name, value)
         return _invoked(arguments, None)
+
+
+def all_commands() -> Iterator[tuple[str, Any]]:
+    """(path, command) of every command that is not hidden, in the order of the help."""
+    return _beneath(typer.main.get_command(build()))
+
+
+def _beneath(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    if not hasattr(command, "list_commands"):
+        yield " ".join(path), command
+        return
+    for name in command.list_commands(None):
+        yield from _beneath(command.get_command(None, name), *path, name)
 
 
 def _invoked(arguments: Sequence[str], stdin: str | None) -> Answer:

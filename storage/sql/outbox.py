@@ -11,7 +11,20 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, case, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from domain.contracts import Event
 from storage.sql.sealed import to_json
@@ -56,11 +69,14 @@ class SqlOutbox:
         """See the port."""
         with self._tx.write("outbox-take") as connection:
             now = self._tx.now(connection)
-            longest = max(hold_ms, LONGEST_HOLD_MS)
-            fresh = connection.scalars(_fresh(now, longest, limit)).all()
+            asked = {"now": now, "longest": now + max(hold_ms, LONGEST_HOLD_MS)}
+            fresh = connection.scalars(FRESH, asked | {"most": limit}).all()
+            asked["most"] = max(limit - len(fresh), limit // 2)
             # Where there is more to come, a hold behind it is rare; looking would read all that waits, each time.
-            before = fresh[-1] if len(fresh) == limit else None
-            over = connection.scalars(_over(now, longest, max(limit - len(fresh), limit // 2), before)).all()
+            if len(fresh) == limit:
+                over = connection.scalars(OVER_BEFORE, asked | {"before": fresh[-1]}).all()
+            else:
+                over = connection.scalars(OVER, asked).all()
             fresh = fresh[: limit - len(over)]
             turns = [seq for seq in chain.from_iterable(zip_longest(fresh, over)) if seq is not None]
             if not turns:
@@ -105,35 +121,35 @@ class SqlOutbox:
             return count, max(0, self._tx.now(connection) - oldest) if count else 0
 
 
-def _fresh(now: int, longest: int, limit: int) -> Select[Any]:
-    """What no relay has taken yet, oldest first: the index of what waits, in its order."""
-    return _may_be_taken(now, longest).where(outbox.c.held_until == 0).order_by(outbox.c.seq).limit(limit)
+def _waits(rows: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Unsent, and held by nobody. A hold that is longer than any was made before the clock went back."""
+    return rows.c.sent_at.is_(None), ~rows.c.held_until.between(bindparam("now") + 1, bindparam("longest"))
 
 
-def _over(now: int, longest: int, limit: int, before: int | None) -> Select[Any]:
-    """What was taken and not told, and whose hold is over: whichever has been so for the longest time first, so that
-    each has its turn; by `seq` those that nobody takes would always come before the others."""
-    held = outbox.c.held_until
-    found = _may_be_taken(now, longest).where(held > 0)
-    if before is not None:
-        found = found.where(outbox.c.seq < before)
-    return found.order_by(case((held > now, 0), else_=held), outbox.c.seq).limit(limit)
-
-
-def _may_be_taken(now: int, longest: int) -> Select[Any]:
+def _may_be_taken() -> Select[Any]:
     """Not what would come before something that its operation has to tell first and that may be taken, too."""
     first = outbox.alias("first")
     behind = (first.c.op_id == outbox.c.op_id, first.c.seq < outbox.c.seq, first.c.held_until > outbox.c.held_until)
     return (
         select(outbox.c.seq)
-        .where(*_waits(outbox, now, longest), ~exists().where(*behind, *_waits(first, now, longest)))
+        .where(*_waits(outbox), ~exists().where(*behind, *_waits(first)))
+        .limit(bindparam("most"))
         .with_for_update(skip_locked=True)
     )
 
 
-def _waits(rows: FromClause, now: int, longest: int) -> tuple[ColumnElement[bool], ...]:
-    """Unsent, and held by nobody. A hold that is longer than any was made before the clock went back."""
-    return rows.c.sent_at.is_(None), ~rows.c.held_until.between(now + 1, now + longest)
+def _over() -> Select[Any]:
+    """What was taken and not told, and whose hold is over: whichever has been so for the longest time first, so that
+    each has its turn; by `seq` those that nobody takes would always come before the others."""
+    held = outbox.c.held_until
+    return _may_be_taken().where(held > 0).order_by(case((held > bindparam("now"), 0), else_=held), outbox.c.seq)
+
+
+#: What no relay has taken yet, oldest first: the index of what waits, in its order. At :now, in UTC milliseconds, at
+#: most :most; no hold ends later than :longest.
+FRESH = _may_be_taken().where(outbox.c.held_until == 0).order_by(outbox.c.seq)
+OVER = _over()
+OVER_BEFORE = OVER.where(outbox.c.seq < bindparam("before"))
 
 
 def _event(row: Any) -> Event:

@@ -14,15 +14,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-import typer
 
 import handlers
 from domain.letters import LetterFilter
 from domain.operation import Operation, State
 from storage.sql.tables import metadata
 from tests.acceptance.platform import Platform, digest, grow
-from tests.command_line import CommandLine
-from workers.cli.app import build
+from tests.command_line import CommandLine, all_commands
 
 OWNER, THIEF, BYSTANDER = "acme", "evil", "nobody"
 VERSION = {"services": {"web-key": {"image": "shop:2", "group_key": "shop", "version": "v2"}}}
@@ -179,22 +177,14 @@ def test_a_schedule_about_every_service_is_about_the_tenant_s_own(victim: Victim
 
 
 # ---------------------------------------------------------------- questions
-def _leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if not hasattr(command, "list_commands"):
-        yield path, command
-        return
-    for name in command.list_commands(None):
-        yield from _leaves(command.get_command(None, name), (*path, name))
-
-
 def _of_one_tenant() -> list[tuple[str, ...]]:
     """Every command that can be asked about one tenant and needs nothing else."""
     found = []
-    for path, command in _leaves(typer.main.get_command(build())):
+    for path, command in all_commands():
         names = {option for parameter in command.params for option in parameter.opts}
         needed = [parameter for parameter in command.params if parameter.required and "--tenant" not in parameter.opts]
         if {"--tenant", "--json"} <= names and "--yes" not in names and not needed:
-            found.append(path)
+            found.append(tuple(path.split()))
     return found
 
 
@@ -231,8 +221,7 @@ ON_A_TENANT = {"keys destroy"}
 
 def test_every_command_that_takes_a_tenant_is_asked_about_another() -> None:
     """I26: a new one without a line fails here."""
-    leaves = _leaves(typer.main.get_command(build()))
-    taking = {" ".join(path) for path, command in leaves if any("--tenant" in one.opts for one in command.params)}
+    taking = {path for path, command in all_commands() if any("--tenant" in one.opts for one in command.params)}
     assert taking == {" ".join(path) for path in _of_one_tenant()} | PUBLISH | BY_NAME.keys() | ON_A_TENANT
 
 

@@ -6,11 +6,10 @@ those of the transactions. An act takes a database of its own, because it is don
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import handlers
-from domain.contracts import Accepted, Claim
+from domain.contracts import Accepted, Owed
 from domain.operation import State
 from domain.outcome import (
     AddSnapshot,
@@ -64,23 +63,18 @@ def release_dead(bench: Bench) -> Act:
 
 def reserve(bench: Bench) -> Act:
     claim = bench.running()
-    return lambda database: database.ledger.reserve(_copy(claim), ["db", "cache"], LEASE)
+    return lambda database: database.ledger.reserve(claim, ["db", "cache"], LEASE)
 
 
 def bump(bench: Bench) -> Act:
     claim = bench.running()
-    return lambda database: database.ledger.bump(_copy(claim), LEASE)
+    return lambda database: database.ledger.bump(claim, LEASE)
 
 
 def settle(bench: Bench) -> Act:
     claim = bench.running()
     outcome = Outcome.succeeded("taken", changes=(AddSnapshot(snapshot("s1", (pack_key("s1", "0"),))),))
     return lambda database: database.ledger.settle(claim, outcome)
-
-
-def _copy(claim: Claim) -> Claim:
-    """A claim is raised in place; each try has its own."""
-    return dataclasses.replace(claim)
 
 
 # ---------------------------------------------------------------- of people
@@ -279,31 +273,30 @@ def take_copy(bench: Bench) -> Act:
 
 
 def hold_copy(bench: Bench) -> Act:
-    saved(bench, "s1")
-    owed = bench.database.copies.take("b", HOLD)
-    assert owed is not None
+    owed = _owed(bench)
     return lambda database: database.copies.hold(owed, "b", 2 * HOLD)
 
 
 def copied(bench: Bench) -> Act:
-    saved(bench, "s1")
-    owed = bench.database.copies.take("b", HOLD)
-    assert owed is not None
+    owed = _owed(bench)
     return lambda database: database.copies.done(owed, "b")
 
 
 def copy_failed(bench: Bench) -> Act:
-    saved(bench, "s1")
-    owed = bench.database.copies.take("b", HOLD)
-    assert owed is not None
+    owed = _owed(bench)
     return lambda database: database.copies.failed(owed, "b", "the replica is away")
 
 
 def copy_left(bench: Bench) -> Act:
+    owed = _owed(bench)
+    return lambda database: database.copies.let_go(owed, "b")
+
+
+def _owed(bench: Bench) -> Owed:
     saved(bench, "s1")
     owed = bench.database.copies.take("b", HOLD)
     assert owed is not None
-    return lambda database: database.copies.let_go(owed, "b")
+    return owed
 
 
 def forget_copies(bench: Bench) -> Act:

@@ -13,32 +13,19 @@ import zstandard
 import handlers
 from domain.errors import BackstayError
 from tests.chaos.victim import Death
-from tests.fakes.region import RegionDouble
 from tests.prove import listener
 from tests.prove.audit import audit, ends, orphans
-from tests.prove.bench import TENANT, Bench
+from tests.prove.bench import TENANT, bench_at
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix, held
 from tests.prove.promises import broken
 from workers.border import Publisher
 
 
-def _made(home: Path) -> Iterator[Matrix]:
-    with RegionDouble(fenced=True) as region:
-        made = Matrix(Bench(home, region, {}))
-        yield made
-        made.bench.close()
-
-
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    yield from _made(tmp_path_factory.mktemp("prove"))
-
-
-@pytest.fixture
-def untouched(tmp_path: Path) -> Iterator[Matrix]:
-    """One in which no scenario has taken rows away."""
-    yield from _made(tmp_path)
+    with bench_at(tmp_path_factory.mktemp("prove")) as bench:
+        yield Matrix(bench)
 
 
 def test_every_command_is_among_what_is_proved() -> None:

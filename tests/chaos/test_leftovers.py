@@ -7,7 +7,6 @@ something has stayed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,9 @@ import pytest
 from storage.objects.s3 import S3Store
 from storage.sql.catalogue import SqlCatalogue
 from tests.chaos.victim import Death
-from tests.fakes.region import RegionDouble
 from tests.prove import leftovers
 from tests.prove.audit import audit, orphans
-from tests.prove.bench import TENANT, Bench, Known
+from tests.prove.bench import TENANT, Bench, Known, bench_at
 from tests.prove.commands import SCENARIOS
 from tests.prove.matrix import Matrix
 from tests.prove.promises import broken
@@ -29,18 +27,10 @@ LONG_DUE = leftovers.OVERDUE_SECONDS + 2 * MINUTE
 
 
 @pytest.fixture
-def matrix(tmp_path: Path) -> Iterator[Matrix]:
-    with RegionDouble(fenced=True) as region:
-        made = Matrix(Bench(tmp_path, region, {}))
-        yield made
-        made.bench.close()
-
-
-@pytest.fixture
-def service(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> str:
+def service(untouched: Matrix, monkeypatch: pytest.MonkeyPatch) -> str:
     """One whose commands have ended well, and whose directory is noted; nobody is waited for."""
     monkeypatch.setattr(leftovers, "PATIENCE", 0.0)
-    name, bench = matrix.ready("verify"), matrix.bench
+    name, bench = untouched.ready("verify"), untouched.bench
     bench.notes[name]["path"] = bench.home / "data" / "apps" / name
     return name
 
@@ -67,9 +57,9 @@ def audited(bench: Bench, service: str) -> list[str]:
     return audit(bench, bench.asked(service), [service], [])
 
 
-def test_garbage_that_nobody_has_removed_long_after_it_was_due_is_noticed(matrix: Matrix, service: str) -> None:
+def test_garbage_that_nobody_has_removed_long_after_it_was_due_is_noticed(untouched: Matrix, service: str) -> None:
     """I17: a row is an excuse for a while, and not for good."""
-    bench = matrix.bench
+    bench = untouched.bench
     bench.system.store.put(f"{LEFT}/0", [b"left over"])
     known(bench, f"{LEFT}/", due=LONG_DUE, is_prefix=True)
     row, left = audited(bench, service)
@@ -78,17 +68,17 @@ def test_garbage_that_nobody_has_removed_long_after_it_was_due_is_noticed(matrix
 
 
 @pytest.mark.parametrize("due", [-MINUTE, 1.0])
-def test_garbage_that_is_not_due_yet_or_only_just_is_no_violation(matrix: Matrix, service: str, due: float) -> None:
+def test_garbage_that_is_not_due_yet_or_only_just_is_no_violation(untouched: Matrix, service: str, due: float) -> None:
     """It rests for as long as somebody may write or read it, and nodes look once in a while."""
-    bench = matrix.bench
+    bench = untouched.bench
     bench.system.store.put(f"{LEFT}/0", [b"left over"])
     known(bench, f"{LEFT}/", due=due, is_prefix=True)
     assert audited(bench, service) == []
 
 
-def test_a_row_about_one_object_excuses_no_other_whose_key_begins_like_it(matrix: Matrix, service: str) -> None:
+def test_a_row_about_one_object_excuses_no_other_whose_key_begins_like_it(untouched: Matrix, service: str) -> None:
     """I14: pack 10 is not beneath pack 1."""
-    bench = matrix.bench
+    bench = untouched.bench
     for number in ("1", "10"):
         bench.system.store.put(f"{LEFT}/{number}", [b"left over"])
     known(bench, f"{LEFT}/1", due=1.0)
@@ -96,11 +86,11 @@ def test_a_row_about_one_object_excuses_no_other_whose_key_begins_like_it(matrix
 
 
 def test_the_audit_waits_for_the_nodes_to_remove_what_is_overdue(
-    matrix: Matrix, service: str, monkeypatch: pytest.MonkeyPatch
+    untouched: Matrix, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that was frozen or without its store comes to it later, which is no violation."""
     monkeypatch.setattr(leftovers, "PATIENCE", 10 * MINUTE)
-    bench = matrix.bench
+    bench = untouched.bench
     bench.system.store.put(f"{LEFT}/0", [b"left over"])
     known(bench, f"{LEFT}/", due=LONG_DUE, is_prefix=True)
     looks, look = list[int](), bench.garbage
@@ -117,10 +107,10 @@ def test_the_audit_waits_for_the_nodes_to_remove_what_is_overdue(
 
 
 def test_nodes_that_collect_nothing_are_noticed_by_the_promises_and_by_the_audit(
-    matrix: Matrix, service: str, monkeypatch: pytest.MonkeyPatch
+    untouched: Matrix, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I17: everything else goes well with them, and every object that is left is known as garbage."""
-    other, bench = matrix.ready("delete"), matrix.bench
+    other, bench = untouched.ready("delete"), untouched.bench
     wanted = SCENARIOS["delete"].act(bench, other)
     with monkeypatch.context() as planted:
         planted.setattr(SqlCatalogue, "garbage", nothing_is_due)
@@ -134,9 +124,9 @@ def test_nodes_that_collect_nothing_are_noticed_by_the_promises_and_by_the_audit
     assert {key_of(line) for line in seen} == {key_of(line) for line in found}
 
 
-def test_garbage_that_has_rested_for_late_writes_may_be_due_at_the_end_of_a_case(matrix: Matrix) -> None:
+def test_garbage_that_has_rested_for_late_writes_may_be_due_at_the_end_of_a_case(untouched: Matrix) -> None:
     """What a frozen node has left comes due a quarter of an hour later, at any moment of another case."""
-    bench = matrix.bench
+    bench = untouched.bench
     known(bench, f"{LEFT}/", due=1.0, rested=15 * MINUTE, is_prefix=True)
     assert leftovers.uncollected(bench) == []
     known(bench, f"{LEFT}/1", due=1.0)
@@ -145,10 +135,10 @@ def test_garbage_that_has_rested_for_late_writes_may_be_due_at_the_end_of_a_case
 
 
 def test_what_is_left_staged_or_beside_services_in_the_apps_root_of_a_node_is_noticed(
-    matrix: Matrix, tmp_path: Path, service: str
+    untouched: Matrix, tmp_path: Path, service: str
 ) -> None:
     """I17: nodes that are programs have each an apps root of their own, and nobody else's directories lie there."""
-    bench = matrix.bench
+    bench = untouched.bench
     apps, ended = tmp_path / "another-node" / "apps", bench.asked(service)[0].partition("/")[2]
     bench.notes["elsewhere"] = {"path": apps / "elsewhere", "trees": set()}
     (apps / "elsewhere").mkdir(parents=True)
@@ -164,15 +154,13 @@ def test_an_upload_that_has_been_open_for_long_or_that_no_sweep_finds_is_noticed
     tmp_path: Path, store_url: str
 ) -> None:
     """I17: of a dead process one may be left until its time is over. moto says of each that it began in 2010."""
-    with RegionDouble(fenced=True) as region:
-        bench = Bench(tmp_path, region, {"BACKSTAY_STORE_URL": store_url})
+    with bench_at(tmp_path, BACKSTAY_STORE_URL=store_url) as bench:
         store = bench.system.store
         assert isinstance(store, S3Store)
         assert leftovers.uploads(bench) == []
         for key in ("p/tenants/known", "elsewhere"):
             store._client().create_multipart_upload(Bucket=store._place.bucket, Key=key)
         said = sorted(line.partition(" since ")[0] for line in audit(bench, [], [], []))
-        bench.close()
     assert [line for line in said if "upload" in line] == [
         "the sweep does not give up the upload of elsewhere",
         "the upload of elsewhere has been open",
@@ -185,13 +173,10 @@ def test_an_upload_that_a_dead_process_has_just_left_is_given_up_by_the_sweep_an
     tmp_path: Path, store_url: str
 ) -> None:
     """I17, on Ceph."""
-    with RegionDouble(fenced=True) as region:
-        bench = Bench(tmp_path, region, {"BACKSTAY_STORE_URL": store_url})
+    with bench_at(tmp_path, BACKSTAY_STORE_URL=store_url) as bench:
         store = bench.system.store
         assert isinstance(store, S3Store)
         client, where = store._client(), {"Bucket": store._place.bucket}
         begun = client.create_multipart_upload(**where, Key="p/tenants/known")["UploadId"]
         client.upload_part(**where, Key="p/tenants/known", UploadId=begun, PartNumber=1, Body=b"left")
-        found = leftovers.uploads(bench)
-        bench.close()
-    assert found == []
+        assert leftovers.uploads(bench) == []

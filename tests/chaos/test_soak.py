@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from domain.errors import BrokerUnavailable
-from tests.fakes.region import RegionDouble
 from tests.prove import soak
 from tests.prove.audit import agreement, audit, ends
 from tests.prove.bench import Bench
@@ -26,17 +24,9 @@ from tests.waiting import eventually
 NOBODYS = "00000000-0000-7000-8000-000000000000"
 
 
-@pytest.fixture
-def matrix(tmp_path: Path) -> Iterator[Matrix]:
-    with RegionDouble(fenced=True) as region:
-        made = Matrix(Bench(tmp_path, region, {}))
-        yield made
-        made.bench.close()
-
-
-def test_a_restore_that_is_said_to_have_succeeded_and_has_changed_nothing_is_noticed(matrix: Matrix) -> None:
+def test_a_restore_that_is_said_to_have_succeeded_and_has_changed_nothing_is_noticed(untouched: Matrix) -> None:
     """I15: both trees are the service's; only the one that was restored last may be live."""
-    service, bench = matrix.ready("restore"), matrix.bench
+    service, bench = untouched.ready("restore"), untouched.bench
     note, snapshot = bench.notes[service], bench.found(service, "first").op_id
     SCENARIOS["restore"].act(bench, service)
     other = (note["trees"] - {note["first"]}).pop()
@@ -51,9 +41,9 @@ def test_a_restore_that_is_said_to_have_succeeded_and_has_changed_nothing_is_not
     ]
 
 
-def test_an_upgrade_that_is_said_to_have_succeeded_and_left_the_old_version_is_noticed(matrix: Matrix) -> None:
+def test_an_upgrade_that_is_said_to_have_succeeded_and_left_the_old_version_is_noticed(untouched: Matrix) -> None:
     """I19: console and region may agree, and both be wrong."""
-    service, bench = matrix.ready("rollback"), matrix.bench
+    service, bench = untouched.ready("rollback"), untouched.bench
     assert agreement(bench, [service]) == []
     bench.asked(service).remove(f"{service}/before")
     assert agreement(bench, [service]) == [f"{service} is at v2, and what has succeeded led to v1"]
@@ -67,10 +57,10 @@ def test_an_upgrade_that_is_said_to_have_succeeded_and_left_the_old_version_is_n
     ],
 )
 def test_an_upgrade_that_has_brought_its_label_and_nothing_else_is_noticed(
-    matrix: Matrix, bug: str, said: set[str]
+    untouched: Matrix, bug: str, said: set[str]
 ) -> None:
     """I19: whether it calls itself complete or not, when nothing has refused anything."""
-    service, bench = matrix.ready("upgrade"), matrix.bench
+    service, bench = untouched.ready("upgrade"), untouched.bench
     SCENARIOS["upgrade"].act(bench, service)
     with planted(bug):  # of the node, which is forked
         assert bench.run([f"{service}/proof"]).exit_code == 0
@@ -80,9 +70,9 @@ def test_an_upgrade_that_has_brought_its_label_and_nothing_else_is_noticed(
     assert not [line for line in noticed if line.startswith("region and console")]
 
 
-def test_a_command_that_fails_for_another_reason_than_the_known_ones_is_noticed(matrix: Matrix) -> None:
+def test_a_command_that_fails_for_another_reason_than_the_known_ones_is_noticed(untouched: Matrix) -> None:
     """Whoever takes any FAILED for an end would not see that nothing works any more."""
-    service, bench = matrix.ready("retention"), matrix.bench
+    service, bench = untouched.ready("retention"), untouched.bench
     asked = [bench.ask(service, kind, {"snapshot_id": NOBODYS}) for kind in ("verify-snapshot", "pin-snapshot")]
     assert bench.run(asked).exit_code == 0
     (said,) = ends(bench, asked)
@@ -160,7 +150,7 @@ def _ended(node: Node) -> None:
 
 
 def test_a_message_whose_repeat_was_not_confirmed_was_accepted_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I1: what was confirmed once is looked for in the end."""
     monkeypatch.setattr(soak, "REPEATED", 1.0)
@@ -171,13 +161,10 @@ def test_a_message_whose_repeat_was_not_confirmed_was_accepted_all_the_same(
         if len(published) > 1:
             raise BrokerUnavailable("it is away")
 
-    with RegionDouble(fenced=True) as region:
-        bench = Bench(tmp_path, region, {})
-        made = soak.Soak(bench, Servers(), 1)
-        monkeypatch.setattr(made, "_wish", lambda: ("soak-0", "create-snapshot", {}))
-        monkeypatch.setattr(bench.publisher, "command", publish)
-        made._load()
-        made._load()
-        bench.close()
+    made = soak.Soak(bench, Servers(), 1)
+    monkeypatch.setattr(made, "_wish", lambda: ("soak-0", "create-snapshot", {}))
+    monkeypatch.setattr(bench.publisher, "command", publish)
+    made._load()
+    made._load()
     assert published == ["soak-0/0", "soak-0/0", "soak-0/1"]
     assert made.messages == bench.asked("soak-0") == ["soak-0/0"]

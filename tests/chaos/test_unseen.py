@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from domain.operation import Operation, State
 from tests.chaos.victim import Death
-from tests.fakes.region import RegionDouble
 from tests.prove import unseen
 from tests.prove.bench import Bench
 from tests.prove.unseen import Left, Unseen
 
 DEATH = Death("archive.after-publish", 1)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with RegionDouble(fenced=True) as region:
-        made = Bench(tmp_path, region, {})
-        yield made
-        made.close()
 
 
 def test_what_a_process_had_in_hand_that_died_unseen_is_taken_over_when_its_lease_is_over(bench: Bench) -> None:

@@ -15,17 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any, get_args
 
-import typer
-
 import handlers
+from tests.command_line import all_commands
 from tests.documentation.licences import licences_page
 from tests.documentation.mentions import ROOT
 from workers.cli.answers import ANSWERS
 from workers.cli.answers.work import Failure
-from workers.cli.app import build
 from workers.cli.examples import EXAMPLES
 from workers.cli.schema import schema_of
-from workers.cli.tree import BRANCHES
 from workers.config import Settings, default_values
 
 FOLDER = ROOT / "docs" / "reference"
@@ -38,17 +35,6 @@ def cell(text: object) -> str:
 
 
 # ---------------------------------------------------------------- commands
-def all_commands() -> Iterator[tuple[str, Any]]:
-    """(path, command) of every command that is not hidden, in the order of the help."""
-    root: Any = typer.main.get_command(build())
-    for name in root.list_commands(None):
-        found = root.get_command(None, name)
-        if BRANCHES[name].group:
-            yield from ((f"{name} {below}", found.get_command(None, below)) for below in found.list_commands(None))
-        else:
-            yield name, found
-
-
 def commands_page() -> str:
     """Every command: what it does, its arguments and options, what it prints, examples."""
     parts = [

@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -260,4 +261,13 @@ class Bench:
         yield from files(self.home)
 
 
-__all__ = ["PATIENCE", "SECRET", "SOURCE", "TENANT", "Bench", "Known"]
+@contextmanager
+def bench_at(home: Path, **environment: str) -> Iterator[Bench]:
+    """One beside a region of its own, with fences; the embedded stack, but for what `environment` says."""
+    with RegionDouble(fenced=True) as region:
+        made = Bench(home, region, environment)
+        yield made
+        made.close()
+
+
+__all__ = ["PATIENCE", "SECRET", "SOURCE", "TENANT", "Bench", "Known", "bench_at"]

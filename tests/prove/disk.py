@@ -19,13 +19,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL
 
 from domain.errors import BackstayError
-from domain.operation import TERMINAL
+from domain.operation import TERMINAL, State
 from tests.chaos.victim import Death, deaths, kill, run_node
 from tests.chaos.world import SOURCE, World, check, live_tree_is_whole, prepare, publish_the_run, settings_of
 from tests.prove.cases import told
@@ -154,7 +154,8 @@ def injected(world: World, what: str, call: str, number: int, home: Path, found:
     """
     name = f"{what} at {call} {number}"
     copy, said, ended = _traced(world, home, "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={number}")
-    found.bad += [f"{name}: {sentence}" for sentence in _afterwards(copy, settings_of(copy.home), home)]
+    may_lack = ("restore",) if "ENOSPC" in what else ()
+    found.bad += [f"{name}: {sentence}" for sentence in _afterwards(copy, settings_of(copy.home), home, may_lack)]
     # Of a process that is killed by it strace writes no call, only the end.
     killed = what == "signal=SIGKILL" and ended == -signal.SIGKILL and "killed" in said
     if killed or "(INJECTED)" in said:
@@ -185,8 +186,9 @@ def _traced(world: World, home: Path, *options: str) -> tuple[World, str, int]:
     return copy, log.read_text(errors="replace"), process.returncode
 
 
-def _afterwards(copy: World, settings: Settings, home: Path) -> list[str]:
-    """What is lost shows as a refusal of the archive's, too."""
+def _afterwards(copy: World, settings: Settings, home: Path, may_lack: tuple[str, ...] = ()) -> list[str]:
+    """What is lost shows as a refusal of the archive's, too. A disk that is full while a restore is staged ends it, so
+    those of `may_lack` may have ended for want of room, having changed nothing."""
     system: System | None = None
     try:
         live_tree_is_whole(copy)
@@ -194,13 +196,19 @@ def _afterwards(copy: World, settings: Settings, home: Path) -> list[str]:
         if end.exit_code:
             return [f"nobody finished ({end.exit_code}): {waiting(copy, settings)}"]
         system = System(settings)
-        check(copy, system)
+        lacked = [one for one in may_lack if _ended_for_want_of_room(system, one)]
+        check(replace(copy, no_room=tuple(lacked)), system)
     except (AssertionError, BackstayError, OSError) as error:
         return [told(error)]
     finally:
         if system is not None:
             system.close()
     return []
+
+
+def _ended_for_want_of_room(system: System, message: str) -> bool:
+    found = system.database.find_by_message(SOURCE, message)
+    return found is not None and found.state is State.FAILED and found.error_code == "no-room"
 
 
 def waiting(copy: World, settings: Settings) -> list[str]:

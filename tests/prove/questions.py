@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
-from tests.acceptance.test_tenants import _leaves
+from tests.command_line import all_commands
 from tests.integration.test_web_tenants import OPEN, ROUTES
 from tests.prove.answers import Answers
-from workers.cli.app import build
 
 #: Path -> what has to be said besides.
 QUERIES = {
@@ -94,8 +91,7 @@ def ask_routes(answers: Answers, names: dict[str, str], bad: dict[str, Any]) -> 
 
 def commands() -> dict[str, bool]:
     """Every command of the command line, and whether something has to be named."""
-    leaves = _leaves(typer.main.get_command(build()))
-    return {" ".join(path): any(one.required for one in command.params) for path, command in leaves}
+    return {path: any(one.required for one in command.params) for path, command in all_commands()}
 
 
 def ask_commands(answers: Answers, names: dict[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from domain.errors import LeaseLost, SourceUnavailable
 from domain.service import Service
 from domain.source import HookSettings
+from storage.flock import taken
 from storage.sources import hooks as hooks_module
 from storage.sources import program
 from storage.sources.guard import guarded
@@ -71,11 +71,7 @@ def hooks(locks: Path, *words: str, before: tuple[str, ...] = (), seconds: float
 def is_held(locks: Path, service: Service = WEB) -> bool:
     """Whether the next hook of the service would wait."""
     with (locks / "hooks" / f"{service.service_id}.lock").open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not taken(file.fileno(), 0.0)
 
 
 class Held:

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 import workers.cli
+from tests.command_line import all_commands
 from workers.cli.answers import ANSWERS
 from workers.cli.app import build
 from workers.cli.completion import candidates
@@ -33,18 +33,6 @@ HEAVY = ("domain.contracts", "workers.bootstrap",
          "numpy", "boto3", "structlog", "alembic", "uvicorn", "starlette", "cryptography")  # fmt: skip
 
 
-def commands() -> Iterator[tuple[str, Any]]:
-    """(path, command) of every command that is not hidden."""
-    root: Any = typer.main.get_command(build())
-    for name in root.list_commands(None):
-        found = root.get_command(None, name)
-        if not BRANCHES[name].group:
-            yield name, found
-            continue
-        for below in found.list_commands(None):
-            yield f"{name} {below}", found.get_command(None, below)
-
-
 def test_every_file_with_commands_is_in_the_table() -> None:
     folder = Path(workers.cli.__file__).parent
     named = {module for branch in BRANCHES.values() for module in branch.modules}
@@ -57,7 +45,7 @@ def test_every_file_with_commands_is_in_the_table() -> None:
 
 
 def test_every_command_has_examples_and_every_example_belongs_to_one() -> None:
-    assert {path for path, _ in commands()} == EXAMPLES.keys()
+    assert {path for path, _ in all_commands()} == EXAMPLES.keys()
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
@@ -83,12 +71,12 @@ def parse(line: str) -> None:
 
 
 def test_every_command_has_json() -> None:
-    lacking = [path for path, command in commands() if not any("--json" in param.opts for param in command.params)]
+    lacking = [path for path, command in all_commands() if not any("--json" in param.opts for param in command.params)]
     assert lacking == []
 
 
 def test_every_document_is_declared_and_every_field_of_it_has_a_schema() -> None:
-    assert {path for path, _ in commands()} == ANSWERS.keys()
+    assert {path for path, _ in all_commands()} == ANSWERS.keys()
     answer = CliRunner().invoke(build(), ["schema", "--json"])
     schemas = json.loads(answer.stdout)["schemas"]
     assert schemas.keys() == ANSWERS.keys()
