@@ -21,7 +21,7 @@ from domain.service import Service
 from domain.snapshot import Label
 from storage.sql import open_database
 from storage.sql.migrate import __file__ as migrate_file
-from storage.sql.outbox import LONGEST_HOLD_MS, _fresh, _over
+from storage.sql.outbox import FRESH, LONGEST_HOLD_MS, OVER, OVER_BEFORE
 from storage.sql.ready import LANES, READY, READY_CANCELS
 from storage.sql.sealed import Vault
 from storage.sql.tables import SCHEMA_REVISION, metadata, operation, outbox, service_fence
@@ -259,9 +259,10 @@ def test_what_is_to_be_told_is_looked_for_among_what_was_not_told(connection: Co
         ],
     )  # fmt: skip
     connection.execute(text("ANALYZE"))
-    fresh, over = _fresh(5, LONGEST_HOLD_MS, 100), _over(5, LONGEST_HOLD_MS, 50, before)
+    asked = {"now": 5, "longest": LONGEST_HOLD_MS, "most": 100}
+    fresh, over = FRESH.params(asked), (OVER if before is None else OVER_BEFORE.params(before=before)).params(asked)
     assert len(connection.execute(fresh).all()) == 100
-    assert len(connection.execute(over).all()) == 50
+    assert len(connection.execute(over).all()) == 100
     for plan in (_plan(connection, fresh), _plan(connection, over)):
         assert "outbox_waiting" in plan
         assert not re.search(r"Seq Scan on outbox|SCAN (outbox|first)$|outbox_pkey", plan, re.MULTILINE), plan

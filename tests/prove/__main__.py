@@ -32,7 +32,7 @@ PAGE = Path("docs/reliability.md")
 #: How much longer than the others a proof is given: the one is always busy and needs thousands of seeds, each of the
 #: stacks has a thousand points, and some thirty kinds of fault take ten seconds each.
 SHARES = (
-    {"simulation": 6.0, "secrets": 2.0}
+    {"simulation": 7.0, "secrets": 2.0}
     | dict.fromkeys(STACKS, 3.0)
     | dict.fromkeys(("faults-redis", "faults-rabbit"), 1.5)
 )
