@@ -12,6 +12,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -33,6 +34,8 @@ from storage.sql.transactions import Transactions
 
 #: Milliseconds; for longer than that no event is held.
 LONGEST_HOLD_MS = 300_000
+
+_NOW = bindparam("now", type_=BigInteger)
 
 
 def tell(connection: Connection, event: Event, now: int) -> None:
@@ -123,7 +126,7 @@ class SqlOutbox:
 
 def _waits(rows: FromClause) -> tuple[ColumnElement[bool], ...]:
     """Unsent, and held by nobody. A hold that is longer than any was made before the clock went back."""
-    return rows.c.sent_at.is_(None), ~rows.c.held_until.between(bindparam("now") + 1, bindparam("longest"))
+    return rows.c.sent_at.is_(None), ~rows.c.held_until.between(_NOW + 1, bindparam("longest"))
 
 
 def _may_be_taken() -> Select[Any]:
@@ -133,7 +136,7 @@ def _may_be_taken() -> Select[Any]:
     return (
         select(outbox.c.seq)
         .where(*_waits(outbox), ~exists().where(*behind, *_waits(first)))
-        .limit(bindparam("most"))
+        .limit(bindparam("most", type_=BigInteger))
         .with_for_update(skip_locked=True)
     )
 
@@ -142,7 +145,7 @@ def _over() -> Select[Any]:
     """What was taken and not told, and whose hold is over: whichever has been so for the longest time first, so that
     each has its turn; by `seq` those that nobody takes would always come before the others."""
     held = outbox.c.held_until
-    return _may_be_taken().where(held > 0).order_by(case((held > bindparam("now"), 0), else_=held), outbox.c.seq)
+    return _may_be_taken().where(held > 0).order_by(case((held > _NOW, 0), else_=held), outbox.c.seq)
 
 
 #: What no relay has taken yet, oldest first: the index of what waits, in its order. At :now, in UTC milliseconds, at
