@@ -287,8 +287,8 @@ def figures(course: Course) -> dict[str, Any]:
         "services": [task.service_id for task in course.tasks],
         "actions": {task.service_id: task.effect.name.lower() for task in course.tasks},
         "snapshots": {task.service_id: task.protect for task in course.tasks if task.protect},
-        "changes": sum(len(task.plan.changes) for task in course.tasks),
-        "kept": sum(len(task.plan.kept) for task in course.tasks),
+        "changes": sum(len(task.plan.differing()) for task in course.tasks),
+        "kept": sum(len(task.plan.staying()) for task in course.tasks),
         "old_version": _one({task.old_version for task in course.tasks}),
         "new_version": _one({task.new_version for task in course.tasks}),
     }

@@ -17,7 +17,7 @@ class Verb(StrEnum):
     ADD = "add"
     UPDATE = "update"
     DELETE = "delete"
-    KEEP = "keep"  # differs from the target and stays, because the rules or the user say so
+    KEEP = "keep"  # stays, because the rules or the user say so; among changes: the region is told so
 
 
 class Effect(IntEnum):
@@ -65,9 +65,17 @@ class ServicePlan:
     service_id: str
     before: dict[str, Any] = field(repr=False)  # Configuration documents
     after: dict[str, Any] = field(repr=False)
-    changes: tuple[ItemChange, ...] = ()  # add, update and delete, ordered by kind
+    changes: tuple[ItemChange, ...] = ()  # what the region is told, ordered by kind
     kept: tuple[ItemChange, ...] = ()
     notes: tuple[str, ...] = ()  # what people should know: drift, what is not reverted, what is not installed
+
+    def differing(self) -> list[ItemChange]:
+        """What will be another than it is."""
+        return [change for change in self.changes if change.verb is not Verb.KEEP]
+
+    def staying(self) -> list[ItemChange]:
+        """What stays as it is, with its reason, whether the region is told so or not."""
+        return [*self.kept, *(change for change in self.changes if change.verb is Verb.KEEP)]
 
     def document(self) -> dict[str, Any]:
         """The JSON form that the journal keeps."""

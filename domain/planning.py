@@ -6,6 +6,7 @@ no other, except for scaling, which belongs to the user.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from domain.changeset import Effect, ItemChange, ServicePlan, Verb
 from domain.configuration import Configuration
 from domain.differing import add, delete, keep, same, update
 from domain.kind import Facts
-from domain.kinds import KINDS
+from domain.kinds import KINDS, SHARED_NAMES
 
 #: Kinds that no way back touches.
 KEPT = frozenset({"resources"})
@@ -25,13 +26,13 @@ def plan_upgrade(service_id: str, installed: Configuration, target: Configuratio
     found: list[ItemChange] = []
     for name, kind in KINDS.items():
         found += kind.diff(installed.of(name), target.of(name), own)
-    changes = tuple(_once(change for change in found if change.verb is not Verb.KEEP))
+    changes = _arranged(_once(change for change in found if change.verb is not Verb.KEEP), installed, own)
     after = replace(installed.changed(changes), origin={**installed.origin, **target.origin})
     return ServicePlan(
         service_id,
         installed.document(),
         after.document(),
-        changes,
+        tuple(changes),
         tuple(change for change in found if change.verb is Verb.KEEP),
     )
 
@@ -53,6 +54,7 @@ def plan_exact(service_id: str, current: Configuration, wanted: Configuration, f
                 for c in found
                 if c.verb is Verb.DELETE
             ]
+    changes = _arranged(_freed_first(changes), current, facts)
     after = replace(current.changed(changes), origin=dict(wanted.origin), rest=dict(wanted.rest))
     # Rows that did not change take the snapshot's identity columns, which other tables refer to.
     items = {
@@ -86,13 +88,28 @@ def _differences(name: str, current: Configuration, wanted: Configuration) -> li
     return [*gone, *other, *fresh]
 
 
+def _freed_first(changes: Iterable[ItemChange]) -> list[ItemChange]:
+    """As they are, but what goes before what comes among all kinds that share their names."""
+    order = list(KINDS)
+    return sorted(changes, key=lambda c: (order.index(SHARED_NAMES.get(c.kind, c.kind)), c.verb is not Verb.DELETE))
+
+
+def _arranged(changes: Iterable[ItemChange], present: Configuration, facts: Facts) -> list[ItemChange]:
+    """As each kind wants its own told."""
+    found: list[ItemChange] = []
+    for name, group in itertools.groupby(changes, key=lambda change: change.kind):
+        some, arrange = list(group), KINDS[name].arrange
+        found += arrange(some, present.of(name), facts) if arrange else some
+    return found
+
+
 def _once(changes: Iterable[ItemChange]) -> list[ItemChange]:
     """Each item once: a name that two lists of a template have is added by the first."""
     seen: set[tuple[str, str]] = set()
     kept = []
     for change in changes:
-        space = "env" if change.kind == "connect_info" else change.kind
-        if (space, change.key) not in seen:
-            seen.add((space, change.key))
+        name = SHARED_NAMES.get(change.kind, change.kind), change.key
+        if name not in seen:
+            seen.add(name)
             kept.append(change)
     return kept

@@ -74,7 +74,8 @@ def remove_env(row: Row) -> Call:
 
 def restore_envs(scope: str, rows: Iterable[Row]) -> Call:
     """Replace one scope."""
-    return _restore("envs", "envs", {"scope": scope, "envs": [_env(row) for row in rows if row.get("scope") == scope]})
+    envs = [row for row in map(_env, rows) if row["scope"] == scope]
+    return _restore("envs", "envs", {"scope": scope, "envs": envs})
 
 
 # ---------------------------------------------------------------- ports

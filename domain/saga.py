@@ -17,7 +17,7 @@ from domain.context import Context
 from domain.course import Course, Task
 from domain.dialogue import Dialogue, Said
 from domain.errors import Refused, RegionUnavailable, Stopped
-from domain.kinds import KINDS
+from domain.kinds import KINDS, SHARED_NAMES
 from domain.operation import Step, StepState
 from domain.outcome import Item
 from domain.region import Call, Place
@@ -47,6 +47,8 @@ class Saga:
             for step in self.journal.steps()
             if step.state is StepState.INTENT and not step.request.get("idle")
         }
+        #: Services of which something was removed under the present fence.
+        self._removed: set[str] = set()
         self.given_up = {step.request["service"] for step in self.journal.steps() if step.kind.startswith("give-up:")}
 
     # ------------------------------------------------------------ items
@@ -88,13 +90,13 @@ class Saga:
         place = self.course.task(step.request["service"]).place
         call = Call.load(step.request["call"])
         inherited = step.ordinal in self.inherited
-        anew = self._is_made_anew(step)
-        if anew:
-            self.dialogue.raise_fence([place])
+        kept = step.request["verb"] == Verb.KEEP
+        anew = kept or (call.method == "POST" and self._was_removed(step))
+        self._removals_land_first(place, call)
         said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
         self._let_it_land(place, call, said)
         verdict = said.answer.verdict
-        if verdict is Verdict.APPLIED:
+        if verdict is Verdict.APPLIED or (kept and verdict is Verdict.EXISTS):
             self._conclude(step, StepState.DONE, said)
         elif not anew and (verdict is Verdict.EXISTS or (verdict is Verdict.LEFT_OUT and not self.course.strict)):
             self.context.count("region_ignored", region=place.region, call=call.name, why=verdict.value)
@@ -104,6 +106,14 @@ class Saga:
         else:  # also of what was just removed: left as it is now, it would be gone
             raise self.refuse(step, said)
 
+    def _removals_land_first(self, place: Place, call: Call) -> None:
+        """A removal that the network repeats must not land after what takes its place."""
+        if call.method == "DELETE":
+            self._removed.add(place.service_id)
+        elif place.service_id in self._removed:
+            self.dialogue.raise_fence([place])
+            self._removed.discard(place.service_id)
+
     def _let_it_land(self, place: Place, call: Call, said: Said, *, sent_before: bool = False) -> None:
         """A removal whose reply was lost must not land after what takes its place. Where no fence holds it off it is
         waited for before it counts as done, and not in the end: whoever takes over sends it, and waits, again."""
@@ -111,11 +121,11 @@ class Saga:
         if landing and said.answer.verdict is Verdict.APPLIED and self.dialogue.settle([place], unsettled=True):
             said.unknown = False
 
-    def _is_made_anew(self, step: Step) -> bool:
-        """Whether its item was removed by the call before: a repeated removal must not land last."""
-        before = self.journal.now(step.ordinal - 1).request if step.ordinal else {}
-        same = all(before.get(name) == step.request[name] for name in ("service", "change"))
-        return same and Call.load(before["call"]).method == "DELETE"
+    def _was_removed(self, step: Step) -> bool:
+        """Whether an earlier call removed what had the name of this step's item."""
+        name = _name(step)
+        earlier = (other for other in self.journal.steps("call") if other.ordinal < step.ordinal)
+        return any(_name(other) == name and Call.load(other.request["call"]).method == "DELETE" for other in earlier)
 
     def _conclude(self, step: Step, state: StepState, said: Said) -> None:
         """Write the reply down, and the next intent with it when it concerns the same service."""
@@ -247,6 +257,12 @@ class Saga:
     def unsettled(self) -> bool:
         """Whether a call without a known outcome may still be under way."""
         return bool(self.inherited) or any(step.reply.get("unknown") for step in self.journal.steps())
+
+
+def _name(step: Step) -> tuple[str, str, str]:
+    """Service, sort and key of the item that a call is about: only one item can have them."""
+    kind, _, key = step.request["item"].partition("/")
+    return step.request["service"], SHARED_NAMES.get(kind, kind), key
 
 
 def _item(about: Step, answered: Step, code: str) -> Item:

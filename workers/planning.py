@@ -103,9 +103,9 @@ def _task_document(system: System, task: Task) -> dict[str, Any]:
                 "after": masked(change.after or {}),
                 "note": change.note,
             }
-            for change in task.plan.changes
+            for change in task.plan.differing()
         ],
-        "kept": [{"kind": c.kind, "key": c.key, "note": c.note} for c in task.plan.kept],
+        "kept": [{"kind": c.kind, "key": c.key, "note": c.note} for c in task.plan.staying()],
         "drift": [
             {"kind": change.kind, "key": change.key, "verb": change.verb.value}
             for change in drifted(system, task.service_id, task.before())

@@ -39,3 +39,7 @@ KINDS: dict[str, Kind] = {
         plugin,
     )
 }
+
+#: Kinds that share their names with an earlier one: of both only one item can have a name, in the console and in the
+#: region.
+SHARED_NAMES = {"connect_info": "env", "config_file": "volume"}

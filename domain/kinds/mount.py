@@ -11,6 +11,8 @@ from domain.kind import Facts, Kind
 from domain.region import Call, Place
 from domain.region_calls import add_mount, remove_mount, restore_mounts
 
+_SAID_AGAIN = "stays; said again, because older regions remove all mounts of a name"
+
 
 def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
     """By provider and volume name; what the provider does not have is left out, with a note."""
@@ -40,6 +42,20 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
     return changes
 
 
+def arrange(changes: Sequence[ItemChange], present: Items, facts: Facts) -> list[ItemChange]:
+    """What goes before what comes, and then once more whatever stays and has the name of something that goes: older
+    regions remove by name alone."""
+    gone = [delete("mount", c.key, c.before, c.note) for c in changes if c.before is not None]
+    come = [add("mount", c.key, c.after, c.note) for c in changes if c.after is not None]
+    names, touched = {change.before["mnt_name"] for change in gone if change.before}, {c.key for c in changes}
+    stay = [
+        keep("mount", key, row | _provided(facts, str(row["dep_service_id"]), row["mnt_name"]), _SAID_AGAIN)
+        for key, row in present.items()
+        if row["mnt_name"] in names and key not in touched
+    ]
+    return [*gone, *come, *stay]
+
+
 def _provided(facts: Facts, provider: str, name: str) -> dict[str, str]:
     """The type of the provider's volume, which the region wants to know, and a config file's content."""
     known = facts.providers.get(provider)
@@ -51,10 +67,12 @@ def _provided(facts: Facts, provider: str, name: str) -> dict[str, str]:
 
 
 def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
-    """One call for each mount."""
+    """One call for each mount; one that stays is said again."""
     if change.verb is Verb.DELETE:
         return (remove_mount(change.before or {}),)
-    added = add_mount(change.after or {})
+    added = add_mount(change.after or change.before or {})
+    if change.verb is Verb.KEEP:
+        return (added,)
     if change.verb is Verb.ADD or not change.before:
         return (added,)
     return (remove_mount(change.before), added)
@@ -75,5 +93,5 @@ def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) 
 
 kind = Kind(
     rank=90, compared=("mnt_dir",), diff=diff, effect=lambda change: Effect.UPDATE, calls=calls, undo=undo,
-    restore=restore, dependent=True,
+    restore=restore, dependent=True, arrange=arrange,
 )  # fmt: skip

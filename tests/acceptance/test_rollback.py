@@ -346,3 +346,78 @@ def test_what_is_made_anew_has_a_higher_fence_than_its_removal(stage: Stage, nam
     assert anew, calls
     assert all(int(removed["fence"]) < int(made["fence"]) for removed, made in anew), anew
     stage.agree(names, names.web)
+
+
+@pytest.mark.parametrize(("first", "then"), [("inner", "outer"), ("outer", "inner")])
+def test_a_variable_that_has_moved_to_another_scope_moves_back(
+    stage: Stage, names: Names, first: str, then: str
+) -> None:
+    """A variable exists once in a service, in whatever scope: made before it is removed it would be found to be there
+    already, and then be gone. I10: its removal, repeated by the network, must not land last."""
+    stage.install(names, web={"service_env_vars": [env("MODE", "prod", scope=first)]}, services="web")
+    taken = stage.platform.snapshot(names.web, include=["configuration"])
+    before = stage.configuration(names.web)
+    stage.install(names, web={"service_env_vars": [env("MODE", "test", scope=then)]}, services="web")
+    seen = len(stage.region.log())
+    done = stage.platform.run("restore-snapshot", {"snapshot_id": taken.snapshot_id}, service=names.web)
+    assert done.state is State.SUCCEEDED and done.outcome is not None and done.outcome["complete"], done.outcome
+    same(stage.configuration(names.web), before)
+    stage.agree(names, names.web)
+    calls = [line for line in stage.region.log()[seen:] if line["path"].endswith("/env")]
+    assert [line["method"] for line in calls] == ["DELETE", "POST"]
+    assert int(calls[0]["fence"]) < int(calls[1]["fence"])
+
+
+def test_a_variable_that_could_not_move_back_stays_where_it_was(stage: Stage, names: Names) -> None:
+    """I20: of any other addition a 400 says that there is such an item already; this one would be gone."""
+    stage.install(names, web={"service_env_vars": [env("MODE", "prod", scope="inner")]}, services="web")
+    taken = stage.platform.snapshot(names.web, include=["configuration"])
+    stage.install(names, web={"service_env_vars": [env("MODE", "test", scope="outer")]}, services="web")
+    before = stage.configuration(names.web)
+    refusal = {"status": 400, "body": {"msg": "no more variables"}}
+    stage.region.script(stage.fail("POST", "/env$", refusal, times=1))
+    done = stage.platform.run("restore-snapshot", {"snapshot_id": taken.snapshot_id}, service=names.web)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    same(stage.configuration(names.web), before)
+    stage.agree(names, names.web)
+
+
+def mount(provider: str, where: str) -> dict[str, Any]:
+    return {"dep_service_id": provider, "mnt_name": "redisdata", "mnt_dir": where}
+
+
+def test_a_mount_that_goes_takes_none_of_the_same_name_along(stage: Stage, names: Names) -> None:
+    """Older regions remove by name alone, whichever service the volume is of."""
+    stage.install(names, web={"service_mnts": [mount(names.mysql, "/mnt/mysql")]})
+    before = stage.configuration(names.web)
+    succeeded(stage.upgrade(names.web))
+    assert len(stage.held(names, names.web)["depvolumes"]) == 2
+    done = succeeded(stage.rollback(names.web))
+    assert done.outcome is not None and (done.outcome["complete"], done.outcome["items"]) == (True, []), done.outcome
+    same(stage.configuration(names.web), before)
+    stage.agree(names, names.web)
+
+
+def test_a_mount_that_takes_the_place_of_another_of_its_name_comes_after_it_has_gone(
+    stage: Stage, names: Names
+) -> None:
+    stage.install(names, web={"service_mnts": [mount(names.mysql, "/mnt/mysql")]})
+    succeeded(stage.upgrade(names.web, delete=True))
+    assert [row["mnt_dir"] for row in stage.configuration(names.web).of("mount").values()] == ["/mnt/redis"]
+    stage.agree(names, names.web)
+    assert [call for call in stage.calls(names, names.web) if "depvol" in call] == [
+        "DELETE /depvolumes",
+        "POST /depvolumes",
+    ]
+
+
+def test_a_mount_that_stays_in_a_newer_region_is_said_again_without_a_word(stage: Stage, names: Names) -> None:
+    """These remove one mount, and say of the other that it exists; nothing was ignored by that."""
+    stage.install(names, web={"service_mnts": [mount(names.mysql, "/mnt/mysql")]})
+    before = stage.configuration(names.web)
+    succeeded(stage.upgrade(names.web))
+    stage.region.script(stage.fail("POST", "/depvolumes$", {"status": 500, "body": {"msg": "record already exist"}}))
+    done = succeeded(stage.rollback(names.web))
+    stage.region.script()
+    assert done.outcome is not None and (done.outcome["complete"], done.outcome["items"]) == (True, []), done.outcome
+    same(stage.configuration(names.web), before)

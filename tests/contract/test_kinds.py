@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from domain import env_rules
 from domain.changeset import Effect, ItemChange, Verb
 from domain.configuration import Configuration
 from domain.kind import Facts, masked
-from domain.kinds import KINDS
+from domain.kinds import KINDS, SHARED_NAMES
 from domain.planning import effect_of, plan_exact, plan_upgrade
 from domain.region import Call, Place
 from domain.service import Service
@@ -25,7 +26,7 @@ FACTS = Facts(SELF, "gr555555", siblings=frozenset({"a", "b", "c"}), plugins={"k
 
 def _row(kind: str, n: int, v: int) -> tuple[str, dict[str, Any]]:
     env: dict[str, Any] = {
-        "attr_name": f"{kind}_{n}".upper(),
+        "attr_name": f"VARIABLE_{n}",
         "attr_value": str(v),
         "name": "n",
         "is_change": bool(v % 2),
@@ -38,13 +39,13 @@ def _row(kind: str, n: int, v: int) -> tuple[str, dict[str, Any]]:
         "connect_info": (env["attr_name"], env | {"scope": "outer", "container_port": 0}),
         "port": (str(80 + n), {"container_port": 80 + n, "mapping_port": 80 + n, "protocol": "http",
                  "port_alias": f"W{80 + n}", "is_inner_service": v > 1, "is_outer_service": bool(v % 2)}),
-        "volume": (f"/v{n}", {"volume_name": f"v{n}{v}", "volume_path": f"/v{n}", "volume_type": "share-file"}),
-        "config_file": (f"/c{n}", {"volume_name": f"c{n}", "volume_path": f"/c{n}", "volume_type": "config-file",
+        "volume": (f"/d{n}", {"volume_name": f"v{n}{v}", "volume_path": f"/d{n}", "volume_type": "share-file"}),
+        "config_file": (f"/d{n}", {"volume_name": f"v{n}0", "volume_path": f"/d{n}", "volume_type": "config-file",
                         "file_content": "x" * v}),
         "probe": (("readiness", "liveness", "ignore")[n], {"mode": ("readiness", "liveness", "ignore")[n],
                   "probe_id": f"{n}" * 32, "port": 80 + v, "scheme": "tcp", "is_used": True}),
         "dependency": ("abc"[n], {"dep_service_id": "abc"[n], "dep_service_type": "application", "dep_order": 0}),
-        "mount": (f"{'abc'[n]}/m{n}", {"dep_service_id": "abc"[n], "mnt_name": f"m{n}", "mnt_dir": f"/m{v}"}),
+        "mount": (f"{'abc'[n]}/m", {"dep_service_id": "abc"[n], "mnt_name": "m", "mnt_dir": f"/m{v}"}),
         "plugin": (f"p{n}", {"plugin_id": f"p{n}", "plugin_key": f"k{n}", "build_version": str(v),
                    "plugin_status": True, "config": []}),
     }  # fmt: skip
@@ -54,6 +55,8 @@ def _row(kind: str, n: int, v: int) -> tuple[str, dict[str, Any]]:
 def _configuration(seed: int) -> Configuration:
     rng = random.Random(seed)
     items = {k: dict(_row(k, n, rng.randrange(4)) for n in range(3) if rng.random() < 0.6) for k in KINDS}
+    for later, first in SHARED_NAMES.items():
+        items[later] = {key: row for key, row in items[later].items() if key not in items[first]}
     return Configuration({k: rows for k, rows in items.items() if rows}, origin={"version": str(seed)})
 
 
@@ -108,7 +111,7 @@ def test_every_change_has_calls_and_a_way_back_that_never_replaces_volumes(seed:
 def _told(configuration: Configuration, generation: str) -> RegionState:
     """A region that holds the configuration, and the providers that it mounts from."""
     state = RegionState(generation)
-    volumes = [{"volume_name": f"m{n}"} for n in range(4)]
+    volumes = [{"volume_name": "m"}]
     providers: dict[str, Any] = {name: {"service_id": name, "volumes": volumes} for name in "abc"}
     state.put({"tenants": {TENANT: {PLACE.alias: {"service_id": SELF}} | providers}})
     tell(state, {SELF: (Service(SELF, TENANT, PLACE.alias, "x", region="r"), configuration)})
@@ -125,6 +128,20 @@ def _send(state: RegionState, call: Call) -> int:
 
 def _held(state: RegionState) -> dict[str, Any]:
     return in_order(state.snapshot()["tenants"][TENANT][PLACE.alias])
+
+
+@pytest.mark.parametrize("generation", ["A", "M"])
+@pytest.mark.parametrize("seed", range(40))
+def test_the_calls_of_an_exact_plan_lead_the_region_to_what_was_wanted(seed: int, generation: str) -> None:
+    """Nothing is taken for there already because what it takes the place of has not gone yet, and nothing that stays
+    is gone because it has the name of something that went."""
+    old, new = _configuration(seed), _configuration(seed + 1000)
+    plan, state = plan_exact(SELF, old, new, FACTS), _told(old, generation)
+    for change in plan.changes:
+        for call in KINDS[change.kind].calls(change, PLACE):
+            absent, there = call.method == "DELETE", change.verb is Verb.KEEP
+            assert _send(state, call) in (200, 404 if absent else 200, 500 if there else 200), (change, call)
+    assert _held(state) == _held(_told(Configuration.load(plan.after), generation))
 
 
 @pytest.mark.parametrize("generation", ["A", "M"])
@@ -157,6 +174,14 @@ def _made_and_put_back(old: Configuration, made: list[tuple[ItemChange, Call]], 
             for call in back:
                 _send(state, call)
     assert _held(state) == before
+
+
+def test_a_variable_without_a_scope_is_put_back_with_the_inner_ones() -> None:
+    row = {"attr_name": "A", "attr_value": "1", "name": "n", "is_change": True}
+    (call,) = env_rules.restore(
+        "env", Configuration({"env": {"A": row}}), PLACE, [ItemChange("env", "A", Verb.DELETE, row)]
+    )
+    assert isinstance(call.body, dict) and [found["env_name"] for found in call.body["envs"]] == ["A"]
 
 
 def test_the_worked_example_is_called_in_the_order_of_the_specification() -> None:
