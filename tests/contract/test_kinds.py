@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import random
 from typing import Any
@@ -131,12 +132,15 @@ def _held(state: RegionState) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("generation", ["A", "M"])
+@pytest.mark.parametrize("way", ["exact", "upgrade", "upgrade that deletes"])
 @pytest.mark.parametrize("seed", range(40))
-def test_the_calls_of_an_exact_plan_lead_the_region_to_what_was_wanted(seed: int, generation: str) -> None:
+def test_the_calls_of_a_plan_lead_the_region_to_what_it_says(seed: int, way: str, generation: str) -> None:
     """Nothing is taken for there already because what it takes the place of has not gone yet, and nothing that stays
     is gone because it has the name of something that went."""
     old, new = _configuration(seed), _configuration(seed + 1000)
-    plan, state = plan_exact(SELF, old, new, FACTS), _told(old, generation)
+    facts = dataclasses.replace(FACTS, delete="deletes" in way)
+    plan = (plan_exact if way == "exact" else plan_upgrade)(SELF, old, new, facts)
+    state = _told(old, generation)
     for change in plan.changes:
         for call in KINDS[change.kind].calls(change, PLACE):
             absent, there = call.method == "DELETE", change.verb is Verb.KEEP
