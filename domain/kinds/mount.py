@@ -43,17 +43,20 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
 
 
 def arrange(changes: Sequence[ItemChange], present: Items, facts: Facts) -> list[ItemChange]:
-    """What goes before what comes, and then once more whatever stays and has the name of something that goes: older
-    regions remove by name alone."""
-    gone = [delete("mount", c.key, c.before, c.note) for c in changes if c.before is not None]
-    come = [add("mount", c.key, c.after, c.note) for c in changes if c.after is not None]
-    names, touched = {change.before["mnt_name"] for change in gone if change.before}, {c.key for c in changes}
-    stay = [
-        keep("mount", key, row | _provided(facts, str(row["dep_service_id"]), row["mnt_name"]), _SAID_AGAIN)
-        for key, row in present.items()
-        if row["mnt_name"] in names and key not in touched
+    """Older regions remove by name alone. Where others have the name of something that goes, all that goes goes first,
+    and those that stay are said again."""
+    touched = {change.key: change.after for change in changes}
+    lost = {change.before["mnt_name"] for change in changes if change.before}
+    stay = {key: row for key, row in present.items() if key not in touched and row["mnt_name"] in lost}
+    if not stay and len(lost | {row["mnt_name"] for row in touched.values() if row}) == len(touched):
+        return list(changes)
+    gone = [delete("mount", change.key, change.before, change.note) for change in changes if change.before]
+    come = [add("mount", change.key, change.after, change.note) for change in changes if change.after]
+    kept = [
+        keep("mount", key, dict(row) | _provided(facts, str(row["dep_service_id"]), row["mnt_name"]), _SAID_AGAIN)
+        for key, row in stay.items()
     ]
-    return [*gone, *come, *stay]
+    return [*gone, *come, *kept]
 
 
 def _provided(facts: Facts, provider: str, name: str) -> dict[str, str]:
