@@ -48,9 +48,8 @@ class Kind:
     #: The calls that put the section of these changes back from the console's rows, if the region can do that
     #: in one; None: only item by item.
     restore: Callable[[Configuration, Place, Sequence[ItemChange]], tuple[Call, ...]] | None = None
-    #: The order in which the region must be told of changes, from what is there and the facts; what is told although it
-    #: stays as it is has the verb KEEP. None: in the order of the plan.
-    arrange: Callable[[Sequence[ItemChange], Items, Facts], list[ItemChange]] | None = None
+    #: What the region must be told again after these changes, although it stays as it is: with the verb KEEP.
+    repeated: Callable[[Sequence[ItemChange], Items, Facts], list[ItemChange]] = lambda changes, present, facts: []
     dependent: bool = False  # after the ordinary kinds of all services
 
 

@@ -6,8 +6,7 @@ no other, except for scaling, which belongs to the user.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from domain.changeset import Effect, ItemChange, ServicePlan, Verb
@@ -15,7 +14,10 @@ from domain.configuration import Configuration
 from domain.differing import add, delete, keep, same, update
 from domain.kind import Facts
 from domain.kinds import KINDS, SHARED_NAMES
+from domain.region import Place
 
+#: Which calls a change takes is the same for every service.
+_ANYWHERE = Place("", "", "", "")
 #: Kinds that no way back touches.
 KEPT = frozenset({"resources"})
 
@@ -26,7 +28,7 @@ def plan_upgrade(service_id: str, installed: Configuration, target: Configuratio
     found: list[ItemChange] = []
     for name, kind in KINDS.items():
         found += kind.diff(installed.of(name), target.of(name), own)
-    changes = _arranged(_once(change for change in found if change.verb is not Verb.KEEP), installed, own)
+    changes = _told(_once(change for change in found if change.verb is not Verb.KEEP), installed, own)
     after = replace(installed.changed(changes), origin={**installed.origin, **target.origin})
     return ServicePlan(
         service_id,
@@ -54,7 +56,7 @@ def plan_exact(service_id: str, current: Configuration, wanted: Configuration, f
                 for c in found
                 if c.verb is Verb.DELETE
             ]
-    changes = _arranged(_freed_first(changes), current, facts)
+    changes = _told(changes, current, facts)
     after = replace(current.changed(changes), origin=dict(wanted.origin), rest=dict(wanted.rest))
     # Rows that did not change take the snapshot's identity columns, which other tables refer to.
     items = {
@@ -88,19 +90,27 @@ def _differences(name: str, current: Configuration, wanted: Configuration) -> li
     return [*gone, *other, *fresh]
 
 
-def _freed_first(changes: Iterable[ItemChange]) -> list[ItemChange]:
-    """As they are, but what goes before what comes among all kinds that share their names."""
-    order = list(KINDS)
-    return sorted(changes, key=lambda c: (order.index(SHARED_NAMES.get(c.kind, c.kind)), c.verb is not Verb.DELETE))
+def _told(changes: Sequence[ItemChange], present: Configuration, facts: Facts) -> list[ItemChange]:
+    """In the order in which a region must be told: whatever goes before anything comes that may take its name, and
+    what stays although a removal may take it along after both."""
+    apart = [part for change in changes for part in _apart(change)]
+    for name, kind in KINDS.items():
+        apart += kind.repeated([change for change in apart if change.kind == name], present.of(name), facts)
+    return sorted(apart, key=_turn)
 
 
-def _arranged(changes: Iterable[ItemChange], present: Configuration, facts: Facts) -> list[ItemChange]:
-    """As each kind wants its own told."""
-    found: list[ItemChange] = []
-    for name, group in itertools.groupby(changes, key=lambda change: change.kind):
-        some, arrange = list(group), KINDS[name].arrange
-        found += arrange(some, present.of(name), facts) if arrange else some
-    return found
+def _turn(change: ItemChange) -> tuple[int, int]:
+    """By kind; those that share their names go together, and what was derived goes with what it belongs to."""
+    home = (change.derived_from or change.kind).partition("/")[0]
+    return list(KINDS).index(SHARED_NAMES.get(home, home)), {Verb.DELETE: 0, Verb.KEEP: 2}.get(change.verb, 1)
+
+
+def _apart(change: ItemChange) -> list[ItemChange]:
+    """A change that the region is told as a removal and an addition is both of them, each with its own way back."""
+    methods = [call.method for call in KINDS[change.kind].calls(change, _ANYWHERE)]
+    if methods[:1] != ["DELETE"] or len(methods) == 1 or not change.before or not change.after:
+        return [change]
+    return [delete(change.kind, change.key, change.before), replace(change, verb=Verb.ADD, before=None)]
 
 
 def _once(changes: Iterable[ItemChange]) -> list[ItemChange]:

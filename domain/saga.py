@@ -271,7 +271,10 @@ def _item(about: Step, answered: Step, code: str) -> Item:
 
 
 def ignored(step: Step) -> str:
-    """Why the region's 400 to this call was ignored, also when the step is put back by now; empty if it was not."""
+    """Why the region's 400 to this call was ignored, also when the step is put back by now; empty if it was not, and
+    for what was to be kept: that it exists was known."""
+    if step.request.get("verb") == Verb.KEEP:
+        return ""
     reply = step.reply.get("was", step.reply) if step.state is StepState.UNDONE else step.reply
     verdict = str(reply.get("verdict") or "")
     return verdict if verdict in (Verdict.EXISTS.value, Verdict.LEFT_OUT.value) else ""

@@ -42,21 +42,14 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
     return changes
 
 
-def arrange(changes: Sequence[ItemChange], present: Items, facts: Facts) -> list[ItemChange]:
-    """Older regions remove by name alone. Where others have the name of something that goes, all that goes goes first,
-    and those that stay are said again."""
-    touched = {change.key: change.after for change in changes}
-    lost = {change.before["mnt_name"] for change in changes if change.before}
-    stay = {key: row for key, row in present.items() if key not in touched and row["mnt_name"] in lost}
-    if not stay and len(lost | {row["mnt_name"] for row in touched.values() if row}) == len(touched):
-        return list(changes)
-    gone = [delete("mount", change.key, change.before, change.note) for change in changes if change.before]
-    come = [add("mount", change.key, change.after, change.note) for change in changes if change.after]
-    kept = [
+def repeated(changes: Sequence[ItemChange], present: Items, facts: Facts) -> list[ItemChange]:
+    """What stays and has the name of something that goes: older regions remove by name alone."""
+    touched, gone = {change.key for change in changes}, {c.before["mnt_name"] for c in changes if c.before}
+    return [
         keep("mount", key, dict(row) | _provided(facts, str(row["dep_service_id"]), row["mnt_name"]), _SAID_AGAIN)
-        for key, row in stay.items()
+        for key, row in present.items()
+        if key not in touched and row["mnt_name"] in gone
     ]
-    return [*gone, *come, *kept]
 
 
 def _provided(facts: Facts, provider: str, name: str) -> dict[str, str]:
@@ -96,5 +89,5 @@ def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) 
 
 kind = Kind(
     rank=90, compared=("mnt_dir",), diff=diff, effect=lambda change: Effect.UPDATE, calls=calls, undo=undo,
-    restore=restore, dependent=True, arrange=arrange,
+    restore=restore, dependent=True, repeated=repeated,
 )  # fmt: skip
