@@ -56,7 +56,8 @@ def carry_out(context: Context, course: Course) -> Outcome:
         _deploy(saga)
         saga.dialogue.settle(course.places(saga.touched_services()), unsettled=saga.unsettled())
     except StepRefused as refused:
-        return replace(Outcome.failed(refused), figures={"evidence": refused.evidence})
+        lost = tuple(saga.overwritten())
+        return replace(Outcome.failed(refused), figures={"evidence": refused.evidence}, items=lost)
     return _succeeded(saga)
 
 

@@ -15,7 +15,7 @@ from domain.course import Task
 from domain.errors import RegionUnavailable
 from domain.journal import TOUCHED
 from domain.kind import Kind
-from domain.kinds import KINDS
+from domain.kinds import KINDS, SHARED_NAMES
 from domain.operation import Step, StepState
 from domain.region import Call, Place
 from domain.saga import Saga, ignored
@@ -90,29 +90,32 @@ class Compensation:
 
     # ------------------------------------------------------------ by which calls
     def _units(self, steps: list[Step]) -> Iterable[Unit]:
-        """Newest first. A section that the region can replace is replaced once, from the console's rows; a
-        section in which the region had something of its own goes item by item, so that this survives."""
-        foreign = {(step.request["service"], _kind_name(step)) for step in self._saga.foreign_steps()}
-        done: set[tuple[str, str]] = set()
-        for step in reversed(steps):
+        """Newest first. A section that the region can replace is replaced once, in the turn of its oldest step, from
+        the console's rows; a section in which the region had something of its own goes item by item, so that this
+        survives, or with that, where no item can go alone."""
+        foreign = self._saga.foreign_steps()
+        mixed = {(step.request["service"], _names(_kind_name(step))) for step in foreign}
+        for number, step in reversed(list(enumerate(steps))):
             task, name = self._saga.course.task(step.request["service"]), _kind_name(step)
             kind, section = KINDS[name], (task.service_id, name)
             if _not_ours(step):
                 yield Unit(task.place, (), (step,))
-            elif kind.restore is None or section in foreign:
+            elif kind.restore is None or ((task.service_id, _names(name)) in mixed and not kind.together):
                 yield Unit(task.place, kind.undo(_change(task, step), task.place), (step,))
-            elif section not in done:
-                done.add(section)
-                yield _section(task, kind, section, steps)
+            elif section not in {(one.request["service"], _kind_name(one)) for one in _ours(steps[:number])}:
+                theirs = [one for one in foreign if (one.request["service"], _kind_name(one)) == section]
+                yield _section(task, kind, section, steps, theirs)
 
 
-def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step]) -> Unit:
-    members = tuple(
-        step for step in steps if (step.request["service"], _kind_name(step)) == section and not _not_ours(step)
-    )
+def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step], foreign: list[Step]) -> Unit:
+    members = tuple(step for step in _ours(steps) if (step.request["service"], _kind_name(step)) == section)
     assert kind.restore is not None
-    changes = [_change(task, step) for step in members]
-    return Unit(task.place, kind.restore(task.before(), task.place, changes), members)
+    before = task.before().changed(_change(task, step) for step in foreign)
+    return Unit(task.place, kind.restore(before, task.place, [_change(task, step) for step in members]), members)
+
+
+def _ours(steps: Iterable[Step]) -> list[Step]:
+    return [step for step in steps if not _not_ours(step)]
 
 
 def _not_ours(step: Step) -> bool:
@@ -126,6 +129,11 @@ def _change(task: Task, step: Step) -> ItemChange:
 
 def _kind_name(step: Step) -> str:
     return str(step.request["item"]).partition("/")[0]
+
+
+def _names(kind: str) -> str:
+    """The kind whose names it shares."""
+    return SHARED_NAMES.get(kind, kind)
 
 
 def _unsure(step: Step, inherited: set[int]) -> bool:

@@ -6,11 +6,11 @@ written once, before the first effect, and read back by whoever goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from domain.changeset import Effect, ServicePlan
+from domain.changeset import Effect, ItemChange, ServicePlan, Verb
 from domain.configuration import Configuration
 from domain.deployment import deploy_call, event_id
 from domain.kinds import KINDS
@@ -78,17 +78,18 @@ class Course:
         return [task.place for task in self.tasks if task.service_id in services]
 
     def steps(self, op_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """The journal of the whole course, in order: plan, protection, ordinary kinds of all services,
-        dependent kinds of all services, data, deployments."""
+        """The journal of the whole course, in order: plan, protection, removals of dependent kinds of all services,
+        ordinary kinds of all services, dependent kinds of all services, data, deployments."""
         steps: list[tuple[str, dict[str, Any]]] = [("plan", self.document())]
         steps += [
             ("protect", {"service": task.service_id, "snapshot": task.protect, "data": task.protect_data})
             for task in self.tasks
             if task.protect
         ]
-        for dependent in (False, True):
+        # What depends goes before and comes after what it depends on, on the way back as well.
+        for chosen in (_goes_first, _is_ordinary, _comes_last):
             for task in self.tasks:
-                steps += _calls(task, dependent=dependent)
+                steps += _calls(task, chosen)
         steps += [
             ("data", {"service": task.service_id, "snapshot": task.restore_data})
             for task in self.tasks
@@ -118,7 +119,19 @@ class Course:
         )
 
 
-def _calls(task: Task, *, dependent: bool) -> list[tuple[str, dict[str, Any]]]:
+def _goes_first(change: ItemChange) -> bool:
+    return KINDS[change.kind].dependent and change.verb is Verb.DELETE
+
+
+def _is_ordinary(change: ItemChange) -> bool:
+    return not KINDS[change.kind].dependent
+
+
+def _comes_last(change: ItemChange) -> bool:
+    return KINDS[change.kind].dependent and change.verb is not Verb.DELETE
+
+
+def _calls(task: Task, chosen: Callable[[ItemChange], bool]) -> list[tuple[str, dict[str, Any]]]:
     return [
         (
             "call",
@@ -132,7 +145,7 @@ def _calls(task: Task, *, dependent: bool) -> list[tuple[str, dict[str, Any]]]:
             },
         )
         for number, change in enumerate(task.plan.changes)
-        if KINDS[change.kind].dependent is dependent
+        if chosen(change)
         for call in KINDS[change.kind].calls(change, task.place)
     ]
 

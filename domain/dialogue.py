@@ -39,7 +39,9 @@ class Said:
 
     def record(self) -> dict[str, Any]:
         """The line for the journal: no body, no value."""
-        return {"verdict": self.answer.verdict.value, "unknown": self.unknown, "tries": self.tries}
+        echo = self.answer.verdict is Verdict.APPLIED and self.answer.code == "exists"
+        found: dict[str, Any] = {"verdict": self.answer.verdict.value, "unknown": self.unknown, "tries": self.tries}
+        return found | ({"echo": True} if echo else {})
 
 
 class Dialogue:

@@ -48,6 +48,11 @@ class Kind:
     #: The calls that put the section of these changes back from the console's rows, if the region can do that
     #: in one; None: only item by item.
     restore: Callable[[Configuration, Place, Sequence[ItemChange]], tuple[Call, ...]] | None = None
+    #: How the region lists the items of this kind, if every region can, and whether what it lists has this one.
+    read: Call | None = None
+    same: Callable[[ItemChange, Sequence[Any]], bool] = lambda change, rows: False
+    together: bool = False  # put back all at once or not at all: a removal may take others along
+    in_place: bool = True  # whether an item that exists can be given another value without removing it
     #: What the region must be told again after these changes, although it stays as it is: with the verb KEEP.
     repeated: Callable[[Sequence[ItemChange], Items, Facts], list[ItemChange]] = lambda changes, present, facts: []
     dependent: bool = False  # after the ordinary kinds of all services

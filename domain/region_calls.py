@@ -7,6 +7,7 @@ foreign one leaks, and a section is always sent under its key, because a missing
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -37,6 +38,12 @@ def _remove(name: str, path: str, body: dict[str, Any] | None = None) -> Call:
 
 def _restore(name: str, path: str, body: dict[str, Any] | str) -> Call:
     return Call(f"restore-{name}", "POST", f"/app-restore/{path}", body)
+
+
+#: Every region lists these; none lists variables, and older ones neither ports nor probes.
+LIST_VOLUMES = Call("list-volumes", "GET", "/volumes")
+LIST_MOUNTS = Call("list-mounts", "GET", "/depvolumes")
+LIST_PLUGINS = Call("list-plugins", "GET", "/plugin")
 
 
 # ---------------------------------------------------------------- envs
@@ -203,9 +210,10 @@ def add_mount(row: Row) -> Call:
 
 
 def remove_mount(row: Row) -> Call:
-    """On older regions this goes by name alone: two providers of one name would both lose it."""
+    """On older regions this goes by name alone: two providers of one name would both lose it. So it cannot be left out
+    either: the removal of another one may take this along."""
     body = {"depend_service_id": str(row["dep_service_id"]), "volume_name": str(row["mnt_name"])}
-    return _remove("mount", "/depvolumes", body)
+    return dataclasses.replace(_remove("mount", "/depvolumes", body), optional=False)
 
 
 def restore_mounts(rows: Iterable[Row]) -> Call:

@@ -14,13 +14,16 @@ from domain.changeset import Verb
 from domain.classify import Verdict
 from domain.configuration import Configuration
 from domain.context import Context
+from domain.converging import converge
 from domain.course import Course, Task
 from domain.dialogue import Dialogue, Said
 from domain.errors import Refused, RegionUnavailable, Stopped
-from domain.kinds import KINDS, SHARED_NAMES
+from domain.kinds import SHARED_NAMES
 from domain.operation import Step, StepState
 from domain.outcome import Item
 from domain.region import Call, Place
+
+LOST = "was there before, with a value that could not be read: it keeps the one that it was given"
 
 
 class StepRefused(Refused):
@@ -58,7 +61,7 @@ class Saga:
         while (step := self._next_call()) is not None:
             self.context.watch.check()
             self._call(self.begun(step))
-        self._converge()
+        converge(self)
 
     def _refused_before(self) -> None:
         """What was refused stays refused, also for whoever takes over before the turn is committed."""
@@ -81,7 +84,7 @@ class Saga:
             request = step.request
             if step.state not in (StepState.PENDING, StepState.INTENT) or request["service"] in self.given_up:
                 continue
-            if (request["service"], request["derived_from"]) in left_out:
+            if {(request["service"], request["derived_from"]), (request["service"], request["item"])} & left_out:
                 continue
             return step if service in (None, request["service"]) else None
         return None
@@ -94,7 +97,7 @@ class Saga:
         anew = kept or (call.method == "POST" and self._was_removed(step))
         self._removals_land_first(place, call)
         said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
-        self._let_it_land(place, call, said)
+        self.let_it_land(place, call, said)
         verdict = said.answer.verdict
         if verdict is Verdict.APPLIED or (kept and verdict is Verdict.EXISTS):
             self._conclude(step, StepState.DONE, said)
@@ -114,7 +117,7 @@ class Saga:
             self.dialogue.raise_fence([place])
             self._removed.discard(place.service_id)
 
-    def _let_it_land(self, place: Place, call: Call, said: Said, *, sent_before: bool = False) -> None:
+    def let_it_land(self, place: Place, call: Call, said: Said, *, sent_before: bool = False) -> None:
         """A removal whose reply was lost must not land after what takes its place. Where no fence holds it off it is
         waited for before it counts as done, and not in the end: whoever takes over sends it, and waits, again."""
         landing = call.method == "DELETE" and (said.unknown or sent_before)
@@ -179,34 +182,15 @@ class Saga:
             self.journal.end(step, StepState.UNDONE, said.record() | {"refused": refused})
         return StepRefused(sentence, code=said.answer.code, evidence=evidence)
 
-    def _converge(self) -> None:
-        """What existed before us gets our value, as late as possible because its own cannot be read back."""
-        for step in self.foreign_steps():
-            if step.request["service"] in self.given_up:
-                continue
-            kind = KINDS[step.request["item"].partition("/")[0]]
-            task = self.course.task(step.request["service"])
-            change = dataclasses.replace(task.plan.changes[step.request["change"]], verb=Verb.UPDATE)
-            for number, call in enumerate(kind.calls(change, task.place)):
-                # The first keeps the name that it had when there was one for all of them.
-                name = f"converge:{step.ordinal}:{number}" if number else f"converge:{step.ordinal}"
-                found = self.journal.find(name)
-                if found is not None and found.state is not StepState.INTENT:
-                    continue
-                begun = self.journal.begin(name, {"service": task.service_id, "call": call.document()})
-                if number:  # as for what is made anew
-                    self.dialogue.raise_fence([task.place])
-                said = self.dialogue.send(task.place, call)
-                if said.answer.verdict in (Verdict.BUSY, Verdict.NOT_SENT):
-                    raise RegionUnavailable(said.answer.sentence, code=said.answer.code)
-                self._let_it_land(task.place, call, said, sent_before=found is not None)
-                applied = said.answer.verdict is Verdict.APPLIED
-                self.journal.end(begun, StepState.DONE if applied else StepState.IGNORED, said.record())
-
     # ------------------------------------------------------------ what holds
     def foreign_steps(self) -> list[Step]:
         """Calls about items that the region had before us."""
         return [step for step in self.journal.steps("call") if ignored(step) == Verdict.EXISTS.value]
+
+    def echoes(self) -> list[Step]:
+        """Calls about items of which the region said, after a try without an answer, that they exist: by that try, or
+        since before us."""
+        return [step for step in self.journal.steps("call") if step.state is StepState.DONE and step.reply.get("echo")]
 
     def left_out_items(self) -> set[tuple[str, str]]:
         """(service, item) of what the region refused to have."""
@@ -246,6 +230,13 @@ class Saga:
                 items.append(_item(self.journal.now(int(step.kind.split(":")[1])), step, "not-converged"))
         return items
 
+    def overwritten(self) -> list[Item]:
+        """What the region had before us and has our value now, which no way back can change."""
+        written = [step for step in self.journal.steps() if step.kind.startswith("converge:")]
+        foreign = {step.ordinal: step for step in self.foreign_steps()}
+        about = [foreign.get(int(step.kind.split(":")[1])) for step in written if _is_write(step)]
+        return [Item(_item_name(step), "overwritten", LOST) for step in dict.fromkeys(about) if step is not None]
+
     def touched_services(self) -> set[str]:
         """Services that some call may have reached."""
         return {
@@ -267,7 +258,15 @@ def _name(step: Step) -> tuple[str, str, str]:
 
 def _item(about: Step, answered: Step, code: str) -> Item:
     tries = answered.reply.get("tries") or [{}]
-    return Item(f"{about.request['service']}/{about.request['item']}", code, str(tries[-1].get("words", "")))
+    return Item(_item_name(about), code, str(tries[-1].get("words", "")))
+
+
+def _item_name(about: Step) -> str:
+    return f"{about.request['service']}/{about.request['item']}"
+
+
+def _is_write(step: Step) -> bool:
+    return step.state is StepState.DONE and Call.load(step.request["call"]).method != "GET"
 
 
 def ignored(step: Step) -> str:

@@ -6,7 +6,7 @@ Removing a volume removes the region's record of it and never the data.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from domain.changeset import ItemChange, Verb
@@ -48,6 +48,13 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
         return (*gone, remove_volume(before), add_volume(before))
     # What was to become empty may be gone by now, and only what is there takes another content.
     return _content(before) if after.get("file_content") else (remove_volume(before), add_volume(before))
+
+
+def same(change: ItemChange, rows: Sequence[Any]) -> bool:
+    """Whether the region lists a volume of this name, path and type."""
+    wanted = change.after or {}
+    columns = ("volume_name", "volume_path", "volume_type")
+    return any(all(row.get(column) == wanted.get(column) for column in columns) for row in rows)
 
 
 def _content(row: Mapping[str, Any]) -> tuple[Call, ...]:

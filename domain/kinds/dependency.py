@@ -65,5 +65,5 @@ def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) 
 
 kind = Kind(
     rank=80, compared=("dep_service_type",), diff=diff, effect=lambda change: Effect.UPDATE, calls=calls, undo=undo,
-    restore=restore, dependent=True,
+    restore=restore, dependent=True, in_place=False,
 )  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from domain.changeset import Effect, ItemChange, Verb
 from domain.configuration import Configuration, Items
 from domain.differing import add, delete, keep
 from domain.kind import Facts, Kind
 from domain.region import Call, Place
-from domain.region_calls import add_mount, remove_mount, restore_mounts
+from domain.region_calls import LIST_MOUNTS, add_mount, remove_mount, restore_mounts
 
 _SAID_AGAIN = "stays; said again, because older regions remove all mounts of a name"
 
@@ -40,6 +41,13 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
         else:
             changes.append(keep("mount", own_key, present, "the version no longer has it; deleting was not asked for"))
     return changes
+
+
+def same(change: ItemChange, rows: Sequence[Any]) -> bool:
+    """Whether the region lists this volume of the provider, at this path."""
+    wanted = change.after or {}
+    columns = {"depend_service_id": "dep_service_id", "volume_name": "mnt_name", "volume_path": "mnt_dir"}
+    return any(all(row.get(theirs) == wanted.get(ours) for theirs, ours in columns.items()) for row in rows)
 
 
 def repeated(changes: Sequence[ItemChange], present: Items, facts: Facts) -> list[ItemChange]:
@@ -89,5 +97,5 @@ def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) 
 
 kind = Kind(
     rank=90, compared=("mnt_dir",), diff=diff, effect=lambda change: Effect.UPDATE, calls=calls, undo=undo,
-    restore=restore, dependent=True, repeated=repeated,
+    restore=restore, dependent=True, repeated=repeated, read=LIST_MOUNTS, same=same, in_place=False, together=True,
 )  # fmt: skip

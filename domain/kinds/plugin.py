@@ -11,7 +11,7 @@ from domain.configuration import Configuration, Items
 from domain.differing import add, delete, keep
 from domain.kind import Facts, Kind
 from domain.region import Call, Place
-from domain.region_calls import add_plugin, remove_plugin, restore_plugins
+from domain.region_calls import LIST_PLUGINS, add_plugin, remove_plugin, restore_plugins
 
 
 def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
@@ -107,6 +107,15 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     return (*gone, remove_plugin(change.before), add_plugin(change.before, _settings(change.before, place)))
 
 
+def same(change: ItemChange, rows: Sequence[Any]) -> bool:
+    """Whether the region lists this plugin, in this version; one of its kind is not it."""
+    wanted = change.after or {}
+    return any(
+        row.get("plugin_id") == wanted.get("plugin_id") and str(row.get("version_id")) == str(wanted["build_version"])
+        for row in rows
+    )
+
+
 def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
     """Replace the relations; a plugin that was removed, or replaced, is installed again with its settings."""
     again = [change.before for change in changes if change.before is not None]
@@ -116,5 +125,5 @@ def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) 
 
 kind = Kind(
     rank=100, compared=("build_version", "plugin_status", "config"), diff=diff, effect=lambda change: Effect.UPDATE,
-    calls=calls, undo=undo, restore=restore, dependent=True,
+    calls=calls, undo=undo, restore=restore, dependent=True, read=LIST_PLUGINS, same=same, in_place=False,
 )  # fmt: skip

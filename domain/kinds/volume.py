@@ -6,7 +6,8 @@ from domain.changeset import Effect, ItemChange
 from domain.configuration import Items
 from domain.differing import add, keep
 from domain.kind import Facts, Kind
-from domain.volume_rules import calls, undo, unique_name
+from domain.region_calls import LIST_VOLUMES
+from domain.volume_rules import calls, same, undo, unique_name
 
 
 def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
@@ -35,4 +36,7 @@ kind = Kind(
     effect=lambda change: Effect.UPDATE,
     calls=calls,
     undo=undo,
+    read=LIST_VOLUMES,
+    same=same,
+    in_place=False,
 )
