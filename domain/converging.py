@@ -72,7 +72,7 @@ def _is_ours(saga: Saga, step: Step, kind: Kind, read: Call, change: ItemChange,
 def _differs(said: Said) -> dict[str, Any]:
     found = said.record()
     *before, last = found["tries"]
-    return found | {"verdict": DIFFERS, "tries": [*before, last | {"words": last["words"] or ANOTHER}]}
+    return found | {"differs": True, "verdict": DIFFERS, "tries": [*before, last | {"words": last["words"] or ANOTHER}]}
 
 
 def _asked(saga: Saga, place: Place, call: Call) -> Said:

@@ -193,12 +193,11 @@ class Saga:
         return [step for step in self.journal.steps("call") if step.state is StepState.DONE and step.reply.get("echo")]
 
     def left_out_items(self) -> set[tuple[str, str]]:
-        """(service, item) of what the region refused to have."""
-        return {
-            (step.request["service"], step.request["item"])
-            for step in self.journal.steps("call")
-            if step.state is StepState.IGNORED and step.reply.get("verdict") == Verdict.LEFT_OUT.value
-        }
+        """(service, item) of what the region refused to have, or has another one in place of."""
+        calls = [step for step in self.journal.steps("call") if step.state is StepState.IGNORED]
+        refused = [step for step in calls if step.reply.get("verdict") == Verdict.LEFT_OUT.value]
+        refused += [self.journal.now(_origin(step)) for step in self._converged() if step.reply.get("differs")]
+        return {(step.request["service"], step.request["item"]) for step in refused}
 
     def result(self, task: Task) -> Configuration:
         """The console's rows as they are from now on: the target without what was left out."""
@@ -223,19 +222,20 @@ class Saga:
     def not_converged(self) -> list[Item]:
         """What the region had before us and did not let us give our value."""
         items = []
-        for step in self.journal.steps():
-            if not step.kind.startswith("converge:") or step.request["service"] in self.given_up:
+        for step in self._converged():
+            if step.request["service"] in self.given_up:
                 continue
             if step.state is StepState.IGNORED and step.reply.get("verdict") != Verdict.EXISTS.value:
-                items.append(_item(self.journal.now(int(step.kind.split(":")[1])), step, "not-converged"))
+                items.append(_item(self.journal.now(_origin(step)), step, "not-converged"))
         return items
+
+    def _converged(self) -> list[Step]:
+        return [step for step in self.journal.steps() if step.kind.startswith("converge:")]
 
     def overwritten(self) -> list[Item]:
         """What the region had before us and has our value now, which no way back can change."""
-        written = [step for step in self.journal.steps() if step.kind.startswith("converge:")]
-        foreign = {step.ordinal: step for step in self.foreign_steps()}
-        about = [foreign.get(int(step.kind.split(":")[1])) for step in written if _is_write(step)]
-        return [Item(_item_name(step), "overwritten", LOST) for step in dict.fromkeys(about) if step is not None]
+        written = {_origin(step) for step in self._converged() if _is_write(step)}
+        return [Item(_item_name(s), "overwritten", LOST) for s in self.foreign_steps() if s.ordinal in written]
 
     def touched_services(self) -> set[str]:
         """Services that some call may have reached."""
@@ -263,6 +263,11 @@ def _item(about: Step, answered: Step, code: str) -> Item:
 
 def _item_name(about: Step) -> str:
     return f"{about.request['service']}/{about.request['item']}"
+
+
+def _origin(step: Step) -> int:
+    """The ordinal of the call that this step goes on with."""
+    return int(step.kind.split(":")[1])
 
 
 def _is_write(step: Step) -> bool:
