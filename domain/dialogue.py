@@ -127,6 +127,13 @@ class Dialogue:
         if any(self._region.honours_fences(place) for place in places):
             self._journal.bump()
 
+    def let_it_land(self, place: Place, call: Call, said: Said, *, sent_before: bool = False) -> None:
+        """A removal whose reply was lost must not land after what takes its place. Where no fence holds it off it is
+        waited for before it counts as done, and not in the end: whoever takes over sends it, and waits, again."""
+        landing = call.method == "DELETE" and (said.unknown or sent_before)
+        if landing and said.answer.verdict is Verdict.APPLIED and self.settle([place], unsettled=True):
+            said.unknown = False
+
     def settle(self, places: list[Place], *, unsettled: bool) -> bool:
         """Before a terminal state: seal, or wait until nothing unanswered can land; True if it has waited.
 

@@ -61,7 +61,8 @@ class Saga:
         while (step := self._next_call()) is not None:
             self.context.watch.check()
             self._call(self.begun(step))
-        converge(self)
+        doubtful = [s for s in [*self.foreign_steps(), *self.echoes()] if s.request["service"] not in self.given_up]
+        converge(self.course, self.journal, self.dialogue, doubtful)
 
     def _refused_before(self) -> None:
         """What was refused stays refused, also for whoever takes over before the turn is committed."""
@@ -97,7 +98,7 @@ class Saga:
         anew = kept or (call.method == "POST" and self._was_removed(step))
         self._removals_land_first(place, call)
         said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
-        self.let_it_land(place, call, said)
+        self.dialogue.let_it_land(place, call, said)
         verdict = said.answer.verdict
         if verdict is Verdict.APPLIED or (kept and verdict is Verdict.EXISTS):
             self._conclude(step, StepState.DONE, said)
@@ -116,13 +117,6 @@ class Saga:
         elif place.service_id in self._removed:
             self.dialogue.raise_fence([place])
             self._removed.discard(place.service_id)
-
-    def let_it_land(self, place: Place, call: Call, said: Said, *, sent_before: bool = False) -> None:
-        """A removal whose reply was lost must not land after what takes its place. Where no fence holds it off it is
-        waited for before it counts as done, and not in the end: whoever takes over sends it, and waits, again."""
-        landing = call.method == "DELETE" and (said.unknown or sent_before)
-        if landing and said.answer.verdict is Verdict.APPLIED and self.dialogue.settle([place], unsettled=True):
-            said.unknown = False
 
     def _was_removed(self, step: Step) -> bool:
         """Whether an earlier call removed what had the name of this step's item."""
