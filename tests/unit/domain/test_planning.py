@@ -10,10 +10,10 @@ import pytest
 from domain.changeset import Effect, ItemChange, ServicePlan, Verb
 from domain.configuration import Configuration
 from domain.deployment import deploy_call
-from domain.formats import target_of
+from domain.formats import configuration_from, target_of
 from domain.kind import Facts
 from domain.kinds import KINDS
-from domain.planning import plan_upgrade
+from domain.planning import effect_of, plan_exact, plan_upgrade
 from domain.region import Place
 
 SELF = "5" * 32
@@ -42,6 +42,94 @@ def built(configuration: Configuration) -> dict[str, Any]:
     call = deploy_call(Effect.BUILD, configuration, PLACE, "e" * 32)
     assert isinstance(call.body, dict)
     return call.body
+
+
+# ---------------------------------------------------------------- slugs and images
+SLUG = Configuration(
+    {
+        "slug": {"slug_path": {"value": "/grdata/old.tgz"}, "registry": {"ftp_host": "ftp.example"}},
+        "image": {"image": {"value": "runner"}, "deploy_version": {"value": "1"}},
+    }
+)
+
+
+@pytest.mark.parametrize("image", ["acme/web:2", "runner"])
+def test_a_slug_goes_when_the_version_has_an_image_in_its_place(image: str) -> None:
+    plan, after = planned(SLUG, wanted(share_image=image))
+    assert after.of("slug") == {} and effect_of(plan) is Effect.BUILD
+    assert built(after)["kind"] == "build_from_market_image" and built(after)["image_info"]["image_url"] == image
+    back = plan_exact(SELF, after, SLUG, Facts(SELF, "gr5"))
+    assert Configuration.load(back.after) == SLUG and effect_of(back) is Effect.BUILD
+
+
+def test_a_slug_stays_when_the_version_names_neither_slug_nor_image() -> None:
+    _, after = planned(SLUG, wanted(cmd="start"))
+    assert after.of("slug") == SLUG.of("slug")
+
+
+def test_a_slug_is_built_where_there_was_an_image() -> None:
+    installed = Configuration({"image": {"image": {"value": "acme/web:1"}}})
+    _, after = planned(installed, wanted(share_slug_path="/grdata/new.tgz"))
+    assert built(after)["slug_info"]["slug_path"] == "/grdata/new.tgz"
+
+
+def test_an_empty_slug_is_none() -> None:
+    emptied = {"slug_path": {"value": ""}}
+    assert built(Configuration({**SLUG.items, "slug": emptied}))["image_info"]["image_url"] == "runner"
+
+
+def test_a_build_variable_without_a_value_is_an_empty_one() -> None:
+    row = {"attr_name": "BUILD_X", "scope": "build"}
+    found = configuration_from({"service_base": {"image": "a:1"}, "service_env_vars": [row]})
+    assert built(found)["envs"] == {"BUILD_X": ""}
+
+
+# ---------------------------------------------------------------- names that are taken
+def port(number: int, alias: str) -> dict[str, Any]:
+    return {str(number): {"container_port": number, "port_alias": alias, "is_inner_service": True}}
+
+
+@pytest.mark.parametrize(("kind", "scope"), [("env", "inner"), ("connect_info", "outer")])
+def test_a_variable_that_a_port_would_bring_along_stays_as_the_service_has_it(kind: str, scope: str) -> None:
+    row = {"attr_name": "WEB_HOST", "attr_value": "10.9.8.7", "scope": scope, "container_port": 0}
+    plan, after = planned(Configuration({kind: {"WEB_HOST": row}}), Configuration({"port": port(80, "WEB")}))
+    assert after.of(kind)["WEB_HOST"] == row and set(after.of("connect_info")) <= {"WEB_HOST", "WEB_PORT"}
+    assert {(c.verb, c.kind, c.key) for c in plan.changes} == {
+        (Verb.ADD, "port", "80"), (Verb.ADD, "connect_info", "WEB_PORT"),
+    }  # fmt: skip
+    assert [(kept.key, bool(kept.note)) for kept in plan.kept] == [("WEB_HOST", True)]
+
+
+def test_a_variable_that_a_port_has_brought_along_already_is_not_worth_a_note() -> None:
+    _, installed = planned(Configuration(), Configuration({"port": port(80, "WEB")}))
+    closed = {"80": installed.of("port")["80"] | {"is_inner_service": False}}
+    installed = Configuration({**installed.items, "port": closed})
+    plan, _ = planned(installed, Configuration({"port": port(80, "WEB")}))
+    assert [(change.kind, change.verb) for change in plan.changes] == [("port", Verb.UPDATE)] and plan.kept == ()
+
+
+def test_of_two_ports_with_one_alias_the_second_is_said_to_get_no_variables() -> None:
+    plan, after = planned(Configuration(), Configuration({"port": port(80, "WEB") | port(8080, "web")}))
+    assert after.of("connect_info")["WEB_PORT"]["attr_value"] == "80"
+    assert [(kept.key, "port/8080" in kept.note) for kept in plan.kept] == [("WEB_HOST", True), ("WEB_PORT", True)]
+
+
+def test_what_two_lists_of_a_version_have_is_added_by_the_first_and_noted() -> None:
+    twice = [{"attr_name": "A", "attr_value": value} for value in "12"]
+    version = wanted(service_env_map_list=twice[:1], service_connect_info_map_list=twice[1:])
+    plan, after = planned(Configuration(), version)
+    assert after.of("env")["A"]["attr_value"] == "1" and "connect_info" not in after.items
+    assert [(kept.kind, kept.key) for kept in plan.kept] == [("connect_info", "A")]
+
+
+def test_a_volume_and_a_config_file_of_one_version_never_get_the_same_name() -> None:
+    rows = [
+        {"volume_name": "n", "volume_path": "/d", "volume_type": "share-file"},
+        {"volume_name": "n", "volume_path": "/e", "volume_type": "config-file", "file_content": "c"},
+    ]
+    _, after = planned(Configuration(), wanted(service_volume_map_list=rows))
+    names = [row["volume_name"] for kind in ("volume", "config_file") for row in after.of(kind).values()]
+    assert names[0] == "n" and names[1].startswith("n-")
 
 
 # ---------------------------------------------------------------- rows that lack a column
