@@ -58,13 +58,13 @@ def _build_body(configuration: Configuration, place: Place, event: str) -> dict[
         "operator": "backstay",
         "arch": _value(image, "arch") or "amd64",
         "envs": {
-            row["attr_name"]: row["attr_value"]
+            row["attr_name"]: str(row.get("attr_value") or "")
             for row in configuration.of("env").values()
             if row.get("scope") == "build"
         },
         "configs": {},
     }
-    if "slug_path" in slug:
+    if _value(slug, "slug_path"):
         kept = slug.get("registry", {})
         info = {key: kept.get(key, "") for key in ("ftp_host", "ftp_port", "ftp_username", "ftp_password")}
         return body | {"kind": "build_from_market_slug", "slug_info": {"slug_path": _value(slug, "slug_path"), **info}}

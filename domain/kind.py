@@ -28,7 +28,11 @@ class Facts:
     plugins: Mapping[str, str] = field(default_factory=dict)
     #: Service id -> its configuration, of the siblings: a dependency needs an inner port, a mount a volume.
     providers: Mapping[str, Configuration] = field(default_factory=dict, repr=False)
+    #: Service id -> its alias, of the services of the same app.
+    aliases: Mapping[str, str] = field(default_factory=dict)
     delete: bool = False  # relations that the target no longer has may be removed
+    #: What the version wants of the whole service: one kind can give way to another. Set by planning.
+    target: Configuration = field(default_factory=Configuration, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ no other, except for scaling, which belongs to the user.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from domain.changeset import Effect, ItemChange, ServicePlan, Verb
@@ -24,11 +24,14 @@ KEPT = frozenset({"resources"})
 
 def plan_upgrade(service_id: str, installed: Configuration, target: Configuration, facts: Facts) -> ServicePlan:
     """The change set under the rules for upgrades; origin and version move on even when nothing changes."""
-    own = replace(facts, providers={**facts.providers, service_id: installed})
     found: list[ItemChange] = []
+    own, so_far = facts, installed
     for name, kind in KINDS.items():
-        found += kind.diff(installed.of(name), target.of(name), own)
-    changes = _told(_once(change for change in found if change.verb is not Verb.KEEP), installed, own)
+        # Kinds share their names: what an earlier one has just added is taken, too.
+        own = replace(facts, providers={**facts.providers, service_id: so_far}, target=target)
+        fresh = kind.diff(installed.of(name), target.of(name), own)
+        found, so_far = [*found, *fresh], so_far.changed(fresh)
+    changes = _told([change for change in found if change.verb is not Verb.KEEP], installed, own)
     after = replace(installed.changed(changes), origin={**installed.origin, **target.origin})
     return ServicePlan(
         service_id,
@@ -111,15 +114,3 @@ def _apart(change: ItemChange) -> list[ItemChange]:
     if methods[:1] != ["DELETE"] or len(methods) == 1 or not change.before or not change.after:
         return [change]
     return [delete(change.kind, change.key, change.before), replace(change, verb=Verb.ADD, before=None)]
-
-
-def _once(changes: Iterable[ItemChange]) -> list[ItemChange]:
-    """Each item once: a name that two lists of a template have is added by the first."""
-    seen: set[tuple[str, str]] = set()
-    kept = []
-    for change in changes:
-        name = SHARED_NAMES.get(change.kind, change.kind), change.key
-        if name not in seen:
-            seen.add(name)
-            kept.append(change)
-    return kept

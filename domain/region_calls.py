@@ -163,8 +163,8 @@ def set_probe(place: Place, row: Row) -> Call:
 
 
 def remove_probe(row: Row) -> Call:
-    """Absent ones are fine."""
-    return _remove("probe", "/probe", {"probe_id": str(row.get("probe_id") or "")})
+    """Absent ones are fine, but none goes by another name than its id."""
+    return _remove("probe", "/probe", {"probe_id": str(row["probe_id"])})
 
 
 def restore_probe(place: Place, row: Row | None) -> Call:
@@ -233,8 +233,13 @@ def _relation(row: Row) -> dict[str, Any]:
     return {
         "plugin_id": str(row["plugin_id"]),
         "version_id": str(row.get("build_version") or ""),
-        "switch": bool(row.get("plugin_status", True)),
+        "switch": is_on(row),
     }
+
+
+def is_on(row: Row) -> bool:
+    """Whether a plugin is switched on: it is, unless its row says otherwise."""
+    return row.get("plugin_status") is None or bool(row["plugin_status"])
 
 
 def add_plugin(row: Row, settings: dict[str, Any]) -> Call:

@@ -99,6 +99,7 @@ def facts_of(context: Context, service: Service, plugins: Mapping[str, str], *, 
         siblings=frozenset(configurations),
         plugins=team | dict(plugins),
         providers=configurations,
+        aliases={found.service_id: found.alias for found in siblings},
         delete=delete,
     )
 

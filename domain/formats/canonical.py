@@ -20,6 +20,8 @@ NEEDED = {
     "mount": ("dep_service_id", "mnt_name", "mnt_dir"), "plugin": ("plugin_id",), "image": (), "slug": (),
     "resources": (),
 }  # fmt: skip
+#: Columns that the kind decides where a row lacks them.
+_USUAL = {"connect_info": ("scope", "outer"), "config_file": ("volume_type", "config-file")}
 _FIELDS = ("schema", "origin", "items", "rest")
 
 
@@ -43,7 +45,11 @@ def read(document: Mapping[str, Any]) -> Configuration:
         optional_text(origin, name, "configuration.origin")
     mapping(origin.get("plugins") or {}, "configuration.origin.plugins")
     rest = mapping(document.get("rest") or {}, "configuration.rest")
-    return Configuration(copy.deepcopy(dict(items)), copy.deepcopy(dict(origin)), copy.deepcopy(dict(rest)))
+    kept = copy.deepcopy(dict(items))
+    for kind, (column, usual) in _USUAL.items():
+        for row in kept.get(kind, {}).values():
+            row[column] = row.get(column) or usual
+    return Configuration(kept, copy.deepcopy(dict(origin)), copy.deepcopy(dict(rest)))
 
 
 def _check(kind: str, key: str, row: Mapping[str, Any], path: str) -> None:

@@ -17,8 +17,10 @@ from domain.formats.shapes import Row, fault, mapping, optional_text, port, rows
 
 Items = dict[str, dict[str, Row]]
 
-#: Ids, and times, of the publisher's own installation.
-_FOREIGN = ("ID", "probe_id", "service_id", "tenant_id", "host_path", "plugin_id", "create_time")
+#: Ids, names of ids, and times, of the publisher's own installation.
+_FOREIGN = (
+    "ID", "probe_id", "service_id", "tenant_id", "host_path", "plugin_id", "dest_service_alias", "create_time",
+)  # fmt: skip
 
 
 def check(template: Mapping[str, Any]) -> None:

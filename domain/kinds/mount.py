@@ -63,10 +63,11 @@ def repeated(changes: Sequence[ItemChange], present: Items, facts: Facts) -> lis
 def _provided(facts: Facts, provider: str, name: str) -> dict[str, str]:
     """The type of the provider's volume, which the region wants to know, and a config file's content."""
     known = facts.providers.get(provider)
-    for kind_name in ("volume", "config_file"):
+    for kind_name, usual in (("volume", "share-file"), ("config_file", "config-file")):
         for row in {} if known is None else known.of(kind_name).values():
             if row.get("volume_name") == name:
-                return {"volume_type": row["volume_type"], "file_content": str(row.get("file_content") or "")}
+                content = str(row.get("file_content") or "")
+                return {"volume_type": str(row.get("volume_type") or usual), "file_content": content}
     return {"volume_type": "share-file", "file_content": ""}
 
 

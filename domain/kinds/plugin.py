@@ -11,7 +11,7 @@ from domain.configuration import Configuration, Items
 from domain.differing import add, delete, keep
 from domain.kind import Facts, Kind
 from domain.region import Call, Place
-from domain.region_calls import LIST_PLUGINS, add_plugin, remove_plugin, restore_plugins
+from domain.region_calls import LIST_PLUGINS, add_plugin, is_on, remove_plugin, restore_plugins
 
 
 def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
@@ -32,7 +32,7 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
             "plugin_key": plugin_key,
             "build_version": row.get("build_version") or "",
             "service_meta_type": row.get("service_meta_type") or "",
-            "plugin_status": bool(row.get("plugin_status", True)),
+            "plugin_status": is_on(row),
             "config": [_setting(item, facts) for item in row.get("attr") or row.get("config") or ()],
         }
         changes.append(add("plugin", plugin_id, fresh))
@@ -49,9 +49,12 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
 
 
 def _setting(item: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """A row of settings for this service: a destination is another service of the group, found by its key."""
+    """A row of settings for this service: a destination is another service of the group, found by its key. One that
+    is not of the group has the alias that was given with its id."""
     source = str(item.get("dest_service_key") or item.get("dest_service_id") or "")
-    return dict(item) | {"dest_service_id": facts.installed.get(source, source)}
+    found = facts.installed.get(source, source)
+    alias = facts.aliases.get(found) or str(item.get("dest_service_alias") or "")
+    return dict(item) | {"dest_service_id": found, "dest_service_alias": alias}
 
 
 def _settings(row: Mapping[str, Any], place: Place) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from domain.changeset import Effect, ItemChange, Verb
 from domain.configuration import Configuration, Items
-from domain.differing import add, keep, update
+from domain.differing import add, keep, same, update
 from domain.kind import Facts, Kind
 from domain.region import Call, Place
 from domain.region_calls import add_port, remove_port, restore_ports, set_port
@@ -36,7 +36,9 @@ def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
                 derived += variables(present)
         if any(present.get(name) and not row.get(name) for name in OPENINGS):
             kept.append(keep("port", key, present, "it stays open, although the version has it closed"))
-    return [*added, *opened, *derived, *kept]
+    own = facts.providers.get(facts.service_id)
+    taken = {} if own is None else {**own.of("env"), **own.of("connect_info")}
+    return [*added, *opened, *_unless_taken(derived, taken), *kept]
 
 
 def variables(row: dict[str, Any]) -> list[ItemChange]:
@@ -48,6 +50,20 @@ def variables(row: dict[str, Any]) -> list[ItemChange]:
         env = {"name": name, "attr_name": name, "attr_value": value, "is_change": False, "scope": "outer"}
         env_row = env | {"container_port": number}
         found.append(add("connect_info", name, env_row, "generated for the port", derived_from=f"port/{number}"))
+    return found
+
+
+def _unless_taken(derived: Sequence[ItemChange], taken: Items) -> list[ItemChange]:
+    """A name that the service has in any scope, or that another port has just brought along, keeps its value."""
+    known, found = dict(taken), []
+    for change in derived:
+        fresh = change.after or {}
+        present = known.setdefault(change.key, fresh)
+        if present is fresh:
+            found.append(change)
+        elif not same(present, fresh, ("attr_value", "scope", "container_port")):
+            note = f"the name is taken, so {change.derived_from} does not bring it along"
+            found.append(keep("connect_info", change.key, present, note))
     return found
 
 

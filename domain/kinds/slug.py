@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from domain.changeset import Effect, ItemChange
 from domain.configuration import Items
-from domain.differing import values
+from domain.differing import delete, values
 from domain.kind import Facts, Kind
 
 
 def diff(installed: Items, target: Items, facts: Facts) -> list[ItemChange]:
-    """Whatever the version names otherwise."""
+    """Whatever the version names otherwise. It goes when the version has an image in its place: a slug would be built
+    before any image."""
+    image = facts.target.of("image").get("image", {}).get("value")
+    if image and "slug_path" in installed and "slug_path" not in target:
+        return [delete("slug", key, row, "the version has an image in its place") for key, row in installed.items()]
     return values("slug", installed, target, ("slug_path", "registry"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,11 @@ from domain import failpoint
 from domain.operation import State
 from domain.upgrade_record import Status
 from tests.acceptance.shop import (
+    REDIS_SHARE,
     V2_IMAGE,
     Names,
     component_as_installed,
+    details,
     env,
     port,
     template,
@@ -384,6 +387,38 @@ def test_a_removed_plugin_comes_back_with_its_settings(stage: Stage, names: Name
     assert done.state is State.ROLLED_BACK, done.outcome
     assert "DELETE /plugin/old_net_plugin_id" in stage.calls(names, names.web)
     assert stage.held(names, names.web) == before
+
+
+def test_where_a_version_has_an_image_in_place_of_a_slug_that_is_built_and_the_way_back_builds_the_slug(
+    stage: Stage, names: Names
+) -> None:
+    source = details(names, names.web)["service_source"]
+    info = {"slug_path": "/grdata/web.tgz", "ftp_host": "ftp.example"}
+    stage.install(names, web={"service_source": source | {"extend_info": json.dumps(info)}}, services="web")
+    console = stage.configuration(names.web)
+    assert stage.upgrade(names.web).state is State.SUCCEEDED
+    assert stage.configuration(names.web).of("slug") == {}
+    assert stage.rollback(names.web).state is State.SUCCEEDED
+    assert stage.configuration(names.web).items == console.items
+    there, back = stage.bodies(names, names.web, "/build")
+    assert (there["kind"], there["image_info"]["image_url"]) == ("build_from_market_image", V2_IMAGE)
+    assert (back["kind"], back["slug_info"]["slug_path"]) == ("build_from_market_slug", "/grdata/web.tgz")
+
+
+def test_a_plugins_setting_for_another_service_has_that_ones_id_and_alias(stage: Stage, names: Names) -> None:
+    redis = component_as_installed(service_share_uuid=REDIS_SHARE, service_id="publishers")
+    setting = {
+        "service_meta_type": "downstream_port", "injection": "auto", "container_port": 6379, "protocol": "tcp",
+        "dest_service_id": "publishers", "dest_service_alias": "grpublisher", "attrs": "{}",
+    }  # fmt: skip
+    plugin = {"plugin_key": "perf_analyze_plugin", "build_version": "1", "attr": [setting]}
+    web = component_as_installed(service_related_plugin_config=[plugin])
+    stage.publish_version(template("settings", web, redis), "settings")
+    assert stage.upgrade(names.web, "settings").state is State.SUCCEEDED
+    (body,) = stage.bodies(names, names.web, "/plugin")
+    (found,) = body["config_envs"]["complex_envs"]["base_services"]
+    assert body["switch"] is True
+    assert (found["depend_service_id"], found["depend_service_alias"]) == (names.redis, names.alias(names.redis))
 
 
 def test_a_service_that_the_region_does_not_know_fails_at_once(stage: Stage, names: Names) -> None:

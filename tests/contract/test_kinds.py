@@ -27,7 +27,7 @@ FACTS = Facts(SELF, "gr555555", siblings=frozenset({"a", "b", "c"}), plugins={"k
 
 def _row(kind: str, n: int, v: int) -> tuple[str, dict[str, Any]]:
     env: dict[str, Any] = {
-        "attr_name": f"VARIABLE_{n}",
+        "attr_name": ("W80_HOST", "VARIABLE_1", "VARIABLE_2")[n],
         "attr_value": str(v),
         "name": "n",
         "is_change": bool(v % 2),
@@ -42,9 +42,9 @@ def _row(kind: str, n: int, v: int) -> tuple[str, dict[str, Any]]:
                  "port_alias": f"W{80 + n}", "is_inner_service": v > 1, "is_outer_service": bool(v % 2)}),
         "volume": (f"/d{n}", {"volume_name": f"v{n}{v}", "volume_path": f"/d{n}", "volume_type": "share-file"}),
         "config_file": (f"/d{n}", {"volume_name": f"v{n}0", "volume_path": f"/d{n}", "volume_type": "config-file",
-                        "file_content": "x" * v}),
+                        "category": "app_publish" if v > 1 else "", "file_content": "x" * v}),
         "probe": (("readiness", "liveness", "ignore")[n], {"mode": ("readiness", "liveness", "ignore")[n],
-                  "probe_id": f"{n}" * 32, "port": 80 + v, "scheme": "tcp", "is_used": True}),
+                  "port": 80 + v, "scheme": "tcp", "is_used": True} | ({"probe_id": f"{n}" * 32} if n else {})),
         "dependency": ("abc"[n], {"dep_service_id": "abc"[n], "dep_service_type": "application", "dep_order": 0}),
         "mount": (f"{'abc'[n]}/m", {"dep_service_id": "abc"[n], "mnt_name": "m", "mnt_dir": f"/m{v}"}),
         "plugin": (f"p{n}", {"plugin_id": f"p{n}", "plugin_key": f"k{n}", "build_version": str(v),
@@ -92,9 +92,9 @@ def test_the_exact_plan_leads_to_what_was_wanted_in_every_column_that_counts(see
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_an_upgrade_deletes_nothing_but_probes_unless_it_may(seed: int) -> None:
+def test_an_upgrade_deletes_nothing_but_probes_and_slugs_unless_it_may(seed: int) -> None:
     plan = plan_upgrade(SELF, _configuration(seed), _configuration(seed + 1000), FACTS)
-    assert {c.kind for c in plan.changes if c.verb is Verb.DELETE} <= {"probe"}
+    assert {c.kind for c in plan.changes if c.verb is Verb.DELETE} <= {"probe", "slug"}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -66,6 +66,21 @@ def test_every_kind_can_be_in_our_own_document() -> None:
     assert set(canonical.NEEDED) == set(KINDS)
 
 
+@pytest.mark.parametrize("said", [{}, {"scope": None, "volume_type": ""}])
+def test_what_a_row_lacks_and_its_kind_decides_is_filled_in(said: dict[str, Any]) -> None:
+    """Told again without it, it would be another kind's."""
+    items = {
+        "connect_info": {"A": {"attr_name": "A", **said}},
+        "config_file": {"/e": {"volume_name": "n", "volume_path": "/e", **said}},
+    }
+    document = {"schema": SCHEMA, "items": items}
+    found = configuration_from(document)
+    assert found.of("connect_info")["A"]["scope"] == "outer"
+    assert found.of("config_file")["/e"]["volume_type"] == "config-file"
+    assert configuration_from(details_from(found, "t", "s")).of("config_file").keys() == {"/e"}
+    assert items["connect_info"]["A"].get("scope") is None  # what is read is left as it is
+
+
 # ---------------------------------------------------------------- other shapes
 @pytest.mark.parametrize("document", [None, "canary", 7, True])
 def test_what_is_no_document_is_refused(document: Any) -> None:
