@@ -100,9 +100,9 @@ def undo(change: ItemChange, place: Place) -> tuple[Call, ...]:
     return (remove_env(change.before), add_env(place, change.before))
 
 
-def restore(kind: str, before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
-    """Replace the scopes that were touched from the console's rows."""
-    rows = list(before.of(kind).values())
+def restore(before: Configuration, place: Place, changes: Sequence[ItemChange]) -> tuple[Call, ...]:
+    """Replace the scopes that were touched from the console's rows, of both kinds: a scope is replaced as a whole."""
+    rows = [*before.of("env").values(), *before.of("connect_info").values()]
     touched = {str(row.get("scope") or "inner") for change in changes for row in (change.before, change.after) if row}
     return tuple(restore_envs(scope, rows) for scope in sorted(touched))
 

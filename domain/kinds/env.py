@@ -14,5 +14,5 @@ kind = Kind(
     effect=env_rules.effect,
     calls=env_rules.calls,
     undo=env_rules.undo,
-    restore=functools.partial(env_rules.restore, "env"),
+    restore=env_rules.restore,
 )

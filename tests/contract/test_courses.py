@@ -189,6 +189,12 @@ def test_a_mount_goes_before_its_volume_and_comes_back_after_it(fail: bool) -> N
     assert told.sent[:2] == ["DELETE /depvolumes", "DELETE /volumes/d"]
 
 
+def test_a_scope_goes_back_with_all_that_is_in_it_whatever_kind_it_is_of() -> None:
+    """A document of before connection information had its scope by kind."""
+    old = configuration(env=env("A"), connect_info=env("Z", scope=""))
+    true(run("exact", old, configuration(env=env("A")), fail=True))
+
+
 def test_an_item_whose_removal_was_left_out_is_not_made_anew() -> None:
     old, new = configuration(volume=volume("/a", "x")), configuration(volume=volume("/a", "y"))
     true(told := run("exact", old, new, fate=once(REFUSALS["400"], 1)))

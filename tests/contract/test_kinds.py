@@ -182,9 +182,7 @@ def _made_and_put_back(old: Configuration, made: list[tuple[ItemChange, Call]], 
 
 def test_a_variable_without_a_scope_is_put_back_with_the_inner_ones() -> None:
     row = {"attr_name": "A", "attr_value": "1", "name": "n", "is_change": True}
-    (call,) = env_rules.restore(
-        "env", Configuration({"env": {"A": row}}), PLACE, [ItemChange("env", "A", Verb.DELETE, row)]
-    )
+    (call,) = env_rules.restore(Configuration({"env": {"A": row}}), PLACE, [ItemChange("env", "A", Verb.DELETE, row)])
     assert isinstance(call.body, dict) and [found["env_name"] for found in call.body["envs"]] == ["A"]
 
 
