@@ -63,12 +63,15 @@ class _Talk:
         self.journal.end(begun, StepState.DONE if applied else StepState.IGNORED, said.record())
 
     def finds(self, name: str, kind: Kind, read: Call, change: ItemChange) -> bool:
-        """Whether the region has this very item; what it has instead is left alone, and told."""
+        """Whether the region has this very item; what it has instead is left alone, and told. A region that will not
+        say is believed: it has said that the item exists."""
         found = self.journal.find(name)
         if found is None or found.state is StepState.INTENT:
             begun, said = self._begin(name, read), self._ask(read)
-            same = said.answer.verdict is Verdict.APPLIED and kind.same(change, said.reply.items or [])
-            state, record = (StepState.DONE, said.record()) if same else (StepState.IGNORED, _differs(said))
+            if said.answer.verdict is Verdict.UNKNOWN:
+                raise RegionUnavailable(said.answer.sentence, code=said.answer.code)
+            differs = said.answer.verdict is Verdict.APPLIED and not kind.same(change, said.reply.items or [])
+            state, record = (StepState.IGNORED, _differs(said)) if differs else (StepState.DONE, said.record())
             found = self.journal.end(begun, state, record)
         return found.state is StepState.DONE
 

@@ -253,9 +253,11 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "items-forgotten": Mutant("fenced", range(100), _items_forgotten, r"^upgrade-service led \w+ to image"),
     "siblings-ignored": Mutant("fenced", range(200), trespasses.siblings_ignored, r"is held by \d operations"),
-    "group-not-reserved": Mutant("fenced", range(200), trespasses.group_not_reserved, r" while \S+ hold the service"),
+    "group-not-reserved": Mutant(
+        "fenced", range(3, 200), trespasses.group_not_reserved, r" while \S+ hold the service"
+    ),
     "group-fenced-from-the-lowest": Mutant(
-        "fenced", range(200), trespasses.group_fenced_from_the_lowest, r"^the fence of \w+ went from \d+ down to \d+"
+        "fenced", range(3, 200), trespasses.group_fenced_from_the_lowest, r"^the fence of \w+ went from \d+ down to \d+"
     ),
     "lower-fences-taken": Mutant(
         "fenced", range(200), trespasses.lower_fences_taken, r"^the region took \S+ of \w+ under fence \d+ after"
