@@ -81,7 +81,7 @@ class Compensation:
         return [
             step
             for step in self._journal.steps("call")
-            if step.state is StepState.UNDONE and step.reply.get("verdict") == "undone" and not _not_ours(step)
+            if step.state is StepState.UNDONE and step.reply.get("verdict") == "undone" and self._is_ours(step)
         ]
 
     def _unsettled(self, services: set[str]) -> bool:
@@ -98,29 +98,27 @@ class Compensation:
         for number, step in reversed(list(enumerate(steps))):
             task, name = self._saga.course.task(step.request["service"]), _kind_name(step)
             kind, section = KINDS[name], (task.service_id, name)
-            if _not_ours(step):
+            if not self._is_ours(step):
                 yield Unit(task.place, (), (step,))
             elif kind.restore is None or ((task.service_id, _names(name)) in mixed and not kind.together):
                 yield Unit(task.place, kind.undo(_change(task, step), task.place), (step,))
-            elif section not in {(one.request["service"], _kind_name(one)) for one in _ours(steps[:number])}:
+            elif section not in {(one.request["service"], _kind_name(one)) for one in self._ours(steps[:number])}:
                 theirs = [one for one in foreign if (one.request["service"], _kind_name(one)) == section]
-                yield _section(task, kind, section, steps, theirs)
+                members = [one for one in self._ours(steps) if (one.request["service"], _kind_name(one)) == section]
+                yield _section(task, kind, members, theirs)
+
+    def _ours(self, steps: Iterable[Step]) -> list[Step]:
+        return [step for step in steps if self._is_ours(step)]
+
+    def _is_ours(self, step: Step) -> bool:
+        """Whether the call may have changed something: the region neither ignored it, nor never got it."""
+        return not (ignored(step) or step.request.get("idle") or step.ordinal in self._saga.differing())
 
 
-def _section(task: Task, kind: Kind, section: tuple[str, str], steps: list[Step], foreign: list[Step]) -> Unit:
-    members = tuple(step for step in _ours(steps) if (step.request["service"], _kind_name(step)) == section)
+def _section(task: Task, kind: Kind, members: list[Step], foreign: list[Step]) -> Unit:
     assert kind.restore is not None
     before = task.before().changed(_change(task, step) for step in foreign)
-    return Unit(task.place, kind.restore(before, task.place, [_change(task, step) for step in members]), members)
-
-
-def _ours(steps: Iterable[Step]) -> list[Step]:
-    return [step for step in steps if not _not_ours(step)]
-
-
-def _not_ours(step: Step) -> bool:
-    """Whether the call certainly changed nothing: the region ignored it, or never got it."""
-    return bool(ignored(step) or step.request.get("idle"))
+    return Unit(task.place, kind.restore(before, task.place, [_change(task, step) for step in members]), tuple(members))
 
 
 def _change(task: Task, step: Step) -> ItemChange:

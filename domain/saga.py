@@ -94,7 +94,7 @@ class Saga:
         place = self.course.task(step.request["service"]).place
         call = Call.load(step.request["call"])
         inherited = step.ordinal in self.inherited
-        kept = step.request["verb"] == Verb.KEEP
+        kept = step.request.get("verb") == Verb.KEEP
         anew = kept or (call.method == "POST" and self._was_removed(step))
         self._removals_land_first(place, call)
         said = self.dialogue.send(place, call, sent_before=inherited, unsent=lambda: self.unsent(step))
@@ -179,7 +179,13 @@ class Saga:
     # ------------------------------------------------------------ what holds
     def foreign_steps(self) -> list[Step]:
         """Calls about items that the region had before us."""
-        return [step for step in self.journal.steps("call") if ignored(step) == Verdict.EXISTS.value]
+        differing = self.differing()
+        calls = self.journal.steps("call")
+        return [step for step in calls if ignored(step) == Verdict.EXISTS.value or step.ordinal in differing]
+
+    def differing(self) -> set[int]:
+        """Ordinals of calls about items in whose place the region has others."""
+        return {_origin(step) for step in self._converged() if step.reply.get("differs")}
 
     def echoes(self) -> list[Step]:
         """Calls about items of which the region said, after a try without an answer, that they exist: by that try, or
@@ -190,7 +196,7 @@ class Saga:
         """(service, item) of what the region refused to have, or has another one in place of."""
         calls = [step for step in self.journal.steps("call") if step.state is StepState.IGNORED]
         refused = [step for step in calls if step.reply.get("verdict") == Verdict.LEFT_OUT.value]
-        refused += [self.journal.now(_origin(step)) for step in self._converged() if step.reply.get("differs")]
+        refused += [self.journal.now(ordinal) for ordinal in self.differing()]
         return {(step.request["service"], step.request["item"]) for step in refused}
 
     def result(self, task: Task) -> Configuration:

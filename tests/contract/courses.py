@@ -95,6 +95,7 @@ class Told:
     before: dict[str, Any] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)
     wanted: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, Configuration] = field(default_factory=dict)
 
 
 def region_of(services: dict[str, Configuration], generation: str, others: dict[str, Any]) -> RegionState:
@@ -133,6 +134,7 @@ def carried_out(
     told = Told(refused, items, {item.code for item in items} <= {"exists"}, region.sent, before, _held(state, plans))
     rows = {name: saga.result(course.task(name)) for name in plans}
     told.wanted = before if refused else _held(region_of(rows, state.generation, others), plans)
+    told.rows = rows
     return told
 
 

@@ -12,6 +12,7 @@ from domain.configuration import Configuration
 from domain.kind import Facts
 from domain.planning import plan_exact, plan_upgrade
 from domain.region import Call, Reply
+from tests.acceptance.terms import TENANT, in_order
 from tests.contract.courses import LOST, UNSENT, Fate, Told, carried_out, region_of
 from workers.region_double.state import RegionState
 
@@ -88,6 +89,10 @@ def drawn(rng: random.Random, *, renamed: bool) -> Configuration:
     return configuration(**kinds)
 
 
+def beside(known: Configuration, kind: str, theirs: Rows) -> Configuration:
+    return Configuration({**known.items, kind: {**theirs, **known.of(kind)}}, origin=known.origin)
+
+
 def planned(way: str, old: Configuration, new: Configuration) -> ServicePlan:
     facts = Facts("s", "s", siblings=frozenset({"s", *"abc"}), providers={"s": old}, delete="deletes" in way)
     return (plan_exact if way == "exact" else plan_upgrade)("s", old, new, facts)
@@ -124,6 +129,26 @@ def test_the_rows_of_the_end_are_what_the_region_holds_whatever_it_answers(seed:
     true(run(way, old, new, generation, fate=once(answer, rng.randrange(1, 14)), fail=rng.random() < 0.4))
 
 
+@pytest.mark.parametrize("seed", range(200))
+def test_volumes_that_only_the_region_has_stay_as_they_are(seed: int) -> None:
+    """They have names and paths that a plan wants for its own."""
+    rng = random.Random(seed)
+    old, new, generation = drawn(rng, renamed=False), drawn(rng, renamed=True), rng.choice("AM")
+    own = {**old.of("volume"), **old.of("config_file")}
+    path, name = rng.choice(["/a", "/b", "/c", "/d"]), rng.choice(["v0", "v1", "v2", "v3"])
+    if path in own or name in {row["volume_name"] for row in own.values()}:
+        path, name = "/d", "v3"
+    kind = rng.choice(["volume", "config_file"])
+    theirs = volume(path, name) if kind == "volume" else config_file(path, name, "theirs")
+    state = region(beside(old, kind, theirs), generation)
+    way, fate = rng.choice(["exact", "upgrade"]), once(rng.choice([None, UNSENT, LOST]), rng.randrange(1, 9))
+    told = carried_out({"s": planned(way, old, new)}, state, PROVIDERS, fate=fate, fail=rng.random() < 0.5)
+    wanted = told.wanted["s"]
+    if not told.put_back:
+        wanted = in_order(region(beside(told.rows["s"], kind, theirs), generation).snapshot()["tenants"][TENANT]["s"])
+    assert told.held["s"]["volumes"] == wanted["volumes"], told
+
+
 # ---------------------------------------------------------------- chosen ones
 @pytest.mark.parametrize("generation", "AM")
 @pytest.mark.parametrize("fail", [False, True])
@@ -153,6 +178,13 @@ def test_an_answer_that_was_lost_makes_nothing_of_the_regions_own_ours() -> None
         region(configuration(env=env("FOO", "old")), "A"), PROVIDERS, fate=once(UNSENT, 1),
     )  # fmt: skip
     true(told)
+
+
+def test_what_turns_out_to_be_the_regions_own_is_not_taken_away_on_the_way_back() -> None:
+    plan = planned("upgrade", configuration(), configuration(volume=volume("/new", "n")))
+    state = region(configuration(volume=volume("/old", "n")), "A")
+    true(told := carried_out({"s": plan}, state, PROVIDERS, fate=once(UNSENT, 1), fail=True))
+    assert told.put_back and told.held["s"]["volumes"]
 
 
 def test_what_was_written_over_in_vain_is_named() -> None:
