@@ -88,4 +88,4 @@ class _Talk:
 def _differs(said: Said) -> dict[str, Any]:
     found = said.record()
     *before, last = found["tries"]
-    return found | {"differs": True, "verdict": DIFFERS, "tries": [*before, last | {"words": last["words"] or ANOTHER}]}
+    return found | {"verdict": DIFFERS, "tries": [*before, last | {"words": last["words"] or ANOTHER}]}

@@ -14,7 +14,7 @@ from domain.changeset import Verb
 from domain.classify import Verdict
 from domain.configuration import Configuration
 from domain.context import Context
-from domain.converging import converge
+from domain.converging import DIFFERS, converge
 from domain.course import Course, Task
 from domain.dialogue import Dialogue, Said
 from domain.errors import Refused, RegionUnavailable, Stopped
@@ -185,7 +185,7 @@ class Saga:
 
     def differing(self) -> set[int]:
         """Ordinals of calls about items in whose place the region has others."""
-        return {_origin(step) for step in self._converged() if step.reply.get("differs")}
+        return {_origin(step) for step in self._converged() if step.reply.get("verdict") == DIFFERS}
 
     def echoes(self) -> list[Step]:
         """Calls about items of which the region said, after a try without an answer, that they exist: by that try, or

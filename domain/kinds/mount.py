@@ -76,9 +76,7 @@ def calls(change: ItemChange, place: Place) -> tuple[Call, ...]:
     if change.verb is Verb.DELETE:
         return (remove_mount(change.before or {}),)
     added = add_mount(change.after or change.before or {})
-    if change.verb is Verb.KEEP:
-        return (added,)
-    if change.verb is Verb.ADD or not change.before:
+    if change.verb in (Verb.ADD, Verb.KEEP) or not change.before:
         return (added,)
     return (remove_mount(change.before), added)
 

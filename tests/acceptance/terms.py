@@ -15,6 +15,7 @@ from domain.configuration import Configuration
 from domain.kinds import KINDS
 from domain.region import Call, Place, Scope
 from domain.service import Service
+from workers.region_double.answer import Answer
 from workers.region_double.state import RegionState
 
 TENANT, REGION_TENANT = "acme", "e" * 32
@@ -29,8 +30,13 @@ def tell(state: RegionState, services: dict[str, tuple[Service, Configuration]])
             for name, kind in KINDS.items():
                 for key, row in configuration.of(name).items() if kind.dependent is dependent else ():
                     for call in kind.calls(ItemChange(name, key, Verb.ADD, None, copy.deepcopy(row)), place):
-                        answer = state.handle(call.method, _path(call, place), {}, _body(call))
+                        answer = asked(state, call, place)
                         assert answer.status < 300, (call.name, answer)
+
+
+def asked(state: RegionState, call: Call, place: Place) -> Answer:
+    """The double's answer to the call, as a client would send it."""
+    return state.handle(call.method, _path(call, place), {}, _body(call))
 
 
 def _path(call: Call, place: Place) -> str:

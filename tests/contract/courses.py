@@ -26,8 +26,9 @@ from domain.planning import effect_of
 from domain.region import Call, Place, Reply, Trouble
 from domain.saga import Saga, StepRefused
 from domain.service import Service
-from tests.acceptance.terms import REGION_TENANT, TENANT, in_order, tell
+from tests.acceptance.terms import TENANT, asked, in_order, tell
 from tests.fakes.clock import FakeClock
+from tests.fakes.unfenced import UnfencedRegion
 from workers.region_double.state import RegionState
 
 OPERATION = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -41,7 +42,7 @@ def nothing(call: Call, number: int) -> Reply | None:
     return None
 
 
-class DirectRegion:
+class DirectRegion(UnfencedRegion):
     """The port `Region` on a double in the same process; `fate` decides about each call."""
 
     def __init__(self, state: RegionState, fate: Fate) -> None:
@@ -52,26 +53,11 @@ class DirectRegion:
         fate = self.fate(call, len(self.sent))
         if fate is not None and fate is not LOST:
             return fate
-        body = dict(call.body) if isinstance(call.body, dict) else {}
-        raw = json.dumps(body | ({"tenant_id": REGION_TENANT} if "tenant_id" in body else {})).encode() if body else b""
-        path = f"/v2/tenants/{place.tenant_id}/services/{place.alias}{call.path}"
-        answer = self.state.handle(call.method, path, {}, raw)
+        answer = asked(self.state, call, place)
         document = json.JSONDecoder().raw_decode(answer.body.decode())[0] if answer.body else {}
         words = str(document.get("msg") or document.get("validation_error") or "")
         reply = Reply(answer.status, document.get("bean"), document.get("list"), words)
         return LOST if fate is LOST else reply
-
-    def longest_call(self, place: Place) -> float:
-        return 1.0
-
-    def retry_seconds(self, place: Place) -> float:
-        return 10.0
-
-    def honours_fences(self, place: Place) -> bool:
-        return False
-
-    def settle_seconds(self, place: Place) -> float:
-        return 1.0
 
 
 class _Anything:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import random
 from typing import Any
 
@@ -18,10 +17,10 @@ from domain.kinds import KINDS, SHARED_NAMES
 from domain.planning import effect_of, plan_exact, plan_upgrade
 from domain.region import Call, Place
 from domain.service import Service
-from tests.acceptance.terms import REGION_TENANT, TENANT, in_order, tell
+from tests.acceptance.terms import TENANT, asked, in_order, tell
 from workers.region_double.state import RegionState
 
-SELF, PLACE = "5" * 32, Place("r", "acme", "5" * 32, "gr555555")
+SELF, PLACE = "5" * 32, Place("r", TENANT, "5" * 32, "gr555555")
 FACTS = Facts(SELF, "gr555555", siblings=frozenset({"a", "b", "c"}), plugins={"k1": "p1"})
 
 
@@ -120,11 +119,7 @@ def _told(configuration: Configuration, generation: str) -> RegionState:
 
 
 def _send(state: RegionState, call: Call) -> int:
-    body = dict(call.body) if isinstance(call.body, dict) else call.body
-    if isinstance(body, dict) and "tenant_id" in body:
-        body["tenant_id"] = REGION_TENANT
-    raw = b"" if not isinstance(body, dict) else json.dumps(body).encode()
-    return state.handle(call.method, f"/v2/tenants/{TENANT}/services/{PLACE.alias}{call.path}", {}, raw).status
+    return asked(state, call, PLACE).status
 
 
 def _held(state: RegionState) -> dict[str, Any]:

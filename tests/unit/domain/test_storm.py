@@ -23,6 +23,7 @@ from domain.operation import Budget
 from domain.region import Call, Place, Repeat, Reply, Trouble
 from domain.retry import backoff_ms
 from tests.fakes.clock import FakeClock
+from tests.fakes.unfenced import UnfencedRegion
 from tests.unit.domain.test_dialogue import FakeJournal, FakeWatch
 
 OPERATIONS, SLOTS = 1_000, 4
@@ -30,7 +31,7 @@ OUTAGE, AFTER = 300.0, 100.0
 ENV = Call("add-env", "POST", "/env", {}, Repeat.EXISTS)
 
 
-class Region:
+class Region(UnfencedRegion):
     """Away until `back`; notes when it is called."""
 
     def __init__(self, clock: FakeClock, back: float) -> None:
@@ -40,18 +41,6 @@ class Region:
     def send(self, place: Place, call: Call, fence: int) -> Reply:
         self.called.append(self.clock.boottime())
         return Reply(200) if self.clock.boottime() >= self.back else Reply(trouble=Trouble.NOT_SENT)
-
-    def longest_call(self, place: Place) -> float:
-        return 4.0
-
-    def retry_seconds(self, place: Place) -> float:
-        return 10.0
-
-    def honours_fences(self, place: Place) -> bool:
-        return False
-
-    def settle_seconds(self, place: Place) -> float:
-        return 0.0
 
 
 class Storm:
