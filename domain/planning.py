@@ -81,7 +81,7 @@ def drift(recorded: Configuration, live: Configuration) -> list[ItemChange]:
 
 
 def _differences(name: str, current: Configuration, wanted: Configuration) -> list[ItemChange]:
-    """Removed ones first: a path or a name must be free before another takes it."""
+    """What is too much, what differs, and what is missing."""
     have, want, compared = current.of(name), wanted.of(name), KINDS[name].compared
     gone = [delete(name, key, row) for key, row in have.items() if key not in want]
     other = [
