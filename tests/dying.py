@@ -6,17 +6,19 @@ then a proof when it says where nobody did. A death is noted in a file that all 
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import signal
 import tempfile
+import threading
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from domain import failpoint
+from tests.forking import fork
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("domain", "handlers", "storage", "workers")
@@ -25,6 +27,8 @@ _POINT = re.compile(r'\bfailpoint\(\s*"([a-z.-]+)"')
 _TRANSACTION = re.compile(r'\.write\(\s*"([a-z-]+)"')
 #: Names the file of the present run; nothing is noted without it. Not one of ours: tests take those away.
 VARIABLE = "DEATHS_NOTED_IN"
+#: Seconds after which a child that neither dies nor ends says where it stands, and ends.
+PATIENCE = 300
 
 
 class Killed(BaseException):
@@ -71,8 +75,9 @@ def note(point: str) -> None:
 
 def killed(point: str, act: Callable[[], object], hit: int = 1) -> None:
     """Do it in a child that SIGKILL ends at the `hit`-th time that it comes to `point`."""
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         failpoint.hook = at(point, lambda _: os.kill(os.getpid(), signal.SIGKILL), hit)
         try:
             act()
@@ -123,11 +128,16 @@ def after(points: int) -> Callable[[str], None]:
 
 def at(point: str, strike: Callable[[str], None], hit: int = 1) -> Callable[[str], None]:
     """A hook that strikes at the `hit`-th time that `point` is reached."""
-    seen = Counter[str]()
+    seen, mutex = 0, threading.Lock()
 
     def hook(name: str) -> None:
-        seen[name] += 1
-        if name == point and seen[name] == hit:
+        nonlocal seen
+        if name != point:
+            return
+        with mutex:  # several threads come there, and one of them is the `hit`-th
+            seen += 1
+            strikes = seen == hit
+        if strikes:
             note(name)
             strike(name)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from domain.operation import State
 from tests.acceptance.console import Scene
@@ -52,6 +52,22 @@ def test_a_wrong_token_is_told_and_a_right_one_leads_to_the_page_that_was_asked_
     page.goto("/operations")
     assert "/login" in page.url
     page.context.close()
+
+
+def test_a_page_that_would_reload_itself_does_not_overtake_the_link_that_was_followed(scene: Scene) -> None:
+    """It is on the way already, and only slow."""
+    fragments, pages = list[Route](), list[Route]()
+    with scene.looking() as page:
+        page.route("**/?part=now*", lambda route: fragments.append(route))
+        page.route("**/services", lambda route: pages.append(route))
+        with page.expect_request("**/?part=now*"):
+            page.goto("/")
+        with page.expect_request("**/services"):
+            page.get_by_role("link", name="Services", exact=True).click(no_wait_after=True)
+        with page.expect_request("**/?part=now*"):  # the answer is read, and it goes on asking
+            fragments[0].fulfill(body="<span data-ended></span>")
+        pages[0].continue_()
+        page.wait_for_url("**/services")
 
 
 # ---------------------------------------------------------------- services and snapshots
@@ -308,20 +324,19 @@ def test_a_schedule_is_made_changed_and_removed(scene: Scene) -> None:
         press(page, "When would that be?")
         expect(page.get_by_role("status").locator("li")).to_have_count(5)
         press(page, "Make it")
-        page.wait_for_url("**/operations/*")
-        eventually(lambda: found("diary-weekly"), what="it is made")
+        succeeded(page)
+        assert found("diary-weekly")
         page.goto("/schedules/acme/diary-weekly/change")
         page.get_by_label("By the clocks of").fill("Europe/Berlin")
         press(page, "Change it")
-        page.wait_for_url("**/operations/*")
-        wanted = ("0 4 * * sun", "Europe/Berlin", "diary")
-        eventually(lambda: found("diary-weekly") == wanted, what="it is changed")
+        succeeded(page)
+        assert found("diary-weekly") == ("0 4 * * sun", "Europe/Berlin", "diary")
         page.goto("/schedules/acme/diary-weekly")
         unfold(page, "Remove it")
         page.get_by_label("Type diary-weekly to confirm").fill("diary-weekly")
         press(page, "Remove")
-        page.wait_for_url("**/operations/*")
-    eventually(lambda: found("diary-weekly") is None, what="it is removed")
+        succeeded(page)
+    assert found("diary-weekly") is None
 
 
 def test_a_token_is_made_shown_once_used_and_revoked(scene: Scene) -> None:

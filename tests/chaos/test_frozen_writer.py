@@ -17,6 +17,7 @@ from storage.sql import fairlock, open_database, transactions
 from tests.chaos.victim import freeze
 from tests.command_line import CommandLine
 from tests.contract.sql_bench import Bench, FlippingSealer, accepted
+from tests.forking import fork
 from tests.waiting import eventually
 
 
@@ -55,7 +56,7 @@ class Children:
 
     def writer(self, url: str, message: str, at: str = "", strike: Callable[[], None] = freeze) -> int:
         """A process that accepts one message, and strikes itself at that failpoint."""
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             code = 1
             with suppress(BaseException):

@@ -28,6 +28,7 @@ from domain import failpoint
 from domain.operation import Budget
 from storage.sql import changes
 from tests import dying
+from tests.forking import fork
 from workers import log as node_log
 from workers import relay
 from workers.bootstrap import System
@@ -116,7 +117,7 @@ def start_node(
     """As `run_node`, without waiting: the node's process id."""
     trace.unlink(missing_ok=True)
     _import_everything()
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         if log is not None:
             file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -16,6 +16,7 @@ import pytest
 from domain.errors import Refused
 from domain.restore import RestoreMode
 from tests.dying import killed
+from tests.forking import fork
 from tests.unit.storage_archive.workshop import Workshop, describe, plant
 
 MIB = 1 << 20
@@ -170,7 +171,7 @@ def test_a_merge_gives_a_directory_of_the_target_its_group_and_warns_of_what_it_
 
 def _as_nobody(work: Callable[[], None], *groups: int) -> int:
     """The exit code of a child without rights that does the work."""
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         code = 1
         try:

@@ -37,14 +37,20 @@
     }
   };
 
+  // A reload would overtake the page that somebody is on the way to. A download says that it leaves as well, and stays.
+  let left = -Infinity;
+  addEventListener("beforeunload", () => { left = performance.now(); });
+  const leaving = () => performance.now() - left < 10000;
+
   const refresh = async (place) => {
     const chosen = document.getSelection();
     const busy = place.contains(document.activeElement) || (chosen && !chosen.isCollapsed && place.contains(chosen.anchorNode));
     if (!document.hidden && !busy) {
       try {
         const answer = await fetch(place.dataset.refresh, { headers: { "x-fragment": "1" }, credentials: "same-origin" });
-        if (answer.redirected || answer.status === 401) return location.reload();
-        if (answer.ok) {
+        const gone = answer.redirected || answer.status === 401;
+        if (gone && !leaving()) return location.reload();
+        if (answer.ok && !gone) {
           const text = await answer.text();
           if (text !== place.dataset.last) {
             place.innerHTML = text;
@@ -52,7 +58,7 @@
             for (const time of place.querySelectorAll("time[data-age]")) time.dataset.from = performance.now();
           }
           place.classList.remove("offline");
-          if (place.querySelector("[data-ended]")) return location.reload();
+          if (place.querySelector("[data-ended]") && !leaving()) return location.reload();
         }
       } catch {
         place.classList.add("offline");
