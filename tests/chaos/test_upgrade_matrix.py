@@ -52,16 +52,21 @@ def points_of(trace: Sequence[str]) -> list[Death]:
     return sorted(chosen, key=lambda death: order[death.point, death.hit])
 
 
-def sampled(matrices: dict[str, Matrix], step: int, *, names: bool) -> dict[str, list[Death]]:
-    """Every `step`-th point of each scenario; with `names`, also a point of every name that these leave out."""
+def sampled(matrices: dict[str, Matrix], step: int, elsewhere: set[str]) -> dict[str, list[Death]]:
+    """Every `step`-th point of each scenario, and one of every name that these leave out and nobody takes elsewhere."""
     chosen = {name: matrix.points[step // 2 :: step] for name, matrix in matrices.items()}
-    seen = {death.point for points in chosen.values() for death in points}
-    for name, matrix in matrices.items() if names else ():
+    seen = elsewhere | {death.point for points in chosen.values() for death in points}
+    for name, matrix in matrices.items():
         for death in matrix.points:
             if death.point not in seen:
                 seen.add(death.point)
                 chosen[name].append(death)
     return chosen
+
+
+def named(matrices: dict[str, Matrix]) -> set[str]:
+    """What their points are called."""
+    return {death.point for matrix in matrices.values() for death in matrix.points}
 
 
 def all_scenarios(home: Path, region: RegionDouble, *, fenced: bool) -> dict[str, Matrix]:
@@ -103,13 +108,12 @@ def survive(world: UpgradeWorld, home: Path, killed_at: Sequence[Death], databas
 
 def test_the_scenarios_reach_every_kind_of_effect(fenced: dict[str, Matrix], plain: dict[str, Matrix]) -> None:
     """A matrix that silently lost a part of the path would prove nothing about it."""
-    parts = {death.point.partition(".")[0] for matrix in (*fenced.values(), *plain.values()) for death in matrix.points}
+    parts = {point.partition(".")[0] for point in named(fenced) | named(plain)}
     expected = {"plan", "intend", "advance", "conclude", "region", "undo", "turn-back", "trees", "archive", "bump"}
     assert expected | {"settle-wait"} <= parts, f"reached only {sorted(parts)}"
-    sample = sampled(fenced, STEP, names=True)
-    assert {d.point for points in sample.values() for d in points} == {
-        d.point for matrix in fenced.values() for d in matrix.points
-    }
+    samples = (sampled(fenced, STEP, set()), sampled(plain, PLAIN_STEP, named(fenced)))
+    taken = {death.point for sample in samples for points in sample.values() for death in points}
+    assert taken == named(fenced) | named(plain)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -118,7 +122,7 @@ def test_whoever_is_killed_wherever_another_brings_it_to_its_one_end(
     fenced: dict[str, Matrix], name: str, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     """I1, I2, I5, I7, I13, I15 to I18, and one deployment of each image, in a region that honours fences."""
-    points = fenced[name].points if ALL else sampled(fenced, STEP, names=True)[name]
+    points = fenced[name].points if ALL else sampled(fenced, STEP, set())[name]
     for number, death in enumerate(points):
         with subtests.test(msg=str(death)):
             survive(fenced[name].world, tmp_path / str(number), [death])
@@ -127,12 +131,10 @@ def test_whoever_is_killed_wherever_another_brings_it_to_its_one_end(
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.timeout(1800)
 def test_a_region_without_fences_ends_as_well(
-    plain: dict[str, Matrix], name: str, tmp_path: Path, subtests: pytest.Subtests
+    fenced: dict[str, Matrix], plain: dict[str, Matrix], name: str, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     """The same in a region that lets nobody out: what was under way is waited for."""
-    points = plain[name].points[1::3] if ALL else sampled(plain, PLAIN_STEP, names=False)[name]
-    if not ALL and name == "failed-build":
-        points = [*points, *(d for d in plain[name].points if d.point == "settle-wait.before")][-3:]
+    points = plain[name].points[1::3] if ALL else sampled(plain, PLAIN_STEP, named(fenced))[name]
     for number, death in enumerate(points):
         with subtests.test(msg=str(death)):
             survive(plain[name].world, tmp_path / str(number), [death])

@@ -236,6 +236,17 @@ def test_killed_half_way_the_next_attempt_fetches_the_rest(shop: Workshop, store
     assert names(shop) == {"tree", "tree.note"}
 
 
+def test_killed_before_it_takes_up_what_was_staged_the_next_attempt_does(shop: Workshop, tree: Path) -> None:
+    """I15"""
+    summary = shop.create(tree)
+    killed_staging(shop, summary, 2)
+    killed("stage.before-take-up", lambda: shop.stage(summary))
+    staged = shop.stage(summary)
+    assert staged.kept > 0
+    assert describe(Path(staged.path)) == describe(tree)
+    assert names(shop) == {"tree", "tree.note"}
+
+
 def test_half_written_files_are_found_and_mended(shop: Workshop, tree: Path) -> None:
     """I15: after a power failure a file may have its size and not its bytes."""
     summary = shop.create(tree)

@@ -14,6 +14,7 @@ from domain.errors import LeaseLost, PathEscape, Refused, StoreUnavailable
 from storage.archive import leftover, mounts, open_trees, syscalls
 from storage.archive.beneath import READ_DIRECTORY, remove_tree
 from storage.archive.trees import AppsRoot
+from tests.dying import killed
 
 OP = "0192f0c1-0000-7000-8000-000000000001"
 
@@ -139,6 +140,19 @@ def test_whoever_goes_on_with_a_way_back_that_was_cut_short_ends_it(
     with pytest.raises(LeaseLost):
         trees.swap(staging, target, inode)
     assert _word(target) == "old"
+
+
+@pytest.mark.parametrize("point", ["trees.before-swap-back", "trees.after-swap-back"])
+def test_whoever_is_killed_on_the_way_back_another_ends_it(trees: AppsRoot, point: str) -> None:
+    """I20"""
+    target, staging, inode = _beside_the_old(trees)
+    trees.swap(staging, target, inode)
+
+    killed(point, lambda: trees.swap_back(staging, target, inode, existed=True))
+    trees.swap_back(staging, target, inode, existed=True)
+    assert _word(target) == "old"
+    with pytest.raises(LeaseLost):
+        trees.swap(staging, target, inode)
 
 
 def _dies(*_: object) -> None:
