@@ -62,7 +62,9 @@ class Scene:
         self.server.start()
         self.url = f"http://{self.server.address}"
         self._playwright: Playwright = sync_playwright().start()
-        self.browser: Browser = self._playwright.chromium.launch(executable_path=self._program, args=ARGUMENTS)
+        self.browser: Browser = self._playwright.chromium.launch(
+            executable_path=self._program, args=ARGUMENTS, timeout=PATIENCE
+        )
         self._tokens: dict[str, tuple[str, str]] = {}
 
     def close(self) -> None:

@@ -219,6 +219,7 @@ def test_what_a_message_says_is_shown_and_never_obeyed(scene: Scene) -> None:
 
 
 def test_ages_are_counted_on_without_asking(scene: Scene) -> None:
+    scene.platform.snapshot("blog")
     with scene.looking() as page:
         page.clock.install()
         page.goto("/snapshots")

@@ -81,14 +81,18 @@ def test_a_service_that_was_put_to_rest_for_an_upgrade_that_is_cancelled_is_woke
     assert said.read_text().split() == ["before_snapshot", "after_snapshot"]
 
 
-def test_waking_a_service_may_take_longer_than_the_lease_also_at_the_end_of_what_was_cut_short(tmp_path: Path) -> None:
-    """I2."""
+def test_waking_a_service_may_take_longer_than_the_lease_also_at_the_end_of_what_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I2. It is renewed when half of it is left, so that a machine may stand still for as long."""
+    monkeypatch.setattr("storage.sources.hooks.LEASE_LEFT", 4.0)
+    monkeypatch.setattr("workers.attempt.PULSE_SECONDS", 4.0)
     said = tmp_path / "said"
     hooks = {
         "before_snapshot": ["sh", "-c", f"echo before >> {said}"],
-        "after_snapshot": ["sh", "-c", f"echo waking >> {said}; sleep 6; echo awake >> {said}"],
+        "after_snapshot": ["sh", "-c", f"echo waking >> {said}; sleep 10; echo awake >> {said}"],
     }
-    environment = {"BACKSTAY_HOOKS": json.dumps(hooks), "BACKSTAY_LEASE_SECONDS": "3"}
+    environment = {"BACKSTAY_HOOKS": json.dumps(hooks), "BACKSTAY_LEASE_SECONDS": "8"}
     platform = Platform(tmp_path, **environment)
     try:
         platform.start("web-1")

@@ -201,7 +201,7 @@ def _ended(site: Site, messages: list[dict[str, str]]) -> list[Any]:
         found = [site.platform.system.database.find_by_message(one["source"], one["id"]) for one in messages]
         return found if all(one is not None and one.state is State.SUCCEEDED for one in found) else []
 
-    return eventually(all_ended, 30, "all imports have succeeded")
+    return eventually(all_ended, what="all imports have succeeded")
 
 
 def test_what_lies_in_a_place_is_listed(site: Site, tree: Path) -> None:

@@ -13,9 +13,11 @@ from domain.operation import State
 from tests.acceptance.platform import Platform, code
 from tests.waiting import eventually
 
-LEASE = "3"
+LEASE = "8"
+#: Seconds of it that are left when it is renewed: half, so that a machine may stand still for as long.
+RENEWED_AT = 4.0
 #: Seconds that waking takes: longer than the lease, and longer than until somebody else has it.
-SLOW = 6
+SLOW = 10
 
 
 @pytest.fixture
@@ -25,7 +27,9 @@ def said(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def platform(tmp_path: Path, said: Path) -> Iterator[Platform]:
+def platform(tmp_path: Path, said: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    monkeypatch.setattr("storage.sources.hooks.LEASE_LEFT", RENEWED_AT)
+    monkeypatch.setattr("workers.attempt.PULSE_SECONDS", RENEWED_AT)
     hooks: dict[str, Any] = {}
     for what in ("snapshot", "restore"):
         hooks[f"before_{what}"] = ["sh", "-c", f"echo {what} >> {said}; while [ -e {said}.hold ]; do sleep 0.02; done"]

@@ -69,7 +69,10 @@ class Border:
 
 
 @pytest.fixture
-def border(border_url: str) -> Iterator[Border]:
+def border(border_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Border]:
+    """Where no answer is late, however slow the machine: what is published once arrives once."""
+    monkeypatch.setattr("workers.border.CONFIRM_SECONDS", 60.0)
+    monkeypatch.setattr("workers.transports.redisstream.SILENT_SECONDS", 60.0)
     under_test = Border(border_url)
     yield under_test
     under_test.close()

@@ -96,7 +96,7 @@ def test_every_answer_is_as_the_document_says(here: Site, secret: str, name: str
     def each(case: Case[Any], there: bool) -> None:
         if there and case.meta is not None and not case.meta.generation.mode.is_negative:
             case.path_parameters = {key: known[key] for key in case.path_parameters or {}}
-        answer = case.call(base_url=f"http://{here.address}", headers={"authorization": f"Bearer {secret}"})
+        answer = case.call(base_url=f"http://{here.address}", headers={"authorization": f"Bearer {secret}"}, timeout=60)
         # In an address everything is text: a number where a list of words is asked for is a list of one word.
         bodies = [openapi_checks.negative_data_rejection] if operation.body else []
         case.validate_response(answer, checks=[*CHECKS, *bodies])

@@ -24,7 +24,7 @@ def test_a_session_that_is_idle_in_a_transaction_is_ended_by_the_server(fresh_po
         with watcher.connect() as other:
             return not other.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid})
 
-    eventually(is_gone, 20.0, "the server has ended the session")
+    eventually(is_gone, what="the server has ended the session")
     connection.invalidate()
     engine.dispose()
     watcher.dispose()

@@ -70,7 +70,7 @@ def test_a_body_is_taken_as_it_is_whatever_encoding_its_publisher_claims(
 def test_intake_and_publisher_find_a_broker_again_that_has_restarted(
     border_url: str, intake: Ingress, door: FakeDoor, rabbitmq_server: RabbitServer
 ) -> None:
-    publisher = Publisher(border_url, seconds=40)
+    publisher = Publisher(border_url, seconds=240)
     publisher.command(command("before"))
     eventually(lambda: door.ids() == ["before"], what="the first is accepted")
     rabbitmq_server.stop()

@@ -150,8 +150,8 @@ def test_an_event_is_told_twice_rather_than_never_when_the_database_goes_away_in
     start(started, outbox)
     eventually(lambda: not outbox.unsent, what="the first is told")
     publisher.told.clear()
-    outbox.unsent["e-2"] = event("e-2")
     taking, outbox.take = outbox.take, lambda *a: _break_after(outbox, taking(*a))  # type: ignore[method-assign]
+    outbox.unsent["e-2"] = event("e-2")
     eventually(lambda: publisher.told, what="it is told")
     eventually(lambda: outbox.outage == 0, what="marking it failed")
     outbox.take = taking  # type: ignore[method-assign]

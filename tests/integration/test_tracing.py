@@ -263,7 +263,8 @@ def test_without_an_address_there_is_no_tracing_and_a_trace_is_passed_on() -> No
         assert span.traceparent == theirs
 
 
-def test_spans_arrive_at_the_collector_under_the_installation_s_name() -> None:
+def test_spans_arrive_at_the_collector_under_the_installation_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.otel.SEND_SECONDS", 60)
     with listening() as (address, got):
         tracer = open_tracer(load({"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_SERVICE_NAME": "eu-backups"}))
         with tracer.span("publish create-snapshot", Hop.SEND, message="m1"):

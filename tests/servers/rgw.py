@@ -159,7 +159,7 @@ class RgwServer(Server):
         return run([program, "-c", self._configuration, *options], self._log)
 
     def _ceph(self, *command: str | Path) -> str:
-        return self._run("ceph", "--connect-timeout", "20", *command)
+        return self._run("ceph", "--connect-timeout", "150", *command)
 
     def _disk_is_up(self) -> bool:
         return "1 up" in self._ceph("osd", "stat")

@@ -40,7 +40,7 @@
   // A reload would overtake the page that somebody is on the way to. A download says that it leaves as well, and stays.
   let left = -Infinity;
   addEventListener("beforeunload", () => { left = performance.now(); });
-  const leaving = () => performance.now() - left < 10000;
+  const leaving = () => performance.now() - left < 30000;
 
   const refresh = async (place) => {
     const chosen = document.getSelection();
