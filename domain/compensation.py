@@ -85,7 +85,8 @@ class Compensation:
         ]
 
     def _unsettled(self, services: set[str]) -> bool:
-        steps = [step for step in self._journal.steps("call") if step.request["service"] in services]
+        told = [*self._journal.steps("call"), *self._saga.converged()]
+        steps = [step for step in told if step.request["service"] in services]
         return any(_unsure(step, self._saga.inherited) or step.ordinal in self._handed_over for step in steps)
 
     # ------------------------------------------------------------ by which calls

@@ -7,7 +7,7 @@ only when it is the same; what cannot be read is written over, where the region 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from domain.changeset import ItemChange, Verb
@@ -25,21 +25,25 @@ from domain.region import Call, Place
 DIFFERS = "differs"
 ANOTHER = "the region has another one in its place"
 
+Refuse = Callable[[Step, Said], Exception]
 
-def converge(course: Course, journal: Journal, dialogue: Dialogue, steps: Iterable[Step]) -> None:
+
+def converge(course: Course, journal: Journal, dialogue: Dialogue, steps: Iterable[Step], refuse: Refuse) -> None:
     """The items of these calls, in order; what they were before cannot be put back, hence as late as possible.
-    RegionUnavailable while the region is busy or away."""
+    RegionUnavailable while the region is busy or away, and what `refuse` makes of what was removed and is not taken
+    again: left as it is then, it would be gone."""
     for step in steps:
         task = course.task(step.request["service"])
         kind = KINDS[step.request["item"].partition("/")[0]]
         change = dataclasses.replace(task.plan.changes[step.request["change"]], verb=Verb.UPDATE)
-        talk = _Talk(journal, dialogue, task.place)
+        talk = _Talk(journal, dialogue, task.place, step.request["item"], refuse)
         if kind.read is not None and not talk.finds(f"converge:{step.ordinal}:read", kind, kind.read, change):
             continue
         # The first keeps the name that it had when there was one for all of them.
         for number, call in enumerate(kind.calls(change, task.place) if kind.in_place else ()):
             name = f"converge:{step.ordinal}:{number}" if number else f"converge:{step.ordinal}"
-            talk.say(name, call, again=bool(number))
+            if not talk.say(name, call, again=bool(number)):
+                break  # what is there stays there
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,18 +53,23 @@ class _Talk:
     journal: Journal
     dialogue: Dialogue
     place: Place
+    item: str
+    refuse: Refuse
 
-    def say(self, name: str, call: Call, *, again: bool) -> None:
+    def say(self, name: str, call: Call, *, again: bool) -> bool:
+        """Whether it may have taken effect; `again` for what makes anew what the one before has removed."""
         found = self.journal.find(name)
         if found is not None and found.state is not StepState.INTENT:
-            return
+            return _took_effect(found)
         begun = self._begin(name, call)
         if again:  # as for what is made anew
             self.dialogue.raise_fence([self.place])
         said = self._ask(call)
         self.dialogue.let_it_land(self.place, call, said, sent_before=found is not None)
         applied = said.answer.verdict is Verdict.APPLIED
-        self.journal.end(begun, StepState.DONE if applied else StepState.IGNORED, said.record())
+        if again and not applied:
+            raise self.refuse(begun, said)
+        return _took_effect(self.journal.end(begun, StepState.DONE if applied else StepState.IGNORED, said.record()))
 
     def finds(self, name: str, kind: Kind, read: Call, change: ItemChange) -> bool:
         """Whether the region has this very item; what it has instead is left alone, and told. A region that will not
@@ -76,13 +85,18 @@ class _Talk:
         return found.state is StepState.DONE
 
     def _begin(self, name: str, call: Call) -> Step:
-        return self.journal.begin(name, {"service": self.place.service_id, "call": call.document()})
+        request = {"service": self.place.service_id, "item": self.item, "call": call.document()}
+        return self.journal.begin(name, request)
 
     def _ask(self, call: Call) -> Said:
         said = self.dialogue.send(self.place, call)
         if said.answer.verdict in (Verdict.BUSY, Verdict.NOT_SENT):
             raise RegionUnavailable(said.answer.sentence, code=said.answer.code)
         return said
+
+
+def _took_effect(step: Step) -> bool:
+    return step.state is StepState.DONE or bool(step.reply.get("unknown"))
 
 
 def _differs(said: Said) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from domain.outcome import Item
 from domain.region import Call, Place
 
 LOST = "was there before, with a value that could not be read: it keeps the one that it was given"
+GONE = "was there before, with a value that could not be read: it was removed to be made anew, and that was refused"
 
 
 class StepRefused(Refused):
@@ -62,11 +63,11 @@ class Saga:
             self.context.watch.check()
             self._call(self.begun(step))
         doubtful = [s for s in [*self.foreign_steps(), *self.echoes()] if s.request["service"] not in self.given_up]
-        converge(self.course, self.journal, self.dialogue, doubtful)
+        converge(self.course, self.journal, self.dialogue, doubtful, self.refuse)
 
     def _refused_before(self) -> None:
         """What was refused stays refused, also for whoever takes over before the turn is committed."""
-        for step in self.journal.steps("call"):
+        for step in [*self.journal.steps("call"), *self.converged()]:
             told = step.reply.get("refused")
             if told is not None and step.request["service"] not in self.given_up:
                 raise StepRefused(told["sentence"], code=told["code"], evidence=told["evidence"])
@@ -185,7 +186,7 @@ class Saga:
 
     def differing(self) -> set[int]:
         """Ordinals of calls about items in whose place the region has others."""
-        return {_origin(step) for step in self._converged() if step.reply.get("verdict") == DIFFERS}
+        return {_origin(step) for step in self.converged() if step.reply.get("verdict") == DIFFERS}
 
     def echoes(self) -> list[Step]:
         """Calls about items of which the region said, after a try without an answer, that they exist: by that try, or
@@ -222,20 +223,26 @@ class Saga:
     def not_converged(self) -> list[Item]:
         """What the region had before us and did not let us give our value."""
         items = []
-        for step in self._converged():
+        for step in self.converged():
             if step.request["service"] in self.given_up:
                 continue
             if step.state is StepState.IGNORED and step.reply.get("verdict") != Verdict.EXISTS.value:
                 items.append(_item(self.journal.now(_origin(step)), step, "not-converged"))
         return items
 
-    def _converged(self) -> list[Step]:
+    def converged(self) -> list[Step]:
+        """Calls that gave our value, or were to give it, to what existed."""
         return [step for step in self.journal.steps() if step.kind.startswith("converge:")]
 
     def overwritten(self) -> list[Item]:
         """What the region had before us and has our value now, which no way back can change."""
-        written = {_origin(step) for step in self._converged() if _is_write(step)}
-        return [Item(_item_name(s), "overwritten", LOST) for s in self.foreign_steps() if s.ordinal in written]
+        written = {_origin(step) for step in self.converged() if _is_write(step)}
+        gone = {_origin(step) for step in self.converged() if step.reply.get("refused")}
+        return [
+            Item(_item_name(step), "overwritten", GONE if step.ordinal in gone else LOST)
+            for step in self.foreign_steps()
+            if step.ordinal in written
+        ]
 
     def touched_services(self) -> set[str]:
         """Services that some call may have reached."""

@@ -251,14 +251,41 @@ def test_what_was_removed_and_could_not_be_made_anew_is_put_back(stage: Stage, n
 
 def test_what_existed_and_did_not_take_our_value_is_named(stage: Stage, names: Names) -> None:
     version = an_empty_file_that_exists(stage, names, "refused-flags")
-    refusal = {"status": 400, "body": {"msg": "no more volumes"}}
-    stage.region.script(stage.fail("POST", "/volumes$", refusal, nth=2))
+    refusal = {"status": 400, "body": {"msg": "volumes are frozen"}}
+    stage.region.script(stage.fail("DELETE", "/volumes/flags$", refusal))
     done = stage.upgrade(names.web, version)
     assert done.state is State.SUCCEEDED and done.outcome is not None, done.outcome
     items = {item["code"]: item for item in done.outcome["items"]}
     assert done.outcome["complete"] is False and set(items) == {"exists", "not-converged"}
     assert items["not-converged"]["name"] == f"{names.web}/config_file//etc/web/flags"
-    assert "no more volumes" in items["not-converged"]["sentence"]
+    assert "volumes are frozen" in items["not-converged"]["sentence"]
+    assert stage.calls(names, names.web)[:2] == ["POST /volumes", "DELETE /volumes/flags"]
+
+
+def test_what_existed_and_was_removed_but_not_taken_again_ends_the_upgrade(stage: Stage, names: Names) -> None:
+    """I20: the rows would name a file that is gone."""
+    version = an_empty_file_that_exists(stage, names, "lost-flags")
+    refusal = {"status": 400, "body": {"msg": "no more volumes"}}
+    stage.region.script(stage.fail("POST", "/volumes$", refusal, nth=2))
+    done = stage.upgrade(names.web, version)
+    assert done.state is State.ROLLED_BACK and done.outcome is not None, done.outcome
+    (item,) = done.outcome["items"]
+    assert (item["name"], item["code"]) == (f"{names.web}/config_file//etc/web/flags", "overwritten")
+    assert "was removed to be made anew, and that was refused" in item["sentence"]
+    stage.agree(names, names.web)
+
+
+def test_what_may_be_ours_and_is_made_anew_is_not_lost_when_that_is_refused(stage: Stage, names: Names) -> None:
+    """I20: the reply to its addition was lost, so it may have been there before, and is given its value once more."""
+    empty = volume("flags", "/etc/web/flags", "config-file")
+    version = publish(stage, "cut-flags", service_volume_map_list=[empty])
+    refusal = {"status": 400, "body": {"msg": "no more volumes"}}
+    stage.region.script(
+        stage.fail("POST", "/volumes$", "cut-after", nth=1), stage.fail("POST", "/volumes$", refusal, nth=3)
+    )
+    done = stage.upgrade(names.web, version)
+    assert done.state is State.ROLLED_BACK, done.outcome
+    stage.agree(names, names.web)
 
 
 INVALID = {"status": 400, "body": {"validation_error": {"env_value": ["The env_value field is required"]}}}
