@@ -235,7 +235,7 @@ class Saga:
         return [step for step in self.journal.steps() if step.kind.startswith("converge:")]
 
     def overwritten(self) -> list[Item]:
-        """What the region had before us and has our value now, which no way back can change."""
+        """What the region had before us and we have written over or removed, which no way back can change."""
         written = {_origin(step) for step in self.converged() if _is_write(step)}
         gone = {_origin(step) for step in self.converged() if step.reply.get("refused")}
         return [

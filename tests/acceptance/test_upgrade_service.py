@@ -288,6 +288,20 @@ def test_what_may_be_ours_and_is_made_anew_is_not_lost_when_that_is_refused(stag
     stage.agree(names, names.web)
 
 
+@pytest.mark.parametrize("landed", [True, False])
+def test_what_was_made_anew_without_an_answer_is_looked_for(stage: Stage, names: Names, landed: bool) -> None:
+    """I20: a 400 to the next try is the echo of the first one, or a refusal."""
+    version = an_empty_file_that_exists(stage, names, f"echoed-{landed}")
+    refusal = {"status": 400, "body": {"msg": "no more volumes"}}
+    stage.region.script(
+        stage.fail("POST", "/volumes$", "cut-after" if landed else "cut-before", nth=2),
+        *([] if landed else [stage.fail("POST", "/volumes$", refusal, nth=3)]),
+    )
+    done = stage.upgrade(names.web, version)
+    assert done.state is (State.SUCCEEDED if landed else State.ROLLED_BACK), done.outcome
+    stage.agree(names, names.web)
+
+
 INVALID = {"status": 400, "body": {"validation_error": {"env_value": ["The env_value field is required"]}}}
 
 
