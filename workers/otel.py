@@ -64,7 +64,7 @@ class OtelTracer:
         try:
             with within:
                 yield span
-        except BaseException as error:
+        except BaseException as error:  # told of whatever ends it, an interrupt too; the error goes on
             span.fail(type(error).__name__)
             raise
         finally:

@@ -74,7 +74,7 @@ class Rounds:
             duty.do()
         except (BackstayError, OSError) as error:
             self._failed(duty, error, str(error))
-        except Exception as error:
+        except Exception as error:  # a bug of ours is counted as well; the loop tells it
             self._failed(duty, error, "")
             raise
         else:
