@@ -50,3 +50,11 @@ def test_whatever_fails_at_the_decisive_moment_each_command_has_one_end(
     seen = nemesis.families["COMMIT: lose-answer"].seen
     assert "operation.lease-lost" not in seen, "an end that was not answered looks like a lost lease"
     assert "loop.interrupted (ingress)" in nemesis.families["redis killed"].seen
+
+
+@pytest.mark.parametrize("border_url", ["redisstream"], indirect=True)
+def test_a_database_that_is_away_when_a_node_looks_for_garbage_at_its_end_is_waited_for(nemesis: Nemesis) -> None:
+    """By the harness, as by the sweeper; it is no promise that is broken. Each sweeper looks once at its start."""
+    nemesis.commit("create", Death("expire-exports.before-commit", 3), "lose-request")
+    (found,) = nemesis.families.values()
+    assert (found.points, found.bad) == (1, [])

@@ -25,6 +25,7 @@ import domain
 import handlers
 import storage.archive
 from domain import failpoint
+from domain.errors import BackstayError
 from domain.operation import Budget
 from storage.sql import changes
 from tests import dying
@@ -178,28 +179,26 @@ def live(
         # Whoever still holds something lets go of it, also when another has finished it meanwhile. It is looked again
         # after the sweep: a message that moved while it was looked for is taken in a moment later.
         while code and time.monotonic() < deadline:
-            if not (finished(system) and node.broker.free() == node.broker.slots):
+            if finished(system) and node.broker.free() == node.broker.slots and _is_swept(node):
+                code = 0 if finished(system) else 3
+            else:
                 done.wait(0.03)
-                continue
-            node.sweeper.collect_garbage()
-            _discard_staging(node, deadline)
-            code = 0 if finished(system) else 3
     except BaseException:  # noqa: BLE001 - the forked child must never return into the test runner
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _discard_staging(node: NodeProcess, deadline: float) -> None:
-    """As the sweeper does, which would come again when a worker is discarding the same folder."""
-    while True:
-        try:
-            node.sweeper.discard_staging()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            threading.Event().wait(0.01)
+def _is_swept(node: NodeProcess) -> bool:
+    """Whether nothing is left over. The sweeper, too, would come again when a server is away at that moment, a disk is
+    full, or a worker is discarding the same folder."""
+    try:
+        node.sweeper.collect_garbage()
+        node.sweeper.discard_staging()
+    except (BackstayError, OSError):
+        traceback.print_exc()
+        return False
+    return True
 
 
 def _arm(trace: Path, death: Death | None, witness: Callable[[str], None] | None, strike: Callable[[], None]) -> None:
